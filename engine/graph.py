@@ -1,0 +1,471 @@
+"""What a network is: a frozen value of nodes, inputs, outputs and losses.
+
+An edit returns a new graph. Ids are readable, permanent paths (``stage1/block2/conv1``); a path
+prefix is a group.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from engine.layers.base import (
+    Cost,
+    HyperparameterError,
+    Layer,
+    ParamSpec,
+    ShapeError,
+    Spec,
+    layer_from_dict,
+    layer_to_dict,
+)
+from engine.losses import LOSSES, LossFunction
+
+Ref = tuple[str, int]
+"""(node id or graph input id, output port)."""
+
+_ID = re.compile(r"[A-Za-z0-9_.\-]+(/[A-Za-z0-9_.\-]+)*")
+
+
+class GraphError(ValueError):
+    """The structure of a graph is wrong; the message names the node and what to do."""
+
+
+class CycleError(GraphError):
+    """Nodes feed each other in a circle, so no order of computation exists."""
+
+    def __init__(self, nodes: tuple[str, ...]) -> None:
+        self.nodes = nodes
+        super().__init__(
+            f"Expected a network without a circle, received one through {' → '.join(nodes)}. "
+            "Remove one of these connections."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.nodes,)
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the network; ``shape`` leaves the batch out: (C, H, W) or (F,)."""
+
+    id: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer at its place. ``params`` names the owner of the weights when they are shared."""
+
+    id: str
+    layer: Layer
+    inputs: tuple[Ref | None, ...]
+    params: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """Id under which this node's parameters are stored."""
+        return self.params or self.id
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A weighted loss; the target arrives in the batch under the loss's id."""
+
+    id: str
+    function: LossFunction
+    input: Ref
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Result of shape inference: what is known, and what is wrong where."""
+
+    specs: Mapping[Ref, Spec]
+    errors: Mapping[str, Exception]
+
+    @property
+    def valid(self) -> bool:
+        return not self.errors
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The network. Nodes need not be in order of computation; ``order`` sorts them."""
+
+    inputs: tuple[Input, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    outputs: tuple[tuple[str, Ref], ...] = ()
+    losses: tuple[Loss, ...] = ()
+    name: str = "network"
+    labels: tuple[str, ...] = field(default=())
+
+    # ---- look-ups --------------------------------------------------------------------------
+
+    @cached_property
+    def by_id(self) -> dict[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def input_ids(self) -> frozenset[str]:
+        return frozenset(i.id for i in self.inputs)
+
+    def node(self, node_id: str) -> Node:
+        """The node of that id; raises GraphError with the ids that exist."""
+        try:
+            return self.by_id[node_id]
+        except KeyError:
+            some = ", ".join(list(self.by_id)[:8])
+            raise GraphError(
+                f"Expected the id of a node ({some} …), received {node_id!r}."
+            ) from None
+
+    @cached_property
+    def readers(self) -> dict[Ref, tuple[tuple[str, int], ...]]:
+        """For each tensor the (node or loss id, input slot) that read it, in order of nodes."""
+        found: dict[Ref, list[tuple[str, int]]] = {}
+        for node in self.nodes:
+            for slot, ref in enumerate(node.inputs):
+                if ref is not None:
+                    found.setdefault(ref, []).append((node.id, slot))
+        for loss in self.losses:
+            found.setdefault(loss.input, []).append((loss.id, 0))
+        return {ref: tuple(who) for ref, who in found.items()}
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """Nodes in an order of computation, stable in the order of ``nodes``; raises CycleError."""
+        done = set(self.input_ids)
+        waiting = list(self.nodes)
+        ordered: list[Node] = []
+        while waiting:
+            ready, later = [], []
+            for node in waiting:
+                known = all(
+                    ref is None or ref[0] in done or ref[0] not in self.by_id for ref in node.inputs
+                )
+                (ready if known else later).append(node)
+                if known:
+                    done.add(node.id)
+            if not ready:
+                raise CycleError(self._find_cycle(later))
+            ordered += ready
+            waiting = later
+        return tuple(ordered)
+
+    def _find_cycle(self, among: Iterable[Node]) -> tuple[str, ...]:
+        inside = {node.id: node for node in among}
+        current, path = next(iter(inside)), []
+        while current not in path:
+            path.append(current)
+            node = inside[current]
+            current = next(ref[0] for ref in node.inputs if ref and ref[0] in inside)
+        return (*reversed(path[path.index(current) :]), path[-1])
+
+    def ancestors(self, node_id: str) -> frozenset[str]:
+        """Ids of all nodes and inputs that node depends on (itself left out)."""
+        found: set[str] = set()
+        stack = [node_id]
+        while stack:
+            node = self.by_id.get(stack.pop())
+            for ref in node.inputs if node else ():
+                if ref is not None and ref[0] not in found:
+                    found.add(ref[0])
+                    stack.append(ref[0])
+        return frozenset(found)
+
+    # ---- inference -------------------------------------------------------------------------
+
+    def infer(self, batch: int = 1, dtype: str = "float32") -> Inference:
+        """Shapes of all tensors for a batch size; errors are collected by node id, not raised."""
+        specs: dict[Ref, Spec] = {(i.id, 0): Spec((batch, *i.shape), dtype) for i in self.inputs}
+        errors: dict[str, Exception] = {}
+        try:
+            order = self.order
+        except CycleError as error:
+            return Inference(specs, dict.fromkeys(error.nodes, error))
+        for node in order:
+            low, high = node.layer.arity
+            connected = [ref for ref in node.inputs if ref is not None]
+            if len(connected) < low or (high is not None and len(connected) > high):
+                wanted = (
+                    str(low)
+                    if low == high
+                    else f"{low} or more"
+                    if high is None
+                    else (f"{low} to {high}")
+                )
+                errors[node.id] = GraphError(
+                    f"{node.id}: expected {wanted} connected input{'s' * (wanted != '1')}, "
+                    f"received {len(connected)}. Draw a connection to it."
+                )
+                continue
+            if any(ref not in specs for ref in connected):
+                missing = [r for r in connected if r[0] not in self.by_id and r not in specs]
+                if missing:
+                    errors[node.id] = GraphError(
+                        f"{node.id}: input comes from {missing[0][0]}, which does not exist. "
+                        "Connect another tensor."
+                    )
+                continue  # what feeds it is wrong; that node has the error
+            try:
+                outs = node.layer.outputs(*(specs[ref] for ref in connected))
+            except ShapeError as error:
+                errors[node.id] = error
+                continue
+            for port, spec in enumerate(outs):
+                specs[node.id, port] = spec
+        for loss in self.losses:
+            if loss.input in specs:
+                try:
+                    loss.function.check(specs[loss.input])
+                except ShapeError as error:
+                    errors[loss.id] = error
+            elif loss.input[0] not in self.by_id and loss.input[0] not in self.input_ids:
+                errors[loss.id] = GraphError(
+                    f"{loss.id}: expected a connected input, received none. Connect the output."
+                )
+        return Inference(specs, errors)
+
+    def check(self, batch: int = 1) -> Inference:
+        """Like ``infer``, but raises the first error."""
+        result = self.infer(batch)
+        for node_id, error in result.errors.items():
+            if isinstance(error, ShapeError):
+                raise ShapeError(
+                    f"at {node_id} {error.expected}", error.received, error.remedy, error.fixes
+                )
+            raise error
+        for node in self.nodes:
+            if (node.id, 0) not in result.specs:
+                raise GraphError(f"{node.id}: the shape is unknown. Connect its inputs.")
+        return result
+
+    def parameter_specs(self, specs: Mapping[Ref, Spec]) -> dict[tuple[str, str], ParamSpec]:
+        """(owner, name) -> ParamSpec of every parameter, in order of computation."""
+        found: dict[tuple[str, str], ParamSpec] = {}
+        for node in self.order:
+            inputs = tuple(specs[r] for r in node.inputs if r is not None and r in specs)
+            if len(inputs) < node.layer.arity[0]:
+                continue
+            try:
+                params = node.layer.parameters(*inputs)
+            except (ShapeError, IndexError):
+                continue
+            for name, spec in params.items():
+                known = found.setdefault((node.owner, name), spec)
+                if known.shape != spec.shape:
+                    raise GraphError(
+                        f"{node.id}: shares {name} of {node.owner}, expected shape "
+                        f"{spec.shape}, received {known.shape}. Give it weights of its own."
+                    )
+        return found
+
+    def costs(self, specs: Mapping[Ref, Spec]) -> dict[str, Cost]:
+        """Cost by node id, for the nodes whose input shapes are known."""
+        found = {}
+        for node in self.nodes:
+            inputs = tuple(specs[r] for r in node.inputs if r is not None and r in specs)
+            if (node.id, 0) in specs:
+                cost = node.layer.cost(*inputs)
+                found[node.id] = replace(cost, parameters=0) if node.params else cost
+        return found
+
+    # ---- edits (each returns a new graph) --------------------------------------------------
+
+    def fresh_id(self, stem: str) -> str:
+        """``stem`` followed by the first number that is free."""
+        taken = {n.id for n in self.nodes} | self.input_ids | {x.id for x in self.losses}
+        number = 1
+        while f"{stem}{number}" in taken:
+            number += 1
+        return f"{stem}{number}"
+
+    def add(self, node: Node) -> Graph:
+        """With one more node; raises GraphError when the id is taken or malformed."""
+        if not _ID.fullmatch(node.id):
+            raise GraphError(
+                f"Node id: expected letters, digits, _ . - and / between parts, "
+                f"received {node.id!r}."
+            )
+        if node.id in self.by_id or node.id in self.input_ids:
+            raise GraphError(f"Node id {node.id!r} is taken. Choose another name.")
+        return replace(self, nodes=(*self.nodes, node))
+
+    def replace_node(self, node_id: str, **changes: Any) -> Graph:
+        """With fields of one node (layer, inputs, params) changed."""
+        old = self.node(node_id)
+        return replace(
+            self, nodes=tuple(replace(n, **changes) if n is old else n for n in self.nodes)
+        )
+
+    def connect(self, ref: Ref, node_id: str, slot: int) -> Graph:
+        """With tensor ``ref`` at an input slot; raises GraphError or CycleError when illegal."""
+        if ref[0] == node_id or node_id in self.ancestors(ref[0]):
+            raise CycleError((ref[0], node_id, ref[0]) if ref[0] != node_id else (ref[0],) * 2)
+        if ref[0] not in self.by_id and ref[0] not in self.input_ids:
+            self.node(ref[0])
+        for loss in self.losses:
+            if loss.id == node_id:
+                losses = tuple(replace(x, input=ref) if x is loss else x for x in self.losses)
+                outputs = tuple((n, ref if r == loss.input else r) for n, r in self.outputs)
+                return replace(self, losses=losses, outputs=outputs)
+        node = self.node(node_id)
+        high = node.layer.arity[1]
+        if slot < 0 or (high is not None and slot >= high):
+            raise GraphError(
+                f"{node_id}: expected an input from 1 to {high}, received {slot + 1}. "
+                f"{node.layer.title} has no such input."
+            )
+        inputs = list(node.inputs) + [None] * (slot + 1 - len(node.inputs))
+        inputs[slot] = ref
+        return self.replace_node(node_id, inputs=tuple(inputs))
+
+    def disconnect(self, node_id: str, slot: int) -> Graph:
+        """With an input slot left open (slots beyond the fewest are removed)."""
+        node = self.node(node_id)
+        inputs = list(node.inputs)
+        inputs[slot] = None
+        while len(inputs) > node.layer.arity[0] and inputs[-1] is None:
+            inputs.pop()
+        return self.replace_node(node_id, inputs=tuple(inputs))
+
+    def insert(self, node: Node, reader: str, slot: int) -> Graph:
+        """With ``node`` put onto the edge that enters ``reader`` at ``slot``."""
+        source = self.source_of(reader, slot)
+        if source is None:
+            raise GraphError(f"{reader}: input {slot + 1} has no connection to insert into.")
+        count = max(1, node.layer.arity[0])
+        inputs = (source, *([None] * (count - 1)))
+        return self.add(replace(node, inputs=inputs)).connect((node.id, 0), reader, slot)
+
+    def source_of(self, reader: str, slot: int) -> Ref | None:
+        """The tensor at an input slot of a node or loss."""
+        for loss in self.losses:
+            if loss.id == reader:
+                return loss.input
+        inputs = self.node(reader).inputs
+        return inputs[slot] if slot < len(inputs) else None
+
+    def remove(self, ids: Iterable[str]) -> Graph:
+        """Without these nodes; what read them reads their first input instead (heals chains)."""
+        graph = self
+        for node_id in ids:
+            node = graph.node(node_id)
+            heir = next((r for r in node.inputs if r is not None), None)
+            nodes = tuple(
+                replace(n, inputs=tuple(heir if r and r[0] == node_id else r for r in n.inputs))
+                for n in graph.nodes
+                if n.id != node_id
+            )
+            gone: Ref = heir or ("", 0)
+            graph = replace(
+                graph,
+                nodes=nodes,
+                outputs=tuple((n, gone if r[0] == node_id else r) for n, r in graph.outputs),
+                losses=tuple(
+                    replace(x, input=gone) if x.input[0] == node_id else x for x in graph.losses
+                ),
+            )
+        return graph
+
+    def rename(self, old: str, new: str) -> Graph:
+        """With one node's id changed everywhere it is named."""
+        if new == old:
+            return self
+        node = self.node(old)
+        replace(self, nodes=()).add(replace(node, id=new))  # checks the form of the id
+        if new in self.by_id or new in self.input_ids:
+            raise GraphError(f"Node id {new!r} is taken. Choose another name.")
+
+        def ref(r: Ref | None) -> Ref | None:
+            return (new, r[1]) if r and r[0] == old else r
+
+        return replace(
+            self,
+            nodes=tuple(
+                replace(
+                    n,
+                    id=new if n.id == old else n.id,
+                    inputs=tuple(ref(r) for r in n.inputs),
+                    params=new if n.params == old else n.params,
+                )
+                for n in self.nodes
+            ),
+            outputs=tuple((n, ref(r) or r) for n, r in self.outputs),
+            losses=tuple(replace(x, input=ref(x.input) or x.input) for x in self.losses),
+        )
+
+    # ---- plain data ------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph as plain data for JSON."""
+        return {
+            "name": self.name,
+            "labels": list(self.labels),
+            "inputs": [{"id": i.id, "shape": list(i.shape)} for i in self.inputs],
+            "nodes": [
+                {
+                    "id": n.id,
+                    "layer": layer_to_dict(n.layer),
+                    "inputs": [list(r) if r else None for r in n.inputs],
+                    **({"params": n.params} if n.params else {}),
+                }
+                for n in self.nodes
+            ],
+            "outputs": [{"name": n, "ref": list(r)} for n, r in self.outputs],
+            "losses": [
+                {
+                    "id": x.id,
+                    "kind": type(x.function).__name__,
+                    "input": list(x.input),
+                    "weight": x.weight,
+                }
+                for x in self.losses
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Graph:
+        """The graph that ``to_dict`` described; raises GraphError naming what is malformed."""
+
+        def ref(value: Any) -> Ref:
+            node_id, port = value
+            return str(node_id), int(port)
+
+        try:
+            graph = cls(
+                inputs=tuple(
+                    Input(str(i["id"]), tuple(int(s) for s in i["shape"])) for i in data["inputs"]
+                ),
+                outputs=tuple((str(o["name"]), ref(o["ref"])) for o in data["outputs"]),
+                losses=tuple(
+                    Loss(str(x["id"]), LOSSES[x["kind"]](), ref(x["input"]), float(x["weight"]))
+                    for x in data["losses"]
+                ),
+                name=str(data.get("name", "network")),
+                labels=tuple(str(x) for x in data.get("labels", ())),
+            )
+            for n in data["nodes"]:
+                graph = graph.add(
+                    Node(
+                        str(n["id"]),
+                        layer_from_dict(n["layer"]),
+                        tuple(ref(r) if r is not None else None for r in n["inputs"]),
+                        n.get("params"),
+                    )
+                )
+        except HyperparameterError as error:
+            raise GraphError(f"Network description: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, GraphError):
+                raise
+            raise GraphError(
+                f"Network description: expected inputs, nodes, outputs and losses, "
+                f"received something else ({type(error).__name__}: {error})."
+            ) from error
+        return graph

@@ -1,0 +1,392 @@
+"""What a layer is: the description that everything else in the program reads.
+
+A layer is a frozen dataclass of hyper-parameters. It owns no arrays, remembers nothing between
+calls and never writes to its arguments. Property panel, palette, validation, project file,
+ONNX export and the tests all read the same description.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Mode = Literal["train", "eval"]
+
+
+class ShapeError(ValueError):
+    """A layer cannot take the shapes it was given.
+
+    Says what was expected, what was received and what to change; ``fixes`` are changes that the
+    interface can offer as buttons (each names a hyper-parameter or a layer to insert).
+    """
+
+    def __init__(
+        self, expected: str, received: str, remedy: str, fixes: tuple[Fix, ...] = ()
+    ) -> None:
+        self.expected, self.received, self.remedy, self.fixes = expected, received, remedy, fixes
+        super().__init__(f"Expected {expected}, received {received}. {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.expected, self.received, self.remedy, self.fixes)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A change that mends a shape error.
+
+    ``action`` is "set" (hyper-parameter ``name`` of this layer becomes ``value``) or "insert"
+    (the layer ``value`` is put in front of input ``slot``).
+    """
+
+    text: str
+    action: Literal["set", "insert"]
+    value: Any
+    name: str = ""
+    slot: int = 0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and dtype of a tensor; axis 0 is the batch, rank 4 is (N, C, H, W)."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def __str__(self) -> str:
+        return "×".join(map(str, self.shape[1:])) or "scalar"
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """One parameter: its shape, how it starts, and whether gradient descent moves it.
+
+    ``init`` is "he" (Gaussian, variance 2 / fan_in; He et al. 2015, section 2.2), "uniform_fan_in"
+    (U(±1/√fan_in)), "zeros" or "ones". ``kind`` is "weight" (trained) or "statistic" (returned by
+    forward in training mode).
+    """
+
+    shape: tuple[int, ...]
+    init: str = "zeros"
+    fan_in: int = 1
+    kind: Literal["weight", "statistic"] = "weight"
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def initial(self, rng: np.random.Generator, dtype: str = "float32") -> Array:
+        """Draw the starting value; shape ``self.shape``, of the given dtype."""
+        if self.init == "zeros":
+            return np.zeros(self.shape, dtype)
+        if self.init == "ones":
+            return np.ones(self.shape, dtype)
+        if self.init == "he":
+            return (rng.standard_normal(self.shape) * math.sqrt(2 / self.fan_in)).astype(dtype)
+        if self.init == "uniform_fan_in":
+            bound = 1 / math.sqrt(self.fan_in)
+            return rng.uniform(-bound, bound, self.shape).astype(dtype)
+        raise ValueError(
+            f"Expected an initialiser he, uniform_fan_in, zeros or ones, received {self.init!r}."
+        )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Work of one layer for one sample: trained parameters and multiply-adds of conv and fc."""
+
+    parameters: int = 0
+    multiply_adds: int = 0
+
+
+class Ctx(NamedTuple):
+    """What a run tells a layer besides its inputs.
+
+    ``mode`` is "train" or "eval"; ``key`` = (seed, step, node number) makes randomness a function
+    of where it is used, so that a step can be repeated exactly.
+    """
+
+    mode: Mode = "eval"
+    key: tuple[int, int, int] = (0, 0, 0)
+
+    def rng(self) -> np.random.Generator:
+        """A counter-based generator (Philox; Salmon et al. 2011) that depends on ``key`` alone."""
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(self.key)))
+
+
+class Result(NamedTuple):
+    """What forward returns.
+
+    ``ys``: the output arrays. ``saved``: named arrays that backward needs, in the layer's own
+    documented form. ``statistics``: new running statistics by parameter name (training mode only).
+    """
+
+    ys: tuple[Array, ...]
+    saved: Mapping[str, Array]
+    statistics: Mapping[str, Array] = {}
+
+
+class Grads(NamedTuple):
+    """What backward returns: a gradient per input (None where not needed) and per parameter."""
+
+    dxs: tuple[Array | None, ...]
+    dparams: Mapping[str, Array] = {}
+
+
+class Term(NamedTuple):
+    """One term of a cell: the cell, weight or constant it reads and the factor before it.
+
+    ``source`` is ("input", slot, index) | ("param", name, index) | ("output_grad", port, index)
+    | ("constant",), where an index leaves the batch axis out. ``value`` is the recorded number,
+    ``coefficient`` multiplies it.
+    """
+
+    source: tuple[Any, ...]
+    value: float
+    coefficient: float
+    note: str = ""
+
+    @property
+    def product(self) -> float:
+        return self.value * self.coefficient
+
+
+class Terms(NamedTuple):
+    """Where a number came from: its terms and how they combine.
+
+    ``combine`` "sum": the terms' products add up to the number; "max": the number is the largest
+    of them, at ``chosen``; "formula": the number is ``formula`` of them.
+    """
+
+    terms: tuple[Term, ...]
+    combine: Literal["sum", "max", "formula"]
+    formula: str = ""
+    chosen: int | None = None
+
+
+class Record(NamedTuple):
+    """The recorded arrays around one node, for one sample of the batch (batch axis removed).
+
+    ``xs`` inputs, ``ys`` outputs, ``dys`` upstream gradients (None before backward), ``params``
+    and ``saved`` by name. ``saved`` keeps the batch axis where the layer's array has one.
+    """
+
+    xs: tuple[Array, ...]
+    ys: tuple[Array, ...]
+    dys: tuple[Array | None, ...]
+    params: Mapping[str, Array]
+    saved: Mapping[str, Array]
+    sample: int = 0
+    mode: Mode = "eval"
+
+
+@dataclass(frozen=True)
+class HyperField:
+    """A hyper-parameter as the interface shows it."""
+
+    name: str
+    type: Any
+    default: Any
+    low: float | None
+    high: float | None
+    unit: str
+    help: str
+    choices: tuple[Any, ...]
+
+
+def hyper(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: tuple[Any, ...] = (),
+) -> Any:
+    """Declare a hyper-parameter: default, range, unit and one sentence of help."""
+    return dataclasses.field(
+        default=default,
+        metadata={"help": help, "low": low, "high": high, "unit": unit, "choices": choices},
+    )
+
+
+class HyperparameterError(ValueError):
+    """A hyper-parameter is out of its range; the message names it, the range and the value."""
+
+
+@dataclass(frozen=True)
+class OnnxOp:
+    """ONNX mapping as data: operator name, attributes, and parameters in input order."""
+
+    op: str
+    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    params: tuple[str, ...] = ()
+
+
+REGISTRY: dict[str, type[Layer]] = {}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Base of all layers; a subclass is one file in ``engine/layers`` and enters the registry.
+
+    Class attributes: ``title`` (plain name), ``category`` (palette group), ``arity`` (fewest and
+    most inputs; None for no limit), ``slug`` (stem of readable ids), ``ports`` (outputs).
+    """
+
+    title: ClassVar[str] = ""
+    category: ClassVar[str] = ""
+    slug: ClassVar[str] = ""
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    abstract: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.abstract = bool(cls.__dict__.get("abstract", False))
+        if not cls.abstract:
+            REGISTRY[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        for field in self.hyperparameters():
+            check_hyperparameter(type(self).__name__, field, getattr(self, field.name))
+
+    # ---- the description -------------------------------------------------------------------
+
+    @classmethod
+    def hyperparameters(cls) -> tuple[HyperField, ...]:
+        """The typed fields with default, range, unit and help, in the order of declaration."""
+        return tuple(
+            HyperField(
+                f.name,
+                f.type,
+                f.default,
+                f.metadata.get("low"),
+                f.metadata.get("high"),
+                f.metadata.get("unit", ""),
+                f.metadata.get("help", ""),
+                f.metadata.get("choices", ()),
+            )
+            for f in dataclasses.fields(cls)
+        )
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        """Shape and dtype of each output port; raises ShapeError."""
+        raise NotImplementedError
+
+    def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
+        """The parameters by name, in the order of the ONNX operator."""
+        return {}
+
+    def cost(self, *specs: Spec) -> Cost:
+        """Trained parameters, and multiply-adds for one sample."""
+        trained = sum(p.size for p in self.parameters(*specs).values() if p.kind == "weight")
+        return Cost(parameters=trained)
+
+    # ---- the arithmetic --------------------------------------------------------------------
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
+        """Pure, allocating, as the textbook has it."""
+        raise NotImplementedError
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx = Ctx(),
+    ) -> Grads:
+        """Pure; ``need`` says for each input whether its gradient is wanted."""
+        raise NotImplementedError
+
+    # ---- the explanation -------------------------------------------------------------------
+
+    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
+        """The terms that make output cell ``cell`` (an index without the batch axis)."""
+        raise NotImplementedError
+
+    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
+        """The terms of the sum that makes the gradient of input cell ``cell``."""
+        raise NotImplementedError
+
+    def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
+        """Smallest distance of any input to a point where the layer is not differentiable."""
+        return math.inf
+
+    @property
+    def onnx(self) -> OnnxOp | None:
+        """ONNX mapping as plain data, or None where a rule in engine/onnx writes the node."""
+        return None
+
+
+def check_hyperparameter(owner: str, field: HyperField, value: Any) -> None:
+    """Raise HyperparameterError when ``value`` does not fit the field's type, range or choices."""
+    where = f"{owner}.{field.name}"
+    if field.choices and value not in field.choices:
+        raise HyperparameterError(
+            f"{where}: expected one of {', '.join(map(str, field.choices))}, received {value!r}."
+        )
+    for part in value if isinstance(value, tuple) else (value,):
+        if isinstance(part, str | bool) or part is None:
+            continue
+        if not isinstance(part, int | float) or not math.isfinite(part):
+            raise HyperparameterError(f"{where}: expected a number, received {part!r}.")
+        if "int" in str(field.type) and "float" not in str(field.type) and part != int(part):
+            raise HyperparameterError(f"{where}: expected a whole number, received {part!r}.")
+        if field.low is not None and part < field.low:
+            raise HyperparameterError(
+                f"{where}: expected at least {field.low:g}, received {part:g}."
+            )
+        if field.high is not None and part > field.high:
+            raise HyperparameterError(
+                f"{where}: expected at most {field.high:g}, received {part:g}."
+            )
+
+
+def expect_rank(specs: tuple[Spec, ...], rank: int, layer: str, remedy: str = "") -> None:
+    """Raise ShapeError unless every spec has the rank (batch axis included)."""
+    names = {2: "a vector per sample (N, F)", 4: "feature maps (N, C, H, W)"}
+    for spec in specs:
+        if len(spec.shape) != rank:
+            raise ShapeError(
+                f"{names.get(rank, f'rank {rank}')} for {layer}",
+                f"{spec} (rank {len(spec.shape)} with the batch)",
+                remedy or "Connect a tensor of that rank.",
+            )
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """(rows, columns) of a hyper-parameter that may be given as one number."""
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+def layer_to_dict(layer: Layer) -> dict[str, Any]:
+    """A layer as plain data: its kind and the hyper-parameters."""
+    values = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {"kind": type(layer).__name__, **plain}
+
+
+def layer_from_dict(data: Mapping[str, Any]) -> Layer:
+    """The layer that ``layer_to_dict`` described; raises HyperparameterError on unknown data."""
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in REGISTRY:
+        raise HyperparameterError(
+            f"Layer kind: expected one of {', '.join(sorted(REGISTRY))}, received {kind!r}."
+        )
+    cls = REGISTRY[kind]
+    known = {f.name for f in dataclasses.fields(cls)}
+    extra = sorted(set(data) - known - {"kind"})
+    if extra:
+        raise HyperparameterError(
+            f"{kind}: expected hyper-parameters {', '.join(sorted(known)) or 'none'}, "
+            f"received {', '.join(extra)}."
+        )
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+    return cls(**values)

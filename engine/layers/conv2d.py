@@ -1,0 +1,213 @@
+"""Two-dimensional convolution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engine.layers.base import (
+    Array,
+    Cost,
+    Ctx,
+    Fix,
+    Grads,
+    Layer,
+    OnnxOp,
+    ParamSpec,
+    Record,
+    Result,
+    ShapeError,
+    Spec,
+    Term,
+    Terms,
+    expect_rank,
+    hyper,
+    pair,
+)
+from engine.layers.window import Window, padding_sides
+
+
+@dataclass(frozen=True)
+class Conv2d(Layer):
+    """Slides the same small kernel over the whole image and writes down how well it fits.
+
+    y[n, o, r, c] = b[o] + Σ_{i, j, k} W[o, k, i, j] · x[n, k, r·s + i·d − p, c·s + j·d − p]
+
+    (a cross-correlation: the kernel is not flipped; padding is zeros; each of ``groups`` sees only
+    its own share of the channels).
+
+    Gradient: dW is the correlation of x with dy, a sum over all positions, because one kernel
+    serves them all; dx is the full correlation of dy (spread out by the stride) with the kernel
+    rotated by 180°, so each input cell collects from every window that looked at it; db = Σ dy.
+    A stride larger than the kernel leaves input cells whose gradient is exactly zero.
+
+    Source: LeCun et al. 1998, section II.A; Dumoulin & Visin 2016, sections 2 and 4.
+    """
+
+    title: ClassVar[str] = "Convolution"
+    category: ClassVar[str] = "Convolution"
+    slug: ClassVar[str] = "conv"
+
+    out_channels: int = hyper(8, "Number of kernels, each makes one map.", low=1, high=65536)
+    kernel_size: int | tuple[int, int] = hyper(
+        3, "Rows and columns of the kernel.", low=1, high=64, unit="cells"
+    )
+    stride: int | tuple[int, int] = hyper(
+        1, "Cells that the kernel moves each time.", low=1, high=64, unit="cells"
+    )
+    padding: int | tuple[int, ...] = hyper(
+        0,
+        "Zeros around the input: one number, (rows, columns) or (top, left, bottom, right).",
+        low=0,
+        high=64,
+        unit="cells",
+    )
+    dilation: int | tuple[int, int] = hyper(
+        1, "Distance between neighbouring kernel cells.", low=1, high=64, unit="cells"
+    )
+    groups: int = hyper(
+        1, "Channels are split into this many independent groups.", low=1, high=65536
+    )
+    bias: bool = hyper(True, "Add one trained number to each map.")
+
+    @property
+    def window(self) -> Window:
+        """The geometry of the sliding kernel."""
+        before, after = padding_sides(self.padding)
+        return Window(pair(self.kernel_size), pair(self.stride), before, after, pair(self.dilation))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        padding_sides(self.padding)
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        expect_rank(specs, 4, "Conv2d", "A convolution needs maps: put it before the Flatten.")
+        n, channels = specs[0].shape[:2]
+        if channels % self.groups or self.out_channels % self.groups:
+            groups = math.gcd(channels, self.out_channels, self.groups)
+            raise ShapeError(
+                f"input channels and out_channels divisible by groups={self.groups}",
+                f"{channels} input channels and out_channels={self.out_channels}",
+                "Choose a number of groups that divides both.",
+                (Fix(f"Set groups to {groups}", "set", groups, "groups"),),
+            )
+        height, width = self.window.checked_output_size(specs[0], "Conv2d")
+        return (Spec((n, self.out_channels, height, width), specs[0].dtype),)
+
+    def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
+        channels = specs[0].shape[1] // self.groups
+        shape = (self.out_channels, channels, *pair(self.kernel_size))
+        fan_in = math.prod(shape[1:])
+        found = {"weight": ParamSpec(shape, "he", fan_in)}
+        if self.bias:
+            found["bias"] = ParamSpec((self.out_channels,), "zeros", fan_in)
+        return found
+
+    def cost(self, *specs: Spec) -> Cost:
+        kernel = self.parameters(*specs)["weight"].size
+        height, width = self.outputs(*specs)[0].shape[2:]
+        return Cost(super().cost(*specs).parameters, kernel * height * width)
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
+        (x,) = xs
+        w, g = p["weight"], self.groups
+        out = self.window.output_size(*x.shape[2:])
+        windows = self.window.view(self.window.pad(x), out)  # (N, C, H_out, W_out, i, j)
+        y = np.empty((len(x), self.out_channels, *out), x.dtype)
+        for xg, wg, yg in zip(
+            np.split(windows, g, 1), np.split(w, g), np.split(y, g, 1), strict=True
+        ):
+            # (N, C, H, W, i, j) · (O, C, i, j) -> (N, H, W, O)
+            yg[...] = np.tensordot(xg, wg, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+        if self.bias:
+            y += p["bias"][:, None, None]
+        return Result((y,), {"x": x})
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx = Ctx(),
+    ) -> Grads:
+        x, (dy,), w, g = saved["x"], dys, p["weight"], self.groups
+        out, window = (dy.shape[2], dy.shape[3]), self.window
+        windows = window.view(window.pad(x), out)
+        dw = np.empty_like(w)
+        for xg, dyg, dwg in zip(
+            np.split(windows, g, 1), np.split(dy, g, 1), np.split(dw, g), strict=True
+        ):
+            # sum over samples and positions: (N, O, H, W) · (N, C, H, W, i, j) -> (O, C, i, j)
+            dwg[...] = np.tensordot(dyg, xg, ((0, 2, 3), (0, 2, 3)))
+        dparams = {"weight": dw}
+        if self.bias:
+            dparams["bias"] = dy.sum((0, 2, 3))
+        if not need[0]:
+            return Grads((None,), dparams)
+        padded = np.zeros((*x.shape[:2], *window.padded_size(*x.shape[2:])), x.dtype)
+        for pg, dyg, wg in zip(
+            np.split(padded, g, 1), np.split(dy, g, 1), np.split(w, g), strict=True
+        ):
+            # every kernel position sends its share back to the cells that it looked at
+            shares = np.tensordot(dyg, wg, ((1,), (0,)))  # (N, H_out, W_out, C, i, j)
+            for i in range(w.shape[2]):
+                for j in range(w.shape[3]):
+                    tap = window.tap(pg, i, j, out)
+                    tap += shares[..., i, j].transpose(0, 3, 1, 2)
+        return Grads((window.body(padded, *x.shape[2:]),), dparams)
+
+    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
+        o, row, column = cell
+        x, w = rec.xs[0], rec.params["weight"]
+        first = o // (self.out_channels // self.groups) * w.shape[1]
+        terms = []
+        for k in range(w.shape[1]):
+            for i in range(w.shape[2]):
+                for j in range(w.shape[3]):
+                    r, c = self.window.source(row, column, i, j)
+                    inside = 0 <= r < x.shape[1] and 0 <= c < x.shape[2]
+                    value = float(x[first + k, r, c]) if inside else 0.0
+                    source = ("input", 0, (first + k, r, c)) if inside else ("constant", "padding")
+                    terms.append(Term(source, value, float(w[o, k, i, j]), f"W[{o},{k},{i},{j}]"))
+        if self.bias:
+            terms.append(Term(("param", "bias", (o,)), float(rec.params["bias"][o]), 1.0, "bias"))
+        return Terms(tuple(terms), "sum", "Σ W·x + b")
+
+    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
+        k, row, column = cell
+        dy, w = rec.dys[0], rec.params["weight"]
+        if dy is None:
+            return Terms((), "sum")
+        group, local = divmod(k, w.shape[1])
+        per_group = self.out_channels // self.groups
+        terms = [
+            Term(
+                ("output_grad", 0, (o, r, c)),
+                float(dy[o, r, c]),
+                float(w[o, local, i, j]),
+                f"W[{o},{local},{i},{j}]",
+            )
+            for o in range(group * per_group, (group + 1) * per_group)
+            for r, c, i, j in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
+        ]
+        return Terms(tuple(terms), "sum", "Σ W·dy over the windows that looked here")
+
+    @property
+    def onnx(self) -> OnnxOp:
+        (top, left), (bottom, right) = padding_sides(self.padding)
+        return OnnxOp(
+            "Conv",
+            {
+                "kernel_shape": list(pair(self.kernel_size)),
+                "strides": list(pair(self.stride)),
+                "pads": [top, left, bottom, right],
+                "dilations": list(pair(self.dilation)),
+                "group": self.groups,
+            },
+            ("weight", "bias") if self.bias else ("weight",),
+        )

@@ -1,0 +1,203 @@
+"""Max pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engine.layers.base import (
+    Array,
+    Ctx,
+    Grads,
+    HyperparameterError,
+    Layer,
+    OnnxOp,
+    Record,
+    Result,
+    Spec,
+    Term,
+    Terms,
+    expect_rank,
+    hyper,
+    pair,
+)
+from engine.layers.window import Window, padding_sides
+
+
+@dataclass(frozen=True)
+class MaxPool2d(Layer):
+    """Keeps only the largest number of each window, so the picture shrinks and the peaks stay.
+
+    y[n, k, r, c] = max_{i, j} x[n, k, r·s + i·d − p, c·s + j·d − p]
+
+    Gradient: all of dy goes to the cell that won, every other cell of the window gets an exact
+    zero; where windows overlap, a cell collects from each window that it won.
+
+    Ties: the first in row-major order wins (as PyTorch and ONNX), which is one element of the
+    subdifferential. Padding never wins: it counts as −∞. NaN wins over every number. With
+    ``ceil_mode`` a window that would start beyond input plus left padding is dropped.
+
+    Source: Scherer et al. 2010; ONNX operator MaxPool.
+    """
+
+    title: ClassVar[str] = "Max pooling"
+    category: ClassVar[str] = "Pooling"
+    slug: ClassVar[str] = "pool"
+
+    kernel_size: int | tuple[int, int] = hyper(
+        2, "Rows and columns of the window.", low=1, high=64, unit="cells"
+    )
+    stride: int | tuple[int, int] = hyper(
+        2, "Cells that the window moves each time.", low=1, high=64, unit="cells"
+    )
+    padding: int | tuple[int, ...] = hyper(
+        0, "Cells around the input, which never win.", low=0, high=32, unit="cells"
+    )
+    dilation: int | tuple[int, int] = hyper(
+        1, "Distance between neighbouring window cells.", low=1, high=64, unit="cells"
+    )
+    ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        before, after = padding_sides(self.padding)
+        for kernel, dilation, sides in zip(
+            pair(self.kernel_size),
+            pair(self.dilation),
+            zip(before, after, strict=True),
+            strict=True,
+        ):
+            if max(sides) > (dilation * (kernel - 1) + 1) // 2:
+                raise HyperparameterError(
+                    f"MaxPool2d.padding: expected at most half the window "
+                    f"({(dilation * (kernel - 1) + 1) // 2}), received {max(sides)}."
+                )
+
+    @property
+    def window(self) -> Window:
+        """The geometry of the sliding window."""
+        before, after = padding_sides(self.padding)
+        return Window(
+            pair(self.kernel_size),
+            pair(self.stride),
+            before,
+            after,
+            pair(self.dilation),
+            self.ceil_mode,
+        )
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        expect_rank(specs, 4, "MaxPool2d", "Pooling needs maps: put it before the Flatten.")
+        out = self.window.checked_output_size(specs[0], "MaxPool2d")
+        return (Spec((*specs[0].shape[:2], *out), specs[0].dtype),)
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
+        """``saved["argmax"]``: int64 (N, C, H_out, W_out), flat index row·W + column of the input."""
+        (x,) = xs
+        height, width = x.shape[2:]
+        window = self.window
+        out = window.output_size(height, width)
+        padded = window.pad(x, -np.inf)
+        y = window.tap(padded, 0, 0, out).copy()
+        winner = np.zeros(y.shape, np.int64)
+        rows, columns = window.kernel_size
+        for position in range(1, rows * columns):
+            candidate = window.tap(padded, *divmod(position, columns), out)
+            # a strict comparison keeps the first of equals; NaN wins, and the first NaN stays
+            wins = (candidate > y) | (np.isnan(candidate) & ~np.isnan(y))
+            y = np.where(wins, candidate, y)
+            winner = np.where(wins, position, winner)
+        return Result((y,), {"argmax": self.locate(winner, x), "x": x})
+
+    def locate(self, winner: Array, x: Array) -> Array:
+        """Turn window positions i·K + j (N, C, H_out, W_out) into flat indices of the input.
+
+        A window of −∞ alone may name a padding cell; its first cell inside the input is taken.
+        """
+        window, out = self.window, winner.shape[2:]
+        i, j = np.divmod(winner, window.kernel_size[1])
+        r = i * window.dilation[0] + (np.arange(out[0]) * window.stride[0])[:, None]
+        c = j * window.dilation[1] + np.arange(out[1]) * window.stride[1]
+        r, c = r - window.before[0], c - window.before[1]
+        if max(window.before) or max(window.after) or window.ceil_mode:
+            r = np.where(r < 0, r + -(r // window.dilation[0]) * window.dilation[0], r)
+            c = np.where(c < 0, c + -(c // window.dilation[1]) * window.dilation[1], c)
+        return r * x.shape[3] + c
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx = Ctx(),
+    ) -> Grads:
+        if not need[0]:
+            return Grads((None,))
+        x, argmax, (dy,) = saved["x"], saved["argmax"], dys
+        n, c, h, w = x.shape
+        plane = np.arange(n * c).reshape(n, c, 1, 1) * (h * w)
+        # bincount adds where overlapping windows chose the same cell, and works in float64
+        dx = np.bincount((plane + argmax).ravel(), dy.ravel(), minlength=x.size)
+        return Grads((dx.reshape(x.shape).astype(dy.dtype),))
+
+    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
+        k, row, column = cell
+        x = rec.xs[0]
+        rows, columns = self.window.kernel_size
+        winner = int(rec.saved["argmax"][rec.sample, k, row, column])
+        terms, chosen = [], None
+        for i in range(rows):
+            for j in range(columns):
+                r, c = self.window.source(row, column, i, j)
+                if not (0 <= r < x.shape[1] and 0 <= c < x.shape[2]):
+                    continue
+                if r * x.shape[2] + c == winner:
+                    chosen = len(terms)
+                terms.append(Term(("input", 0, (k, r, c)), float(x[k, r, c]), 1.0))
+        return Terms(tuple(terms), "max", "max of the window", chosen)
+
+    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
+        k, row, column = cell
+        dy, argmax = rec.dys[0], rec.saved["argmax"][rec.sample, k]
+        if dy is None:
+            return Terms((), "sum")
+        here = row * rec.xs[0].shape[2] + column
+        terms = tuple(
+            Term(
+                ("output_grad", 0, (k, r, c)),
+                float(dy[k, r, c]),
+                float(argmax[r, c] == here),
+                "won" if argmax[r, c] == here else "lost",
+            )
+            for r, c, _, _ in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
+        )
+        return Terms(terms, "sum", "Σ dy of the windows that this cell won")
+
+    def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
+        """Half the smallest gap between the largest and the second largest cell of a window."""
+        (x,) = xs
+        window = self.window
+        out = window.output_size(*x.shape[2:])
+        cells = window.view(window.pad(x, -np.inf), out).reshape(*x.shape[:2], *out, -1)
+        if cells.shape[-1] < 2:
+            return float("inf")
+        top = np.partition(cells, -2, axis=-1)[..., -2:]
+        return float(np.min(top[..., 1] - top[..., 0]) / 2)
+
+    @property
+    def onnx(self) -> OnnxOp:
+        (top, left), (bottom, right) = padding_sides(self.padding)
+        return OnnxOp(
+            "MaxPool",
+            {
+                "kernel_shape": list(pair(self.kernel_size)),
+                "strides": list(pair(self.stride)),
+                "pads": [top, left, bottom, right],
+                "dilations": list(pair(self.dilation)),
+                "ceil_mode": int(self.ceil_mode),
+            },
+        )

@@ -1,0 +1,78 @@
+"""Losses: from outputs and targets to one number, and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from engine.layers.base import Array, ShapeError, Spec, expect_rank
+
+
+class LossFunction(Protocol):
+    """What a loss must offer; ``forward`` returns (scalar, saved), ``backward`` dx."""
+
+    title: ClassVar[str]
+
+    def check(self, spec: Spec) -> None: ...
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]: ...
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array: ...
+
+
+class TargetError(ValueError):
+    """A target does not fit the output; names expected and received."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """How surprised the network is by the right answer: −log of the share it gave to it.
+
+    L = −(1/N) Σ_n log p[n, t_n],  p = softmax(x)
+
+    Gradient: dx = (p − y) / N, where y is 1 at the target: rows sum to 0.
+
+    Input: logits (N, K); target: int (N,). Source: Bridle 1990.
+    """
+
+    title: ClassVar[str] = "Cross-entropy"
+
+    def check(self, spec: Spec) -> None:
+        """Raise ShapeError unless ``spec`` is (N, K)."""
+        expect_rank((spec,), 2, "cross-entropy", "Put a Flatten or a pooling before the output.")
+        if spec.shape[1] < 2:
+            raise ShapeError(
+                "at least 2 classes for cross-entropy", f"{spec.shape[1]}", "Add outputs."
+            )
+
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
+        """Return (loss of shape (), {"probabilities": (N, K), "target": (N,)})."""
+        target = np.asarray(target)
+        n, classes = x.shape
+        if target.shape != (n,) or target.dtype.kind not in "iu":
+            raise TargetError(
+                f"Target: expected {n} whole numbers, received shape {target.shape} "
+                f"of {target.dtype}."
+            )
+        if n and not (0 <= target.min() and target.max() < classes):
+            raise TargetError(
+                f"Target: expected classes 0 to {classes - 1}, received "
+                f"{target.min()} to {target.max()}."
+            )
+        shifted = x - x.max(1, keepdims=True)
+        exp = np.exp(shifted)
+        total = exp.sum(1, keepdims=True)
+        losses = np.log(total[:, 0]) - shifted[np.arange(n), target]
+        return np.asarray(losses.mean(), x.dtype), {"probabilities": exp / total, "target": target}
+
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
+        """dx (N, K)."""
+        p, target = saved["probabilities"], saved["target"]
+        dx = p.copy()
+        dx[np.arange(len(p)), target] -= 1
+        dx *= weight / len(p)
+        return dx
+
+
+LOSSES: dict[str, type[LossFunction]] = {"CrossEntropy": CrossEntropy}

@@ -699,6 +699,9 @@ QCheckBox, QRadioButton {{ spacing: {m.space_2}px; }}
 """
 
 
+_clones: list[QIconEngine] = []
+
+
 class _SvgIconEngine(QIconEngine):
     """Draws one SVG in the colour of the theme in force, at the exact size that is asked for."""
 
@@ -708,7 +711,11 @@ class _SvgIconEngine(QIconEngine):
         self._token = token
 
     def clone(self) -> QIconEngine:
-        return _SvgIconEngine(self._name, self._token)
+        # A clone that only C++ knows is collected under Qt's feet (PySide 6.11): one is kept per
+        # detached icon, which is rare, since copies of an icon share their engine.
+        result = _SvgIconEngine(self._name, self._token)
+        _clones.append(result)
+        return result
 
     def _colour(self, mode: QIcon.Mode) -> str:
         tokens = current()
@@ -728,10 +735,12 @@ class _SvgIconEngine(QIconEngine):
     def scaledPixmap(
         self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float
     ) -> QPixmap:
-        """``size`` is in device pixels already, as Qt passes it."""
-        result = QPixmap(size)
+        """``size`` is in device-independent pixels: the scale multiplies it."""
+        result = QPixmap(round(size.width() * scale), round(size.height() * scale))
+        result.setDevicePixelRatio(scale)
         result.fill(Qt.GlobalColor.transparent)
         painter = QPainter(result)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint(painter, QRect(0, 0, size.width(), size.height()), mode, state)
         painter.end()
         return result

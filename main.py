@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_file(words: Sequence[str]) -> bool:
-    """Whether the words are one file to open: a path, or the name of a file that exists."""
+    """Whether the words are one file to open: a word with a suffix or a folder is no command."""
     if len(words) != 1 or words[0].startswith("-"):
         return False
     path = Path(words[0])
-    return path.suffix != "" or len(path.parts) > 1 or path.is_file()
+    return path.suffix != "" or len(path.parts) > 1
 
 
 def _open_window(words: list[str]) -> int:

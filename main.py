@@ -66,8 +66,7 @@ def _is_file(words: Sequence[str]) -> bool:
     """Whether the words are one file to open: a word with a suffix or a folder is no command."""
     if len(words) != 1 or words[0].startswith("-"):
         return False
-    path = Path(words[0])
-    return path.suffix != "" or len(path.parts) > 1
+    return Path(words[0]).suffix != "" or "/" in words[0] or os.sep in words[0]
 
 
 def _open_window(words: list[str]) -> int:

@@ -143,7 +143,8 @@ class Graph:
         waiting = list(self.nodes)
         ordered: list[Node] = []
         while waiting:
-            ready, later = [], []
+            ready: list[Node] = []
+            later: list[Node] = []
             for node in waiting:
                 known = all(
                     ref is None or ref[0] in done or ref[0] not in self.by_id for ref in node.inputs
@@ -159,7 +160,8 @@ class Graph:
 
     def _find_cycle(self, among: Iterable[Node]) -> tuple[str, ...]:
         inside = {node.id: node for node in among}
-        current, path = next(iter(inside)), []
+        current = next(iter(inside))
+        path: list[str] = []
         while current not in path:
             path.append(current)
             node = inside[current]

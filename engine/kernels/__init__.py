@@ -1,0 +1,18 @@
+"""Fast forms of layers, chosen by the plan. A file dropped into this folder is found here."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from engine.kernels.base import Kernel, Plain
+
+KERNELS: tuple[Kernel, ...] = tuple(
+    module.KERNEL
+    for module in (
+        import_module(f"{__name__}.{m.name}")
+        for m in sorted(iter_modules(__path__), key=lambda m: m.name)
+        if m.name != "base"
+    )
+)
+PLAIN = Plain()
+
+__all__ = ["KERNELS", "PLAIN"]

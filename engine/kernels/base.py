@@ -1,0 +1,102 @@
+"""What a fast form of a layer must offer. Kernels are never seen outside the plan.
+
+A kernel is bound once, for given shapes: it allocates its buffers then, and allocates nothing
+while it runs. Each is tested against the layer's plain form over random shapes that it accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
+
+
+@dataclass(frozen=True)
+class Site:
+    """The place that a kernel is bound to.
+
+    ``inputs`` and ``outputs`` are the specs; ``need`` says which inputs want a gradient;
+    ``dparams`` are the arrays into which backward writes the parameters' gradients.
+    """
+
+    layer: Layer
+    inputs: tuple[Spec, ...]
+    outputs: tuple[Spec, ...]
+    need: tuple[bool, ...]
+    dparams: Mapping[str, Array]
+    backward: bool
+
+    def channels_last(self, spec: Spec, zeros: bool = False) -> Array:
+        """A new (N, C, H, W) array whose memory is (N, H, W, C)."""
+        n, c, h, w = spec.shape
+        allocate = np.zeros if zeros else np.empty
+        return allocate((n, h, w, c), spec.dtype).transpose(0, 3, 1, 2)
+
+
+class Bound(Protocol):
+    """A layer ready to run at a site; the signatures are the layer's own."""
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result: ...
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx,
+    ) -> Grads: ...
+
+    def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
+        """``saved`` in the layer's documented form; decoding may wait until it is asked for."""
+        ...
+
+
+class Kernel(Protocol):
+    """A fast form: ``offers`` says whether it serves a site, ``bind`` allocates."""
+
+    name: ClassVar[str]
+    layer: ClassVar[type[Layer]]
+
+    def offers(self, site: Site) -> bool: ...
+
+    def bind(self, site: Site) -> Bound: ...
+
+
+class Plain:
+    """The layer's textbook form, which serves every site."""
+
+    name: ClassVar[str] = "plain"
+
+    def bind(self, site: Site) -> Bound:
+        return BoundPlain(site)
+
+
+class BoundPlain:
+    """Runs the plain form and copies the parameters' gradients to where the plan wants them."""
+
+    def __init__(self, site: Site) -> None:
+        self.layer, self.dparams = site.layer, site.dparams
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
+        return self.layer.forward(p, *xs, ctx=ctx)
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx,
+    ) -> Grads:
+        grads = self.layer.backward(p, saved, dys, need, ctx)
+        for name, value in grads.dparams.items():
+            np.copyto(self.dparams[name], value)
+        return Grads(grads.dxs, self.dparams)
+
+    def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
+        return saved

@@ -1,0 +1,235 @@
+"""A plan is a graph made ready to run; ``Plan.run`` is the only way in which a network runs.
+
+Training, the stepping window, the tour, the benchmarks and the command line exhaust the same
+generator of steps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.binding import Binding, Blueprint, Choice, Situation
+from engine.graph import Graph, Ref
+from engine.layers.base import Array, Ctx, Mode, Spec
+from engine.optimizers import Optimizer
+from engine.parameters import ParameterError, Parameters
+from engine.trace import Key, Operation, Phase, Step, Trace
+from engine.weights import OwnerName, Weights
+
+
+class BatchError(ValueError):
+    """A batch does not fit the plan; names the input, expected and received."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs by input id, (N, C, H, W) or (N, F), and targets by loss id."""
+
+    inputs: Mapping[str, Array]
+    targets: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, graph: Graph, x: Array, target: Array | None = None) -> Batch:
+        """The batch of a graph with one input; every loss gets the same target."""
+        targets = {} if target is None else {loss.id: target for loss in graph.losses}
+        return cls({graph.inputs[0].id: x}, targets)
+
+
+def compile(
+    graph: Graph,
+    parameters: Parameters,
+    *,
+    batch: int = 1,
+    mode: Mode = "train",
+    dtype: str = "float32",
+    backward: bool = True,
+    input_gradients: bool = True,
+    pin: Mapping[str, str] | None = None,
+    flat: Array | None = None,
+) -> Plan:
+    """Make a graph ready to run.
+
+    ``batch`` samples a run; ``dtype`` float32 or float64; ``backward`` False leaves out what only
+    gradients need; ``input_gradients`` asks for the gradients of the network's inputs too; ``pin``
+    maps node ids to kernel names ("plain" always serves); ``flat`` is the array that will hold
+    the trained weights (a process may share its memory).
+
+    Raises GraphError, CycleError, ShapeError, ParameterError or BatchError.
+    """
+    if batch < 1:
+        raise BatchError(f"Batch: expected at least 1 sample, received {batch}.")
+    if dtype not in ("float32", "float64"):
+        raise ParameterError(f"dtype: expected float32 or float64, received {dtype!r}.")
+    inferred = graph.check(batch).specs
+    specs = {ref: Spec(spec.shape, dtype) for ref, spec in inferred.items()}
+    weights = Weights(graph.parameter_specs(specs), parameters, dtype, flat)
+    backward = backward and bool(graph.losses)
+    needs = _wanted_gradients(graph, weights, input_gradients) if backward else frozenset()
+    blueprint = Blueprint(graph, graph.order, specs, needs, mode, dtype, backward, dict(pin or {}))
+    return Plan(blueprint, weights, batch)
+
+
+def _wanted_gradients(graph: Graph, weights: Weights, inputs: bool) -> frozenset[Ref]:
+    """Tensors on a way from something whose gradient is wanted to a loss."""
+    trained = {owner for owner, _ in weights.slices}
+    wanted = set(graph.input_ids) if inputs else set()
+    for node in graph.order:
+        if node.owner in trained or any(r is not None and r[0] in wanted for r in node.inputs):
+            wanted.add(node.id)
+    reached: set[Ref] = {loss.input for loss in graph.losses}
+    for node in reversed(graph.order):
+        if any(ref[0] == node.id for ref in reached):
+            reached.update(r for r in node.inputs if r is not None)
+    return frozenset(ref for ref in reached if ref[0] in wanted)
+
+
+def weight_count(graph: Graph) -> int:
+    """Length of the flat array of trained weights."""
+    specs = graph.parameter_specs(graph.infer().specs)
+    return sum(s.size for s in specs.values() if s.kind == "weight")
+
+
+class Plan:
+    """A graph ready to run; made by :func:`compile`."""
+
+    def __init__(self, blueprint: Blueprint, weights: Weights, batch: int) -> None:
+        self.graph, self.specs, self.batch = blueprint.graph, blueprint.specs, batch
+        self.mode, self.dtype = blueprint.mode, blueprint.dtype
+        self.weights = weights
+        self._blueprint = blueprint
+        self._situation = Situation()
+        self._runs = self._updates = 0
+        self._reusable: Binding | None = Binding(blueprint, weights, self._situation)
+        self._last = self._reusable
+
+    def run(
+        self,
+        batch: Batch,
+        *,
+        key: tuple[int, int] = (0, 0),
+        backward: bool = True,
+        optimizer: Optimizer | None = None,
+        trace: Trace | None = None,
+    ) -> Iterator[Step]:
+        """Run once, yielding a Step after each operation has been carried out.
+
+        ``key`` = (seed, step) decides all randomness. Without targets the run ends after forward;
+        with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, and
+        the run owns the buffers that it wrote. Raises BatchError at the first step.
+        """
+        inputs = self._inputs(batch, copy=trace is not None)
+        phases = self._phases(batch, backward, optimizer)
+        binding = self._reusable or Binding(self._blueprint, self.weights, self._situation)
+        self._reusable = None if trace is not None else binding
+        self._last = binding
+        binding.values.update(inputs)
+        run, updates = self._runs, self._updates
+        self._runs += 1
+        self._updates += "update" in phases
+        situation = self._situation
+        situation.ctx = Ctx(self.mode, (*key, 0))
+        situation.targets = batch.targets
+        situation.optimizer = optimizer
+        situation.update = self._updates
+        if trace is not None:
+            self.weights.hold()
+            trace.give({Key("value", ref, run): array for ref, array in inputs.items()})
+            trace.give(
+                {
+                    Key("param" if k in self.weights.slices else "statistic", k, updates): (
+                        self.weights[k]
+                    )
+                    for k in self.weights.specs
+                }
+            )
+        index = 0
+        for op in binding.ops:
+            if op.operation.phase not in phases:
+                continue
+            arrays = op.work()
+            step = Step(index, op.operation, run, updates)
+            if trace is not None:
+                trace.record(step, arrays, op.saved() if op.saved else {})
+            index += 1
+            yield step
+
+    def _phases(
+        self, batch: Batch, backward: bool, optimizer: Optimizer | None
+    ) -> frozenset[Phase]:
+        losses = {loss.id for loss in self.graph.losses}
+        if not losses or not batch.targets:
+            return frozenset(("forward",))
+        if missing := losses - set(batch.targets):
+            raise BatchError(f"Targets: expected one for {', '.join(sorted(missing))}.")
+        phases: set[Phase] = {"forward", "loss"}
+        if backward and self._blueprint.backward:
+            phases |= {"backward", "accumulate"}
+            if optimizer is not None:
+                phases.add("update")
+        return frozenset(phases)
+
+    def _inputs(self, batch: Batch, copy: bool) -> dict[Ref, Array]:
+        """The batch's inputs in the plan's dtype, checked; a record gets copies."""
+        found: dict[Ref, Array] = {}
+        for entry in self.graph.inputs:
+            if entry.id not in batch.inputs:
+                raise BatchError(f"Input {entry.id}: expected an array, received none.")
+            x = np.asarray(batch.inputs[entry.id])
+            wanted = (self.batch, *entry.shape)
+            if x.shape != wanted:
+                raise BatchError(
+                    f"Input {entry.id}: expected shape {wanted} (samples first), "
+                    f"received {x.shape}."
+                )
+            if x.dtype.kind not in "fiub":
+                raise BatchError(f"Input {entry.id}: expected numbers, received {x.dtype}.")
+            found[entry.id, 0] = np.array(x, self.dtype) if copy else np.asarray(x, self.dtype)
+        return found
+
+    # ---- results of the last run -----------------------------------------------------------
+
+    def value(self, ref: Ref) -> Array:
+        """The tensor as the last run left it; the next run may write to its buffer."""
+        return self._last.values[ref]
+
+    def output(self, name: str | None = None) -> Array:
+        """An output of the last run (the first one unless named)."""
+        return self.value(dict(self.graph.outputs)[name] if name else self.graph.outputs[0][1])
+
+    def loss(self) -> float:
+        """Weighted sum of the losses of the last run."""
+        return sum(self._last.losses[x.id] * x.weight for x in self.graph.losses)
+
+    def gradient(self, ref: Ref) -> Array | None:
+        """The gradient of a tensor in the last run, or None where it was not asked for."""
+        return self._last.grads.get(ref)
+
+    def parameter_gradients(self) -> dict[OwnerName, Array]:
+        """Views of the trained parameters' gradients of the last run."""
+        return self.weights.gradient_views(self._last.gradient)
+
+    def parameters(self) -> dict[OwnerName, Array]:
+        """Copies of all parameters and running statistics as they are now."""
+        return self.weights.copy()
+
+    def operations(self) -> tuple[Operation, ...]:
+        """All operations of a full run, in order."""
+        return tuple(op.operation for op in self._last.ops)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The kernel chosen for each node."""
+        return tuple(self._last.choices)
+
+    def explain(self) -> str:
+        """The chosen kernel of each node, as a table."""
+        return "\n".join(f"{c.node:<24s} {c.layer:<16s} {c.kernel}" for c in self.choices)
+
+
+def exhaust(steps: Iterator[Step]) -> None:
+    """Run a generator of steps to its end."""
+    deque(steps, maxlen=0)

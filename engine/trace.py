@@ -1,0 +1,344 @@
+"""The record of a run: what happened in which order, and every array that was written.
+
+Stepping back is a look-up, never a computation.
+"""
+
+from __future__ import annotations
+
+import bisect
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from engine.layers.base import Array, Record
+
+Phase = Literal["forward", "loss", "backward", "accumulate", "update"]
+PHASES: tuple[Phase, ...] = ("forward", "loss", "backward", "accumulate", "update")
+
+Kind = Literal["value", "grad", "part", "param", "param_grad", "param_part", "statistic", "saved"]
+"""What an array is.
+
+value       a tensor in forward            ref = (node or input id, port); of a loss: (loss id, 0)
+grad        gradient of a tensor           ref = (node or input id, port)
+part        one reader's share of a forked tensor's gradient      ref = (reader id, input slot)
+param       a trained parameter            ref = (owner id, name)
+param_grad  gradient of a parameter        ref = (owner id, name)
+param_part  one node's share of a shared parameter's gradient     ref = (node id, name)
+statistic   a running statistic            ref = (owner id, name)
+saved       what forward kept for backward ref = (node id, name)
+"""
+
+
+class Key(NamedTuple):
+    """Name of one recorded array; every write of the same (kind, ref) has a higher version."""
+
+    kind: Kind
+    ref: tuple[str, Any]
+    version: int
+
+    def __str__(self) -> str:
+        node, part = self.ref
+        return f"{self.kind} {node}" + (f".{part}" if part != 0 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A key without its version, and how the version follows from the run's clocks.
+
+    version = run · writes_per_run + offset, or updates + offset where ``writes_per_run`` is 0
+    (parameters and statistics, which only an update writes).
+    """
+
+    kind: Kind
+    ref: tuple[str, Any]
+    offset: int = 0
+    writes_per_run: int = 1
+
+    def key(self, run: int, updates: int) -> Key:
+        clock = run * self.writes_per_run if self.writes_per_run else updates
+        return Key(self.kind, self.ref, clock + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a plan does at one place of every run: the part of a step that does not change."""
+
+    phase: Phase
+    node: str
+    reads: tuple[Operand, ...]
+    writes: tuple[Operand, ...]
+    hidden: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a run.
+
+    ``index`` counts within the run, ``run`` the runs of the plan, ``updates`` the updates that
+    came before this step. ``reads`` and ``writes`` name the arrays with their versions.
+    """
+
+    index: int
+    operation: Operation
+    run: int = 0
+    updates: int = 0
+
+    @property
+    def phase(self) -> Phase:
+        return self.operation.phase
+
+    @property
+    def node(self) -> str:
+        return self.operation.node
+
+    @property
+    def reads(self) -> tuple[Key, ...]:
+        return tuple(o.key(self.run, self.updates) for o in self.operation.reads)
+
+    @property
+    def writes(self) -> tuple[Key, ...]:
+        return tuple(o.key(self.run, self.updates) for o in self.operation.writes)
+
+    @property
+    def hidden(self) -> tuple[tuple[str, Any], ...]:
+        return self.operation.hidden
+
+    def __str__(self) -> str:
+        return (
+            f"{self.index:4d} {self.phase:10s} {self.node:20s} "
+            f"{', '.join(map(str, self.reads))} → {', '.join(map(str, self.writes))}"
+        )
+
+
+class Trace:
+    """Steps, and one array store keyed by tensor and version.
+
+    ``position`` counts executed steps: 0 is before the first, ``len(steps)`` after the last. The
+    arrays are views of buffers that the run owns; they are handed out read-only.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.failure: str | None = None
+        self._arrays: dict[Key, Array | Callable[[], Array]] = {}
+        self._written: dict[tuple[Kind, tuple[str, Any]], tuple[list[int], list[Key]]] = {}
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def give(self, arrays: Mapping[Key, Array]) -> None:
+        """Record arrays that were there before the next step: inputs, targets, parameters."""
+        for key, array in arrays.items():
+            self._store(key, array, len(self.steps))
+
+    def record(
+        self,
+        step: Step,
+        arrays: tuple[Array, ...],
+        saved: Mapping[str, Array | Callable[[], Array]] = {},
+    ) -> None:
+        """Append a step; ``arrays`` in the order of its writes, ``saved`` by name."""
+        self.steps.append(step)
+        position = len(self.steps)
+        for key, array in zip(step.writes, arrays, strict=True):
+            self._store(key, array, position)
+        for name, entry in saved.items():
+            self._store(Key("saved", (step.node, name), step.run), entry, position)
+
+    def _store(self, key: Key, array: Array | Callable[[], Array], position: int) -> None:
+        if key in self._arrays:
+            return
+        self._arrays[key] = array
+        positions, keys = self._written.setdefault((key.kind, key.ref), ([], []))
+        positions.append(position)
+        keys.append(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._arrays
+
+    def keys(self) -> Iterator[Key]:
+        """All recorded keys, in the order of their first write."""
+        return iter(self._arrays)
+
+    def at(self, key: Key) -> Array:
+        """The array of a key, read-only; raises KeyError when it was never written."""
+        entry = self._arrays[key]
+        if callable(entry):
+            entry = self._arrays[key] = entry()
+        view = entry.view()
+        view.flags.writeable = False
+        return view
+
+    def latest(self, kind: Kind, ref: tuple[str, Any], position: int | None = None) -> Key | None:
+        """The key last written when ``position`` steps had run (None: at the end)."""
+        positions, keys = self._written.get((kind, ref), ((), ()))
+        end = len(positions) if position is None else bisect.bisect_right(positions, position)
+        return keys[end - 1] if end else None
+
+    def look(self, kind: Kind, ref: tuple[str, Any], position: int | None = None) -> Array | None:
+        """The array last written when ``position`` steps had run, or None.
+
+        A gradient of an earlier run than the step at ``position`` is not shown: it is stale.
+        """
+        key = self.latest(kind, ref, position)
+        return None if key is None else self.at(key)
+
+    def position_of(self, key: Key) -> int:
+        """How many steps had run when this key had just been written."""
+        positions, keys = self._written[key.kind, key.ref]
+        return positions[keys.index(key)]
+
+    def around(
+        self,
+        node: Any,
+        position: int | None = None,
+        sample: int = 0,
+        mode: Literal["train", "eval"] = "eval",
+    ) -> Record | None:
+        """The recorded arrays around a node for one sample, for its ``reads`` and ``feeds``.
+
+        None while its forward step has not run.
+        """
+        ys = []
+        port = 0
+        while (y := self.look("value", (node.id, port), position)) is not None:
+            ys.append(y[sample])
+            port += 1
+        if not ys:
+            return None
+        xs = [self.look("value", ref, position) for ref in node.inputs if ref is not None]
+        dys = [self.look("grad", (node.id, port), position) for port in range(len(ys))]
+        params = {}
+        saved = {}
+        for kind, (owner, name) in self._written:
+            if kind in ("param", "statistic") and owner == node.owner:
+                array = self.look(kind, (owner, name), position)
+                if array is not None:
+                    params[name] = array
+            elif kind == "saved" and owner == node.id:
+                array = self.look(kind, (owner, name), position)
+                if array is not None:
+                    saved[name] = array
+        return Record(
+            tuple(x[sample] for x in xs if x is not None),
+            tuple(ys),
+            tuple(None if g is None else g[sample] for g in dys),
+            params,
+            saved,
+            sample,
+            mode,
+        )
+
+    def nbytes(self) -> int:
+        """Bytes of the arrays that are held (those not yet decoded count as none)."""
+        return sum(a.nbytes for a in self._arrays.values() if not callable(a))
+
+    def lines(self) -> Iterator[str]:
+        """The run as text, a line a step, with size and range of what was written."""
+        for step in self.steps:
+            parts = []
+            for key in step.writes:
+                a = self.at(key)
+                parts.append(
+                    f"{key} {'×'.join(map(str, a.shape[1:] or a.shape)) or 'scalar'} "
+                    + (f"= {float(a):.6g}" if a.ndim == 0 else _summary(a))
+                )
+            yield f"{step.index:4d}  {step.phase:<10s}  {step.node:<24s}  {'; '.join(parts)}"
+
+    # ---- file ------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write steps and arrays as a zip of JSON and .npy; replaces ``path`` only when whole."""
+        operations: dict[Operation, int] = {}
+        steps = [
+            [s.index, operations.setdefault(s.operation, len(operations)), s.run, s.updates]
+            for s in self.steps
+        ]
+        keys = list(self._arrays)
+        description = {
+            "format": "gradient-flow-trace",
+            "version": 1,
+            "operations": [
+                [o.phase, o.node, [_operand(x) for x in o.reads], [_operand(x) for x in o.writes]]
+                for o in operations
+            ],
+            "steps": steps,
+            "keys": [[k.kind, *k.ref, k.version, self.position_of(k)] for k in keys],
+            "failure": self.failure,
+        }
+        path = Path(path)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
+        try:
+            with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w") as archive:
+                archive.writestr("trace.json", json.dumps(description))
+                for i, key in enumerate(keys):
+                    buffer = io.BytesIO()
+                    np.lib.format.write_array(
+                        buffer, np.ascontiguousarray(self.at(key)), allow_pickle=False
+                    )
+                    archive.writestr(f"{i}.npy", buffer.getvalue())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: Path) -> Trace:
+        """The trace in a file; raises TraceError when it is not one."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                data = json.loads(archive.read("trace.json"))
+                if data["format"] != "gradient-flow-trace" or data["version"] != 1:
+                    raise TraceError(
+                        f"{path}: expected a trace of version 1, received "
+                        f"{data['format']} {data['version']}. Use a newer program."
+                    )
+                trace = cls()
+                operations = [
+                    Operation(
+                        phase,
+                        node,
+                        tuple(Operand(k, (a, b), o, w) for k, a, b, o, w in reads),
+                        tuple(Operand(k, (a, b), o, w) for k, a, b, o, w in writes),
+                    )
+                    for phase, node, reads, writes in data["operations"]
+                ]
+                trace.steps = [Step(i, operations[o], r, u) for i, o, r, u in data["steps"]]
+                trace.failure = data["failure"]
+                for i, (kind, a, b, version, position) in enumerate(data["keys"]):
+                    array = np.lib.format.read_array(
+                        io.BytesIO(archive.read(f"{i}.npy")), allow_pickle=False
+                    )
+                    trace._store(Key(kind, (a, b), version), array, position)
+                return trace
+        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError) as error:
+            if isinstance(error, TraceError):
+                raise
+            raise TraceError(
+                f"{path}: expected a saved trace, received a damaged or other file "
+                f"({error}). Save the run again."
+            ) from error
+
+
+class TraceError(ValueError):
+    """A file is not a trace; names the file, expected and received."""
+
+
+def _operand(o: Operand) -> list[Any]:
+    return [o.kind, *o.ref, o.offset, o.writes_per_run]
+
+
+def _summary(a: Array) -> str:
+    if a.size == 0:
+        return "empty"
+    with np.errstate(invalid="ignore", over="ignore"):
+        norm = float(np.sqrt(np.square(a, dtype=np.float64).sum()))
+    return f"[{a.min():.4g}, {a.max():.4g}] ‖·‖ {norm:.4g}"

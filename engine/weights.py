@@ -1,0 +1,103 @@
+"""The parameters of a plan: all trained weights in one flat array, running statistics beside it.
+
+Arrays that a trace holds are never written again: an update then goes to a new flat array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.layers.base import Array, ParamSpec
+from engine.parameters import ParameterError, Parameters, check_parameters
+
+if TYPE_CHECKING:
+    from engine.optimizers import Optimizer
+
+OwnerName = tuple[str, str]
+
+
+class Weights:
+    """Copies of the parameters, laid out for one-vector updates.
+
+    ``flat``, if given, is the array that will hold the trained weights (its memory may be shared
+    with another process); it is filled. Raises ParameterError.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[OwnerName, ParamSpec],
+        parameters: Parameters,
+        dtype: str,
+        flat: Array | None = None,
+    ) -> None:
+        check_parameters(specs, parameters)
+        self.specs = specs
+        self.slices: dict[OwnerName, slice] = {}
+        size = 0
+        for key, spec in specs.items():
+            if spec.kind == "weight":
+                self.slices[key] = slice(size, size + spec.size)
+                size += spec.size
+        if flat is None:
+            flat = np.empty(size, dtype)
+        if flat.shape != (size,) or flat.dtype != dtype:
+            raise ParameterError(
+                f"Flat weights: expected {size} numbers of {dtype}, received shape {flat.shape} "
+                f"of {flat.dtype}."
+            )
+        self.flat = flat
+        for key, part in self.slices.items():
+            flat[part] = np.asarray(parameters[key], dtype).ravel()
+        self.statistics: dict[OwnerName, Array] = {
+            key: np.array(parameters[key], dtype)
+            for key, spec in specs.items()
+            if spec.kind == "statistic"
+        }
+        self._recorded = False
+        self._state: list[Array] = []
+        self._state_of: type | None = None
+        self.by_owner: dict[str, dict[str, Array]] = {}
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Point the dictionaries that layers read at the arrays now in force."""
+        for key in self.specs:
+            self.by_owner.setdefault(key[0], {})[key[1]] = self[key]
+
+    def __getitem__(self, key: OwnerName) -> Array:
+        """The array in force, not a copy."""
+        if key in self.slices:
+            return self.flat[self.slices[key]].reshape(self.specs[key].shape)
+        return self.statistics[key]
+
+    def copy(self) -> dict[OwnerName, Array]:
+        """Copies of all parameters and statistics."""
+        return {key: self[key].copy() for key in self.specs}
+
+    def gradient_views(self, flat: Array) -> dict[OwnerName, Array]:
+        """The parts of a flat gradient by parameter, in the parameters' shapes."""
+        return {key: flat[part].reshape(self.specs[key].shape) for key, part in self.slices.items()}
+
+    def hold(self) -> None:
+        """Say that a trace now refers to the flat array, so that it must not change."""
+        self._recorded = True
+
+    def move(self, optimizer: Optimizer, gradient: Array, step: int) -> None:
+        """Apply one update; ``step`` counts from 1."""
+        if self._state_of is not type(optimizer):
+            self._state = [np.zeros_like(self.flat) for _ in range(optimizer.slots)]
+            self._state_of = type(optimizer)
+        out = np.empty_like(self.flat) if self._recorded else self.flat
+        optimizer.update(self.flat, gradient, self._state, step, out)
+        if out is not self.flat:
+            self.flat, self._recorded = out, False
+            self._refresh()
+
+    def set_statistics(self, new: Mapping[OwnerName, Array]) -> None:
+        """Put new running statistics into force (the old arrays stay as they are)."""
+        for key, array in new.items():
+            self.statistics[key] = array
+            self.by_owner[key[0]][key[1]] = array

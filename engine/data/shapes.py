@@ -1,0 +1,157 @@
+"""Generated shapes and textures, 32x32 and grey: what filters for edges and corners answer to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.dataset import Dataset, channel_statistics
+from engine.data.preprocessing import Preprocessing
+
+Array = NDArray[np.float64]
+# (x, y, random) -> signed distance in pixels, below 0 inside; x and y are (n, size, size), turned
+# and moved already, the origin in the middle of the picture; random draws n values as (n, 1, 1).
+Draw = Callable[[float, float], Array]
+Outline = Callable[[Array, Array, Draw], Array]
+
+
+def _disc(x: Array, y: Array, draw: Draw) -> Array:
+    return np.hypot(x, y) - draw(6, 11)
+
+
+def _ring(x: Array, y: Array, draw: Draw) -> Array:
+    return np.abs(np.hypot(x, y) - draw(7, 11)) - draw(1.0, 2.0)
+
+
+def _square(x: Array, y: Array, draw: Draw) -> Array:
+    return np.maximum(np.abs(x), np.abs(y)) - draw(5, 9)
+
+
+def _triangle(x: Array, y: Array, draw: Draw) -> Array:
+    # Equilateral, pointing up: the largest of the distances to its three sides.
+    slanted = np.abs(x) * np.sqrt(0.75) - y * 0.5
+    return np.maximum(slanted, y) - draw(4, 6.5)
+
+
+def _cross(x: Array, y: Array, draw: Draw) -> Array:
+    long, short = draw(8, 11), draw(1.5, 3)
+    bar = np.maximum(np.abs(x) - long, np.abs(y) - short)
+    return np.minimum(bar, np.maximum(np.abs(y) - long, np.abs(x) - short))
+
+
+def _edge(x: Array, y: Array, draw: Draw) -> Array:
+    return y
+
+
+def _line(x: Array, y: Array, draw: Draw) -> Array:
+    return np.abs(y) - draw(0.75, 2)
+
+
+def _corner(x: Array, y: Array, draw: Draw) -> Array:
+    return np.maximum(x, y)
+
+
+def _stripes(x: Array, y: Array, draw: Draw) -> Array:
+    return _wave(y, draw(5, 10))
+
+
+def _checker(x: Array, y: Array, draw: Draw) -> Array:
+    period = draw(7, 12)
+    across, down = _wave(x, period), _wave(y, period)
+    # Inside where exactly one of the two waves is.
+    return np.maximum(np.minimum(across, down), -np.maximum(across, down))
+
+
+def _dots(x: Array, y: Array, draw: Draw) -> Array:
+    period = draw(6, 10)
+    # Within each cell of a square lattice, the distance to its centre.
+    across = (x / period - np.round(x / period)) * period
+    down = (y / period - np.round(y / period)) * period
+    return np.hypot(across, down) - period * draw(0.22, 0.34)
+
+
+def _wave(t: Array, period: Array) -> Array:
+    """Signed distance to the nearest border of bands, half a period wide."""
+    return np.abs(t / period - np.round(t / period)) * period - period / 4
+
+
+_ANY = (0.0, 360.0)
+# name: outline, range of turns in degrees, largest move of its origin in pixels. Where the name
+# says a direction, the turn is what makes the class, so only a few degrees are left to chance.
+KINDS: dict[str, tuple[Outline, tuple[float, float], float]] = {
+    "disc": (_disc, (0, 0), 4),
+    "ring": (_ring, (0, 0), 3),
+    "square": (_square, (-10, 10), 4),
+    "diamond": (_square, (35, 55), 3),
+    "triangle": (_triangle, (-15, 15), 3),
+    "cross": (_cross, (-10, 10), 3),
+    "horizontal edge": (_edge, (-8, 8), 7),
+    "vertical edge": (_edge, (82, 98), 7),
+    "falling edge": (_edge, (37, 53), 7),
+    "rising edge": (_edge, (127, 143), 7),
+    "corner": (_corner, _ANY, 5),
+    "line": (_line, _ANY, 6),
+    "horizontal stripes": (_stripes, (-8, 8), 8),
+    "vertical stripes": (_stripes, (82, 98), 8),
+    "falling stripes": (_stripes, (37, 53), 8),
+    "rising stripes": (_stripes, (127, 143), 8),
+    "checker": (_checker, (-8, 8), 8),
+    "dots": (_dots, _ANY, 8),
+}
+CLASSES = tuple(KINDS)
+
+
+def shapes(per_class: int = 100, *, seed: int, noise: float = 0.03) -> Dataset:
+    """`per_class` pictures of each of 18 classes, float32 (N, 1, 32, 32) in [0, 1], shuffled.
+
+    Place, turn, size, brightness and contrast are random; half are dark on light. Edges are
+    anti-aliased: a pixel's value is its distance to the outline, clipped to half a pixel either
+    way. `noise` is the standard deviation of the normal noise added. The same arguments give the
+    same pictures. Raises ValueError for per_class below 1 or noise below 0.
+    """
+    if per_class < 1:
+        raise ValueError(f"per_class {per_class}: expected at least 1")
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise {noise}: expected a standard deviation from 0 to 1")
+    images = np.concatenate(
+        [
+            _pictures(kind, per_class, noise, np.random.default_rng((seed, index)))
+            for index, kind in enumerate(CLASSES)
+        ]
+    )
+    labels = np.repeat(np.arange(len(CLASSES)), per_class)
+    order = np.random.default_rng((seed, len(CLASSES))).permutation(len(labels))
+    mean, std = channel_statistics(images)
+    return Dataset(
+        "Shapes and textures",
+        images[order],
+        labels[order],
+        CLASSES,
+        Preprocessing((32, 32), 1, mean, std, fit="pad"),
+        "Generated by Gradient Flow Explorer",
+    )
+
+
+def _pictures(
+    kind: str, count: int, noise: float, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """(count, 1, 32, 32) pictures of one kind."""
+
+    def draw(low: float, high: float) -> Array:
+        return random.uniform(low, high, (count, 1, 1))
+
+    outline, turns, move = KINDS[kind]
+    turn = np.radians(draw(*turns))
+    centres = np.arange(32) - 15.5
+    x = centres[None, None, :] - draw(-move, move)
+    y = centres[None, :, None] - draw(-move, move)
+    # Turning the plane clockwise, as seen with y down, by the angle.
+    x, y = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    inside = np.clip(0.5 - outline(x, y, draw), 0, 1)
+    low, contrast = draw(0.0, 0.25), draw(0.5, 0.75)
+    dark = random.integers(0, 2, (count, 1, 1))
+    values = low + contrast * np.where(dark, 1 - inside, inside)
+    values += random.normal(0, noise, values.shape) if noise else 0
+    return np.clip(values, 0, 1).astype(np.float32)[:, None]

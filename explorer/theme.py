@@ -242,6 +242,8 @@ class Metrics:
     bar_height: int = 18
     scale_bar_height: int = 10
     strip_height: int = 40
+    edge_thinnest: float = 1.0
+    edge_thickest: float = 9.0
     pad_size: int = 280
     dash_skip: tuple[float, ...] = (6.0, 3.0)
     dash_zero: tuple[float, ...] = (1.0, 3.0)

@@ -29,13 +29,12 @@ for word in "$@"; do line="$line|$word"; done
 echo "$line" >>"$STATE/log"
 case "$2" in
 venv)
-    rm -rf "$5"
-    mkdir -p "$5/bin"
-    cp "$0" "$5/bin/python"
+    mkdir -p "$4/bin"
+    cp "$0" "$4/bin/python"
     printf '#!/bin/sh\\necho lint-imports >>"$STATE/log"\\n[ "$FAILS" != lint-imports ]\\n' \\
-        >"$5/bin/lint-imports"
-    sed -i "s/^line=.*/line=venv/" "$5/bin/python"
-    chmod +x "$5/bin/lint-imports"
+        >"$4/bin/lint-imports"
+    sed -i "s/^line=.*/line=venv/" "$4/bin/python"
+    chmod +x "$4/bin/lint-imports"
     ;;
 pip)
     [ -z "$PIP_FAILS" ] || exit 1
@@ -148,7 +147,7 @@ def test_first_start_sets_up_and_opens_and_the_second_only_opens(machine: Machin
     first = machine.start()
     assert first.returncode == 0, first.stderr
     assert machine.log() == [
-        ["python3.12", "-m", "venv", "--clear", "--without-pip", str(machine.venv)],
+        ["python3.12", "-m", "venv", "--without-pip", str(machine.venv)],
         ["venv", "-m", "ensurepip"],
         machine.installed(),
         machine.opened(),
@@ -204,7 +203,7 @@ def test_without_python_the_message_says_what_to_install(bare: Machine) -> None:
     assert result.returncode == 1
     assert "no Python 3.11" in result.stderr
     assert "sudo apt-get update && sudo apt-get install python3 python3-venv" in result.stderr
-    assert not bare.venv.exists()
+    assert list(bare.venv.iterdir()) == []
 
 
 def test_missing_venv_module_is_installed_by_root(bare: Machine) -> None:
@@ -263,8 +262,11 @@ def test_an_interrupted_set_up_starts_afresh(machine: Machine) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     (machine.venv / "set-up-running").write_text(f"{ended.pid}\n", encoding="utf-8")
+    half_done = machine.venv / "lib" / "half-unpacked"
+    half_done.touch()
     result = machine.start()
     assert "interrupted" in result.stderr
+    assert not half_done.exists()
     assert [line[2] for line in machine.log()[:3]] == ["venv", "ensurepip", "pip"]
     assert not (machine.venv / "set-up-running").exists()
 

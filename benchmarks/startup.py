@@ -34,7 +34,7 @@ def bare_window() -> int:
     from PySide6.QtGui import QPaintEvent
     from PySide6.QtWidgets import QApplication, QMainWindow
 
-    class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]
+    class Plot(pyqtgraph.PlotWidget):
         def paintEvent(self, event: QPaintEvent) -> None:
             super().paintEvent(event)
             mark = Path(os.environ[MARK])

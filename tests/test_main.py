@@ -42,7 +42,12 @@ def test_no_word_or_a_path_opens_the_window(
     monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     opened: list[list[str]] = []
-    _stand_in(monkeypatch, "explorer", "app", run=lambda given: opened.append(given) or 7)
+
+    def run(given: list[str]) -> int:
+        opened.append(given)
+        return 7
+
+    _stand_in(monkeypatch, "explorer", "app", run=run)
     assert main.main(words) == 7
     assert opened == [words]
 
@@ -133,7 +138,12 @@ def test_the_tour_gets_its_folder(
 ) -> None:
     command(lambda chosen: 0)
     folders: list[Path] = []
-    _stand_in(monkeypatch, "explorer", "tour", run=lambda c: folders.append(c.out) or 0)
+
+    def run(chosen: argparse.Namespace) -> int:
+        folders.append(chosen.out)
+        return 0
+
+    _stand_in(monkeypatch, "explorer", "tour", run=run)
     assert main.main(["tour", "--out", "some where"]) == 0
     assert main.main(["tour"]) == 0
     assert folders == [Path("some where"), Path("tour")]

@@ -52,7 +52,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".*")
         )
     folder = tmp_path_factory.mktemp("wheel")
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     done(run(sys.executable, "-m", "pip", "wheel", *options, source, cwd=folder))
     (built,) = folder.glob("*.whl")
     return built
@@ -65,7 +65,7 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done(run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=wheel.parent))
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     python = programs / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
     done(run(*pip, wheel, cwd=wheel.parent))
     # A path in a .pth file is searched, but the .pth files found there are not read: the
     # requirements of this environment are seen, its editable install of this checkout is not.

@@ -1,0 +1,130 @@
+"""The whole network as one item, for zooms at which cards would be too small to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from explorer import theme
+from explorer.canvas import geometry, ink
+from explorer.canvas.node_item import LEGIBLE, Show
+
+if TYPE_CHECKING:
+    from explorer.canvas.scene import NetworkScene
+
+# Below this zoom even an enlarged name would not fit into a card.
+NAMES_FROM = 0.2
+
+
+class FarItem(QGraphicsItem):
+    """Rectangles, strips and lines of everything that is exposed, in one paint."""
+
+    def __init__(self, scene: NetworkScene) -> None:
+        super().__init__()
+        self._scene = scene
+        self._bounds = QRectF()
+        self._paths: dict[tuple[str, float, tuple[float, ...]], QPainterPath] = {}
+        self._paths_of: object = None
+        self.setVisible(False)
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption, True)
+
+    def set_bounds(self, bounds: QRectF) -> None:
+        if bounds != self._bounds:
+            self.prepareGeometryChange()
+            self._bounds = bounds
+
+    def forget_paths(self) -> None:
+        """After a change of any edge."""
+        self._paths_of = None
+
+    def boundingRect(self) -> QRectF:
+        return self._bounds
+
+    def _lines(self) -> dict[tuple[str, float, tuple[float, ...]], QPainterPath]:
+        tokens = theme.current()
+        if self._paths_of is not tokens:
+            self._paths_of = tokens
+            self._paths = {}
+            for edge in self._scene.edges.values():
+                colour, width, dash = edge.style(tokens)
+                if edge.mark:
+                    colour = tokens.error if edge.mark == "illegal" else tokens.success
+                    width = theme.metrics().line_strong + 1
+                key = (colour, round(width * 2) / 2, dash if edge.norm == 0 else ())
+                path = self._paths.setdefault(key, QPainterPath())
+                points = edge.route.points
+                path.moveTo(QPointF(*points[0]))
+                for x, y in points[1:]:
+                    path.lineTo(x, y)
+        return self._paths
+
+    def paint(
+        self,
+        painter: QPainter,
+        option: QStyleOptionGraphicsItem,
+        widget: QWidget | None = None,
+    ) -> None:
+        zoom = option.levelOfDetailFromTransform(painter.worldTransform())
+        tokens, now = theme.current(), theme.metrics()
+        exposed: QRectF = option.exposedRect  # type: ignore[attr-defined]
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, zoom > NAMES_FROM)
+        for (colour, width, dash), path in self._lines().items():
+            pen = ink.pen(colour, max(width, now.hairline / max(zoom, 0.01)), dash)
+            painter.setPen(pen)
+            painter.drawPath(path)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        seen = [
+            item
+            for item in self._scene.items_by_id.values()
+            if exposed.intersects(item.boundingRect().translated(item.pos()))
+        ]
+        painter.setPen(ink.pen(tokens.border, now.hairline, (), True))
+        painter.setBrush(QColor(tokens.surface))
+        painter.drawRects([item.scene_rect() for item in seen])
+        for item in seen:
+            at = item.pos()
+            if item.facts.trouble is None:
+                shows: tuple[Show, Show] = ("value", "grad")
+                for show in shows:
+                    if item.has_array(show) and (
+                        not item.needs_picture() or self._scene.may_compose(item)
+                    ):
+                        made = item.picture(show)
+                        if made is not None:
+                            made.draw(painter, at + item.strip_corner(show), zoom)
+            ring = ""
+            if item.facts.trouble is not None or item.mark == "illegal":
+                ring = tokens.error
+            if item.selected:
+                ring = tokens.accent
+            if item.phase:
+                ring = tokens.phase(item.phase)
+            if item.mark in ("legal", "target", "warning"):
+                ring = tokens.success
+            if item.focus is not None and not ring:
+                ring = tokens.focus_ring
+            if ring:
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(ink.pen(ring, now.line_strong, (), True))
+                painter.drawRect(item.scene_rect())
+        if zoom >= NAMES_FROM:
+            self._paint_names(painter, zoom, seen, tokens)
+
+    def _paint_names(
+        self, painter: QPainter, zoom: float, seen: list, tokens: theme.Tokens
+    ) -> None:
+        pixels = min(int(geometry.HEADER_HEIGHT), round(LEGIBLE / zoom))
+        painter.setFont(ink.font("strong", pixels))
+        shapes = int(geometry.HEADER.width())
+        for item in seen:
+            painter.setPen(QColor(tokens.text if item.computed else tokens.text_muted))
+            area = geometry.HEADER.translated(item.pos())
+            name = ink.elided(item.facts.id, "strong", pixels, shapes, True)
+            painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, name)
+            if item.facts.trouble is not None:
+                painter.setPen(QColor(tokens.error))
+                body = geometry.BODY.translated(item.pos())
+                painter.drawText(body, Qt.AlignmentFlag.AlignCenter, "!")

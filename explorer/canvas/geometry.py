@@ -1,0 +1,236 @@
+"""Where things lie inside a card and how an edge runs; lengths are scene units (pixels at 100%).
+
+Cards keep their size in presentation mode: positions belong to the document, so only lines grow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainterPath
+
+from explorer import theme
+
+_M = theme.METRICS
+CHANNELS = 8
+TILE = float(_M.strip_height)
+TILE_GAP = _M.space_1 / 2
+PADDING = float(_M.space_3)
+STRIP_WIDTH = CHANNELS * TILE + (CHANNELS - 1) * TILE_GAP
+STRIP_GAP = float(_M.space_1)
+ICON_SIDE = float(_M.icon_large)
+HEADER_HEIGHT = float(_M.text_body + _M.text_small + _M.space_3)
+HEADER = QRectF(PADDING, _M.space_2, STRIP_WIDTH, HEADER_HEIGHT)
+VALUE_STRIP = QRectF(PADDING, HEADER.bottom() + _M.space_1, STRIP_WIDTH, TILE)
+GRAD_STRIP = QRectF(PADDING, VALUE_STRIP.bottom() + STRIP_GAP, STRIP_WIDTH, TILE)
+WIDTH = STRIP_WIDTH + 2 * PADDING
+HEIGHT = GRAD_STRIP.bottom() + _M.space_2
+CARD = QRectF(0, 0, WIDTH, HEIGHT)
+BODY = VALUE_STRIP.united(GRAD_STRIP)
+# A picture, the input's, is as high as both strips together; its gradient stands beside it.
+PICTURE = QRectF(PADDING, BODY.top(), BODY.height(), BODY.height())
+PICTURE_GRAD = PICTURE.translated(BODY.height() + _M.space_3, 0)
+PORT_RADIUS = float(_M.space_1 + 1)
+PORT_SPACING = WIDTH / 3.6
+ROW_GAP = float(_M.space_4 * 2 + _M.space_1)
+COLUMN_GAP = float(_M.space_4 * 4)
+LANE_GAP = float(_M.space_3)
+BEND = ROW_GAP / 2
+BUTTON_HEIGHT = float(_M.control_height - _M.space_1)
+# Beyond the card: ring, ports, phase tag.
+OVERHANG = float(_M.space_4)
+ARROW = float(_M.space_2)
+
+
+def size_of(kind: str = "node") -> tuple[float, float]:
+    """Width and height of a card; all kinds are alike, so that columns line up."""
+    return WIDTH, HEIGHT
+
+
+def input_point(slot: int, slots: int, primary: int) -> QPointF:
+    """Where input ``slot`` of ``slots`` sits on the upper side of a card.
+
+    The slot that the main path enters is in the middle, so that the path is straight; the others
+    stand to its right in their order, where skip paths arrive.
+    """
+    if slot == primary:
+        return QPointF(WIDTH / 2, 0)
+    place = slot + 1 if slot < primary else slot
+    others = max(1, slots - 1)
+    spacing = min(PORT_SPACING, (WIDTH / 2 - _M.space_4) / others)
+    return QPointF(WIDTH / 2 + place * spacing, 0)
+
+
+def output_point(port: int, ports: int) -> QPointF:
+    """Where output ``port`` of ``ports`` sits on the lower side of a card."""
+    return QPointF(WIDTH * (port + 1) / (ports + 1), HEIGHT)
+
+
+@dataclass(frozen=True)
+class Route:
+    """The course of an edge: its path, points along it, and where labels stand."""
+
+    path: QPainterPath
+    points: NDArray[np.float64]
+    start: QPointF
+    end: QPointF
+    label: QPointF
+    direct: bool
+    lane: float = 0.0
+
+    def rects(self, margin: float) -> list[QRectF]:
+        """Small rectangles that cover the path, so that a repaint touches little else."""
+        found = []
+        for (x0, y0), (x1, y1) in zip(self.points[:-1], self.points[1:], strict=True):
+            found.append(
+                QRectF(min(x0, x1), min(y0, y1), abs(x1 - x0), abs(y1 - y0)).adjusted(
+                    -margin, -margin, margin, margin
+                )
+            )
+        return found
+
+    def distance(self, x: float, y: float) -> float:
+        """Distance of a point to the path."""
+        a, b = self.points[:-1], self.points[1:]
+        d = b - a
+        length = np.maximum((d * d).sum(1), 1e-9)
+        t = np.clip(((np.array([x, y]) - a) * d).sum(1) / length, 0, 1)
+        gap = a + t[:, None] * d - (x, y)
+        return float(np.sqrt((gap * gap).sum(1).min()))
+
+    def at(self, share: float) -> tuple[QPointF, QPointF]:
+        """The point at a share of the length, and the unit direction there."""
+        steps = np.sqrt((np.diff(self.points, axis=0) ** 2).sum(1))
+        total = np.concatenate([[0.0], np.cumsum(steps)])
+        wanted = share * total[-1]
+        i = int(np.clip(np.searchsorted(total, wanted) - 1, 0, len(steps) - 1))
+        t = (wanted - total[i]) / max(steps[i], 1e-9)
+        p, q = self.points[i], self.points[i + 1]
+        way = (q - p) / max(steps[i], 1e-9)
+        x, y = p + (q - p) * t
+        return QPointF(float(x), float(y)), QPointF(float(way[0]), float(way[1]))
+
+
+def _rounded(points: Sequence[tuple[float, float]], radius: float) -> QPainterPath:
+    path = QPainterPath(QPointF(*points[0]))
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        incoming = math.dist(before, corner)
+        outgoing = math.dist(corner, after)
+        r = min(radius, incoming / 2, outgoing / 2)
+        if r < 0.5:
+            path.lineTo(QPointF(*corner))
+            continue
+        a, b = r / incoming, r / outgoing
+        path.lineTo(
+            corner[0] + (before[0] - corner[0]) * a, corner[1] + (before[1] - corner[1]) * a
+        )
+        path.quadTo(
+            QPointF(*corner),
+            QPointF(corner[0] + (after[0] - corner[0]) * b, corner[1] + (after[1] - corner[1]) * b),
+        )
+    path.lineTo(QPointF(*points[-1]))
+    return path
+
+
+def _sampled(path: QPainterPath, direct: bool) -> NDArray[np.float64]:
+    if direct and path.elementCount() == 2:
+        ends = [path.elementAt(0), path.elementAt(1)]
+        return np.array([[e.x, e.y] for e in ends], float)
+    polygons = path.toSubpathPolygons()
+    points = np.array([[p.x(), p.y()] for p in polygons[0]], float)
+    return points if len(points) > 1 else np.vstack([points, points])
+
+
+def direct_route(start: QPointF, end: QPointF) -> Route:
+    """A straight line, or a smooth curve that leaves and arrives vertically."""
+    path = QPainterPath(start)
+    if abs(start.x() - end.x()) < 1 and end.y() > start.y():
+        path.lineTo(end)
+    else:
+        pull = max(BEND, abs(end.y() - start.y()) / 2)
+        path.cubicTo(start + QPointF(0, pull), end - QPointF(0, pull), end)
+    points = _sampled(path, True)
+    return Route(path, points, start, end, start, True)
+
+
+def lane_route(start: QPointF, end: QPointF, lane: float, lift: float = 0.0) -> Route:
+    """Out to a lane at ``lane``, along it, and back: around cards, or up to the next column."""
+    out, back = start.y() + BEND + lift, end.y() - BEND - lift
+    corners = [
+        (start.x(), start.y()),
+        (start.x(), out),
+        (lane, out),
+        (lane, back),
+        (end.x(), back),
+        (end.x(), end.y()),
+    ]
+    path = _rounded(corners, BEND)
+    return Route(
+        path, _sampled(path, False), start, end, QPointF(lane, (out + back) / 2), False, lane
+    )
+
+
+class Obstacles:
+    """The cards of a scene as arrays, to find free corridors quickly."""
+
+    def __init__(self, rects: dict[str, QRectF]) -> None:
+        self.ids = list(rects)
+        self._index = {name: i for i, name in enumerate(self.ids)}
+        self._boxes = np.array(
+            [[r.left(), r.top(), r.right(), r.bottom()] for r in rects.values()], float
+        ).reshape(-1, 4)
+        self._taken: list[tuple[float, float, float]] = []
+
+    def blocked(self, left: float, top: float, right: float, bottom: float, but: set[str]) -> bool:
+        """Whether a card other than those named lies in the rectangle."""
+        b = self._boxes
+        hit = (b[:, 0] < right) & (b[:, 2] > left) & (b[:, 1] < bottom) & (b[:, 3] > top)
+        for name in but:
+            i = self._index.get(name)
+            if i is not None:
+                hit[i] = False
+        return bool(hit.any())
+
+    def lane(self, x: float, top: float, bottom: float, towards: int) -> float:
+        """The nearest free x, going right (1) or left (−1), for a vertical run; it is taken."""
+        b = self._boxes
+        margin = LANE_GAP * 1.5
+        rows = b[(b[:, 1] < bottom) & (b[:, 3] > top)]
+        moved = True
+        while moved:
+            moved = False
+            over = rows[(rows[:, 0] - margin < x) & (rows[:, 2] + margin > x)]
+            if len(over):
+                x = float(over[:, 2].max() + margin if towards > 0 else over[:, 0].min() - margin)
+                x += towards * 0.01
+                moved = True
+                continue
+            for other, high, low in self._taken:
+                if abs(other - x) < LANE_GAP * 0.9 and high < bottom and low > top:
+                    x = other + towards * LANE_GAP
+                    moved = True
+                    break
+        self._taken.append((x, top, bottom))
+        return x
+
+
+def route(start: QPointF, end: QPointF, obstacles: Obstacles, source: str, reader: str) -> Route:
+    """The course from an output to an input: direct where nothing is in the way."""
+    left, right = min(start.x(), end.x()), max(start.x(), end.x())
+    if end.y() - start.y() >= BEND and not obstacles.blocked(
+        left - 2, start.y() + 1, right + 2, end.y() - 1, {source, reader}
+    ):
+        return direct_route(start, end)
+    top = min(start.y(), end.y() - 2 * BEND)
+    bottom = max(start.y() + 2 * BEND, end.y())
+    if end.y() > start.y():
+        lane = obstacles.lane(right, top + BEND * 1.5, bottom - BEND * 1.5, 1)
+    else:
+        towards = 1 if end.x() >= start.x() else -1
+        lane = obstacles.lane(start.x(), top, bottom, towards)
+    return lane_route(start, end, lane)

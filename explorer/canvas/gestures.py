@@ -1,0 +1,409 @@
+"""Each thing that a drag does, as a class: made when it starts, then move, finish or cancel.
+
+A gesture previews; only its end asks for a change, and only through the canvas's signals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication, QPoint, QPointF, QRectF, Qt
+
+from engine.graph import GraphError, Ref
+from engine.layers.base import Fix, Layer
+from explorer.canvas import geometry, legality
+from explorer.canvas.legality import Verdict
+from explorer.canvas.node_item import NodeItem
+
+if TYPE_CHECKING:
+    from explorer.canvas.view import Canvas
+
+
+def tr(text: str) -> str:
+    return QCoreApplication.translate("Canvas", text)
+
+
+class Gesture:
+    """Something that begins with a press and ends with a release or Escape."""
+
+    cursor = Qt.CursorShape.ArrowCursor
+
+    def __init__(self, canvas: Canvas) -> None:
+        self.canvas = canvas
+        self.network = canvas.network
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        """The mouse is at a scene point and a pixel of the viewport."""
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        """The button is released there."""
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Leave everything as it was before."""
+        self.network.clear_marks()
+        self.canvas.sketch.clear()
+        self.canvas.say("")
+
+
+class Pan(Gesture):
+    """The picture follows the mouse."""
+
+    cursor = Qt.CursorShape.ClosedHandCursor
+
+    def __init__(self, canvas: Canvas, pixel: QPoint) -> None:
+        super().__init__(canvas)
+        self._last = pixel
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        self.canvas.pan(pixel - self._last)
+        self._last = pixel
+
+
+class Move(Gesture):
+    """Cards follow the mouse; the request for their new positions goes out at the end."""
+
+    cursor = Qt.CursorShape.SizeAllCursor
+
+    def __init__(self, canvas: Canvas, ids: frozenset[str], at: QPointF) -> None:
+        super().__init__(canvas)
+        self._start = at
+        self._before = {
+            name: QPointF(canvas.network.items_by_id[name].pos())
+            for name in sorted(ids)
+            if name in canvas.network.items_by_id
+        }
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        by = at - self._start
+        self.network.move_items({name: p + by for name, p in self._before.items()})
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        self.move(at, pixel)
+        self.network.settle()
+        super().cancel()
+        by = at - self._start
+        if not by.isNull():
+            self.canvas.move_requested.emit(
+                {n: (p.x() + by.x(), p.y() + by.y()) for n, p in self._before.items()}
+            )
+
+    def cancel(self) -> None:
+        self.network.move_items(self._before)
+        self.network.settle()
+        super().cancel()
+
+
+class Duplicate(Gesture):
+    """Copies of the selected cards, put where the mouse is released."""
+
+    cursor = Qt.CursorShape.DragCopyCursor
+
+    def __init__(self, canvas: Canvas, ids: frozenset[str], at: QPointF) -> None:
+        super().__init__(canvas)
+        self._ids, self._start = ids, at
+        items = canvas.network.items_by_id
+        self._rects = [items[name].scene_rect() for name in sorted(ids) if name in items]
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        by = at - self._start
+        self.canvas.sketch.draw_ghosts([r.translated(by) for r in self._rects])
+        self.canvas.say(tr("Release to put a copy here"), "legal", pixel)
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        self.cancel()
+        by = at - self._start
+        self.canvas.duplicate_requested.emit(self._ids, by.x(), by.y())
+
+
+class Band(Gesture):
+    """A rubber band: what it touches is selected, besides what was when Shift or Ctrl is held."""
+
+    cursor = Qt.CursorShape.CrossCursor
+
+    def __init__(self, canvas: Canvas, at: QPointF, keep: frozenset[str]) -> None:
+        super().__init__(canvas)
+        self._start, self._keep = at, keep
+
+    def _inside(self, at: QPointF) -> frozenset[str]:
+        band = QRectF(self._start, at).normalized()
+        touched = {
+            name
+            for name, item in self.network.items_by_id.items()
+            if item.scene_rect().intersects(band)
+        }
+        return self._keep | touched
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        self.canvas.sketch.draw_band(QRectF(self._start, at).normalized())
+        inside = self._inside(at)
+        for name, item in self.network.items_by_id.items():
+            self.network.set_mark(item, "target" if name in inside else "")
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        inside = self._inside(at)
+        self.cancel()
+        self.canvas.select_requested.emit(inside)
+
+
+class PressFix(Gesture):
+    """A fix button is held; released on it, the fix is asked for."""
+
+    cursor = Qt.CursorShape.PointingHandCursor
+
+    def __init__(self, canvas: Canvas, item: NodeItem, index: int) -> None:
+        super().__init__(canvas)
+        self._item, self._index = item, index
+        self._press(index)
+
+    def _press(self, index: int) -> None:
+        if self._item.pressed_fix != index:
+            self._item.pressed_fix = index
+            self.network.touch(self._item)
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        self._press(self._index if self._item.fix_at(at) == self._index else -1)
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        hit = self._item.fix_at(at) == self._index
+        fix: Fix = self._item.buttons()[self._index][1]
+        self.cancel()
+        if hit:
+            self.canvas.fix_requested.emit(self._item.facts.id, fix)
+
+    def cancel(self) -> None:
+        self._press(-1)
+        super().cancel()
+
+
+class Wire(Gesture):
+    """A connection under way: from an output to an input, or the other way round.
+
+    ``old`` is the input slot whose edge was picked up; released over nothing it is disconnected.
+    """
+
+    cursor = Qt.CursorShape.CrossCursor
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        *,
+        ref: Ref | None = None,
+        slot: tuple[str, int] | None = None,
+        old: tuple[str, int] | None = None,
+    ) -> None:
+        super().__init__(canvas)
+        self._ref, self._slot, self._old = ref, slot, old
+        self._target: tuple[Ref, str, int] | None = None
+        self._verdict: Verdict | None = None
+        self._graph = canvas.network.graph
+        if old is not None:
+            edge = canvas.network.edges.get(old)
+            if edge is not None:
+                edge.setVisible(False)
+            if old[0] in self._graph.by_id:
+                self._graph = self._graph.disconnect(*old)
+        self._light()
+
+    def _light(self) -> None:
+        """Light up every card where the wire may end."""
+        graph, inference = self._graph, self.network.inference
+        for name, item in self.network.items_by_id.items():
+            if self._ref is not None:
+                if name == self._ref[0] or not item.facts.all_slots:
+                    continue
+                slot = self._best_slot(item)
+                good = name not in self._above and legality.may_fit(
+                    graph, inference, self._ref, name, slot
+                )
+            else:
+                assert self._slot is not None
+                if name == self._slot[0] or not item.facts.ports:
+                    continue
+                good = name not in self._below and legality.may_fit(
+                    graph, inference, (name, 0), *self._slot
+                )
+            if good:
+                self.network.set_mark(item, "legal")
+
+    @property
+    def _above(self) -> frozenset[str]:
+        assert self._ref is not None
+        return self._graph.ancestors(self._ref[0])
+
+    @property
+    def _below(self) -> frozenset[str]:
+        assert self._slot is not None
+        below: set[str] = set()
+        stack = [self._slot[0]]
+        while stack:
+            name = stack.pop()
+            for ref, readers in self._graph.readers.items():
+                if ref[0] == name:
+                    for reader, _ in readers:
+                        if reader not in below:
+                            below.add(reader)
+                            stack.append(reader)
+        return frozenset(below)
+
+    def _best_slot(self, item: NodeItem) -> int:
+        """Where a wire that is dropped on the whole card goes: a free slot, else the first."""
+        name = item.facts.id
+        free = [i for i, ref in enumerate(item.facts.slots) if ref is None]
+        if self._old is not None and self._old[0] == name:
+            return self._old[1]
+        if free:
+            return free[0]
+        return len(item.facts.slots) if item.facts.open_slots else 0
+
+    def _find(self, at: QPointF) -> tuple[NodeItem, Ref, str, int] | None:
+        hit = self.network.port_at(at, self.canvas.reach)
+        if self._ref is not None:
+            if hit is not None and hit[1] == "in":
+                return hit[0], self._ref, hit[0].facts.id, hit[2]
+            item = self.network.node_at(at)
+            if item is not None and item.facts.id != self._ref[0] and item.facts.all_slots:
+                return item, self._ref, item.facts.id, self._best_slot(item)
+            return None
+        assert self._slot is not None
+        if hit is not None and hit[1] == "out":
+            return hit[0], (hit[0].facts.id, hit[2]), *self._slot
+        item = self.network.node_at(at)
+        if item is not None and item.facts.id != self._slot[0] and item.facts.ports:
+            return item, (item.facts.id, 0), *self._slot
+        return None
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        found = self._find(at)
+        target = found[1:] if found is not None else None
+        if target != self._target:
+            self._unlight()
+            self._target, self._verdict = target, None
+            if found is not None:
+                item, ref, reader, slot = found
+                if (reader, slot) == self._old:
+                    self._verdict = Verdict("legal", tr("Leave it connected"))
+                else:
+                    self._verdict = legality.may_connect(
+                        self._graph, self.network.inference, ref, reader, slot
+                    )
+                item.lit_port = ("in", slot) if self._ref is not None else ("out", ref[1])
+                mark = self._verdict.mark
+                self.network.set_mark(item, "target" if mark == "legal" else mark)
+                self.network.touch(item)
+        mark_ = self._verdict.mark if self._verdict is not None else ""
+        items = self.network.items_by_id
+        if self._ref is not None:
+            start = items[self._ref[0]].output_point(self._ref[1])
+            end = items[found[2]].input_point(found[3]) if found is not None else at
+        else:
+            assert self._slot is not None
+            end = items[self._slot[0]].input_point(self._slot[1])
+            start = items[found[1][0]].output_point(found[1][1]) if found is not None else at
+        self.canvas.sketch.draw_wire(start, end, mark_)
+        if self._verdict is not None:
+            self.canvas.say(self._verdict.text, mark_, pixel)
+        elif self._old is not None:
+            self.canvas.say(tr("Release to disconnect"), "warning", pixel)
+        else:
+            self.canvas.say("")
+
+    def _unlight(self) -> None:
+        for item in self.network.items_by_id.values():
+            if item.lit_port is not None:
+                item.lit_port = None
+                self.network.touch(item)
+        self.network.clear_marks()
+        self._light()
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        self.move(at, pixel)
+        target, verdict, old = self._target, self._verdict, self._old
+        self.cancel()
+        if target is None:
+            if old is not None:
+                try:
+                    self.network.graph.disconnect(*old)
+                except GraphError:
+                    text = tr("A loss needs an input. Connect another tensor to it instead.")
+                    self.canvas.say(text, "illegal", pixel)
+                    return
+                self.canvas.disconnect_requested.emit(*old)
+            return
+        if verdict is None or not verdict.accepted or target[1:] == old:
+            return
+        self.canvas.connect_requested.emit(*target)
+        if old is not None and old[0] in self.network.graph.by_id:
+            self.canvas.disconnect_requested.emit(*old)
+
+    def cancel(self) -> None:
+        edge = self.network.edges.get(self._old) if self._old is not None else None
+        if edge is not None:
+            edge.setVisible(not self.network.far)
+        super().cancel()
+
+
+class Drop(Gesture):
+    """A layer from the palette over the canvas: onto an edge, onto a card or onto nothing."""
+
+    cursor = Qt.CursorShape.DragCopyCursor
+
+    def __init__(self, canvas: Canvas, layer: Layer) -> None:
+        super().__init__(canvas)
+        self.layer = layer
+        self.verdict: Verdict | None = None
+        self._target: tuple[str, str, int] | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a drop here would be taken."""
+        return self.verdict is not None and self.verdict.accepted
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        network = self.network
+        item = network.node_at(at)
+        edge = None if item is not None else network.edge_at(at, self.canvas.reach * 1.5)
+        target: tuple[str, str, int] = ("add", "", 0)
+        if item is not None:
+            target = ("replace", item.facts.id, 0)
+        elif edge is not None:
+            target = ("insert", *edge.facts.key)
+        if target != self._target:
+            self._target = target
+            network.clear_marks()
+            if item is not None:
+                self.verdict = legality.may_replace(
+                    network.graph, network.inference, item.facts.id, self.layer
+                )
+                network.set_mark(item, self.verdict.mark)
+            elif edge is not None:
+                self.verdict = legality.may_insert(
+                    network.graph, network.inference, self.layer, *edge.facts.key
+                )
+                network.set_mark(edge, self.verdict.mark)
+            else:
+                text = tr("Add {layer} here").format(layer=self.layer.title)
+                self.verdict = Verdict("legal", text)
+        assert self.verdict is not None
+        ghosts = [] if item is not None else [self._rect(at)]
+        self.canvas.sketch.draw_ghosts(ghosts, self.layer.title, self.verdict.mark)
+        self.canvas.say(self.verdict.text, self.verdict.mark, pixel)
+
+    def _rect(self, at: QPointF) -> QRectF:
+        return geometry.CARD.translated(at - geometry.CARD.center())
+
+    def finish(self, at: QPointF, pixel: QPoint) -> None:
+        self.move(at, pixel)
+        target, accepted = self._target, self.accepted
+        corner = self._rect(at).topLeft()
+        self.cancel()
+        if target is None or not accepted:
+            return
+        kind, name, slot = target
+        canvas = self.canvas
+        if kind == "insert":
+            canvas.insert_requested.emit(self.layer, name, slot, corner.x(), corner.y())
+        elif kind == "replace":
+            canvas.replace_requested.emit(name, self.layer)
+        else:
+            canvas.add_requested.emit(self.layer, corner.x(), corner.y())

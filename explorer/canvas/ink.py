@@ -1,0 +1,66 @@
+"""Fonts, glyphs and pens of the canvas, made once per theme and reused by every paint."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPixmap, QPolygonF
+
+from explorer import theme
+from explorer.theme import FontRole
+
+# Glyphs are drawn from pixmaps that are sharp up to 300%.
+_GLYPH_SCALE = 3
+
+
+@lru_cache(maxsize=256)
+def font(role: FontRole, pixels: int) -> QFont:
+    """A font of the scale at another size, for text that must stay legible when zoomed out."""
+    result = theme.font(role)
+    result.setPixelSize(pixels)
+    return result
+
+
+@lru_cache(maxsize=256)
+def metrics(role: FontRole, pixels: int) -> QFontMetricsF:
+    return QFontMetricsF(font(role, pixels))
+
+
+@lru_cache(maxsize=8192)
+def elided(text: str, role: FontRole, pixels: int, width: int, middle: bool = False) -> str:
+    """The text, shortened with an ellipsis where it is wider than ``width``."""
+    mode = Qt.TextElideMode.ElideMiddle if middle else Qt.TextElideMode.ElideRight
+    return metrics(role, pixels).elidedText(text, mode, width)
+
+
+@lru_cache(maxsize=512)
+def _glyph(name: str, token: str, tokens: str, side: int) -> QPixmap:
+    pixels = side * _GLYPH_SCALE
+    return theme.icon(name, token).pixmap(QSize(pixels, pixels), 1.0)
+
+
+def draw_glyph(painter: QPainter, name: str, token: str, rect: QRectF) -> None:
+    """A named icon in a token's colour."""
+    pixmap = _glyph(name, token, theme.current().name, int(rect.width()))
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+    painter.drawPixmap(rect, pixmap, QRectF(pixmap.rect()))
+
+
+@lru_cache(maxsize=1024)
+def pen(colour: str, width: float, dash: tuple[float, ...] = (), cosmetic: bool = False) -> QPen:
+    """A pen with round ends; ``dash`` in pen widths."""
+    result = QPen(QColor(colour), width)
+    result.setCapStyle(Qt.PenCapStyle.FlatCap if dash else Qt.PenCapStyle.RoundCap)
+    result.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    if dash:
+        result.setDashPattern(list(dash))
+    result.setCosmetic(cosmetic)
+    return result
+
+
+def arrow(tip: QPointF, way: QPointF, size: float) -> QPolygonF:
+    """A triangle at ``tip`` that points along the unit vector ``way``."""
+    across = QPointF(-way.y(), way.x())
+    foot = tip - way * size
+    return QPolygonF([tip, foot + across * (size * 0.55), foot - across * (size * 0.55)])

@@ -1,0 +1,262 @@
+"""Automatic layout: layers by longest path, few crossings, a straight main path, wrapped columns.
+
+Pure: a graph in, positions out. The same graph gives the same positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.graph import CycleError, Graph
+from explorer.canvas import geometry
+
+Size = tuple[float, float]
+ASPECT = 16 / 9
+SWEEPS = 4
+
+
+def edges_of(graph: Graph) -> list[tuple[str, str, int]]:
+    """(source id, reader id, slot) of every connection whose both ends exist."""
+    known = set(graph.input_ids) | set(graph.by_id) | {loss.id for loss in graph.losses}
+    found = [
+        (ref[0], node.id, slot)
+        for node in graph.nodes
+        for slot, ref in enumerate(node.inputs)
+        if ref is not None and ref[0] in known
+    ]
+    found += [(x.input[0], x.id, 0) for x in graph.losses if x.input[0] in known]
+    return found
+
+
+def ranks(graph: Graph) -> dict[str, int]:
+    """Longest distance of every input, node and loss from the start, in edges.
+
+    In a circle, which has no order, the nodes count in the order in which they were made.
+    """
+    try:
+        order = graph.order
+    except CycleError:
+        order = graph.nodes
+    rank = {i.id: 0 for i in graph.inputs}
+    for node in order:
+        rank[node.id] = 1 + max(
+            (rank.get(ref[0], -1) for ref in node.inputs if ref is not None), default=-1
+        )
+    for loss in graph.losses:
+        rank[loss.id] = rank.get(loss.input[0], -1) + 1
+    return rank
+
+
+def main_path(graph: Graph) -> frozenset[str]:
+    """Ids along one longest path, the one that is drawn straight."""
+    rank = ranks(graph)
+    sources: dict[str, list[str]] = {}
+    for source, reader, _ in edges_of(graph):
+        sources.setdefault(reader, []).append(source)
+    if not rank:
+        return frozenset()
+    current: str | None = max(rank, key=lambda name: rank[name])
+    path = set()
+    while current is not None and current not in path:
+        path.add(current)
+        before = [s for s in sources.get(current, ()) if rank[s] == rank[current] - 1]
+        current = before[0] if before else None
+    return frozenset(path)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One rank: its ids from left to right and their x."""
+
+    ids: tuple[str, ...]
+    left: float
+    right: float
+    height: float
+
+
+def _ordered(
+    rows: list[list[str]],
+    above: Mapping[str, list[str]],
+    below: Mapping[str, list[str]],
+    main: frozenset[str],
+) -> None:
+    """Sort each row by the mean place of its neighbours, the main path first of equals."""
+    place = {name: float(i) for row in rows for i, name in enumerate(row)}
+    for sweep in range(SWEEPS):
+        down = sweep % 2 == 0
+        for row in rows if down else reversed(rows):
+            if len(row) < 2:
+                continue
+            near = above if down else below
+
+            def key(name: str, near: Mapping[str, list[str]] = near) -> tuple[float, bool]:
+                around = near.get(name)
+                if name in main:
+                    return -1.0, False
+                if not around:
+                    return place[name], True
+                return sum(place[other] for other in around) / len(around), True
+
+            row.sort(key=key)
+            for i, name in enumerate(row):
+                place[name] = float(i)
+
+
+def _coordinates(
+    rows: list[list[str]],
+    above: Mapping[str, list[str]],
+    below: Mapping[str, list[str]],
+    main: frozenset[str],
+    sizes: Mapping[str, Size],
+) -> dict[str, float]:
+    """x of every centre: the main path at 0, the others to its right near their neighbours."""
+    centre: dict[str, float] = {}
+    for row in rows:
+        x = 0.0
+        for i, name in enumerate(row):
+            half = sizes[name][0] / 2
+            if i:
+                x += half
+            centre[name] = x
+            x += half + geometry.COLUMN_GAP
+    for sweep in range(SWEEPS):
+        down = sweep % 2 == 0
+        near = above if down else below
+        for row in rows if down else reversed(rows):
+            if len(row) < 2 and row[0] in main:
+                continue
+            edge = -math.inf
+            for name in row:
+                half = sizes[name][0] / 2
+                around = [centre[n] for n in near.get(name, ()) if n not in main]
+                wish = (
+                    0.0
+                    if name in main
+                    else (sorted(around)[len(around) // 2] if around else centre[name])
+                )
+                centre[name] = max(wish, edge + half)
+                edge = centre[name] + half + geometry.COLUMN_GAP
+    return centre
+
+
+def _cuts(heights: Sequence[float], crossing: Sequence[int], columns: int) -> list[int]:
+    """First row of each column: equal heights, but cut where few edges cross."""
+    total = [0.0]
+    for height in heights:
+        total.append(total[-1] + height)
+    cuts = [0]
+    for i in range(1, columns):
+        wanted = total[-1] * i / columns
+        slack = total[-1] / columns * 0.3
+        middle = min(range(len(total)), key=lambda r: abs(total[r] - wanted))
+        best, best_cost = None, math.inf
+        for r in range(max(cuts[-1] + 1, middle - 12), min(len(heights), middle + 13)):
+            off = abs(total[r] - wanted)
+            if off > slack and r != middle:
+                continue
+            cost = (crossing[r] - 1) * 0.6 + off / slack
+            if cost < best_cost:
+                best, best_cost = r, cost
+        if best is not None and best > cuts[-1]:
+            cuts.append(best)
+    return cuts
+
+
+def place(
+    graph: Graph, sizes: Mapping[str, Size] | None = None, aspect: float = ASPECT
+) -> dict[str, tuple[float, float]]:
+    """Top-left position of every input, node and loss, from the top to the bottom.
+
+    A long chain continues at the top of the next column, so that the whole fits an area whose
+    width is ``aspect`` times its height. ``sizes`` are widths and heights by id, where they differ
+    from a card's. The main path of each column is a straight line; paths beside it and lanes for
+    skips lie to its right.
+    """
+    rank = ranks(graph)
+    if not rank:
+        return {}
+    given = sizes or {}
+    size = {name: given.get(name, geometry.size_of()) for name in rank}
+    edges = edges_of(graph)
+    main = main_path(graph)
+    above: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
+    for source, reader, _ in edges:
+        above.setdefault(reader, []).append(source)
+        below.setdefault(source, []).append(reader)
+    # A node that nothing ties to a higher rank, such as a projection's, stays where it is read.
+    rows: list[list[str]] = [[] for _ in range(max(rank.values()) + 1)]
+    for name, r in rank.items():
+        rows[r].append(name)
+    rows = [row for row in rows if row]
+    index = {name: i for i, row in enumerate(rows) for name in row}
+    for row in rows:
+        row.sort(key=lambda name: name not in main)
+    _ordered(rows, above, below, main)
+    centre = _coordinates(rows, above, below, main, size)
+
+    # Edges that cross each boundary between rows, one for each tensor, and lanes that they need.
+    reach: dict[str, int] = {}
+    for source, reader, _ in edges:
+        reach[source] = max(reach.get(source, 0), index[reader])
+    crossing = [0] * (len(rows) + 1)
+    for source, last in reach.items():
+        for r in range(index[source] + 1, min(last, index[source] + 400) + 1):
+            crossing[r] += 1
+    lanes = [min(6, max(0, c - 1)) for c in crossing]
+    spans = [
+        (
+            min(centre[n] - size[n][0] / 2 for n in row),
+            max(centre[n] + size[n][0] / 2 for n in row),
+        )
+        for row in rows
+    ]
+    heights = [max(size[n][1] for n in row) + geometry.ROW_GAP for row in rows]
+
+    def extent(cuts: list[int]) -> tuple[list[tuple[int, int]], list[float], list[float], float]:
+        ends = [*cuts[1:], len(rows)]
+        parts = list(zip(cuts, ends, strict=True))
+        lefts = [min(spans[r][0] for r in range(a, b)) for a, b in parts]
+        rights = [
+            max(
+                spans[r][1] + (lanes[r] and (lanes[r] + 1.5) * geometry.LANE_GAP)
+                for r in range(a, b)
+            )
+            for a, b in parts
+        ]
+        tall = max(sum(heights[a:b]) for a, b in parts) - geometry.ROW_GAP
+        return parts, lefts, rights, tall
+
+    best = None
+    best_zoom = 0.0
+    guess = math.sqrt(sum(heights) * aspect / geometry.WIDTH)
+    limit = max(1, min(len(rows), round(guess * 1.3) + 1))
+    step = max(1, limit // 12)
+    for columns in range(1, limit + 1, step):
+        cuts = _cuts(heights, crossing, columns)
+        parts, lefts, rights, tall = extent(cuts)
+        wide = sum(b - a for a, b in zip(lefts, rights, strict=True))
+        wide += geometry.COLUMN_GAP * (len(parts) - 1)
+        cut_edges = sum(crossing[r] - 1 for r in cuts[1:])
+        zoom = min(aspect / wide, 1 / tall) * (1 - min(0.5, 0.04 * cut_edges)) * 0.985 ** len(cuts)
+        if zoom > best_zoom:
+            best, best_zoom = (parts, lefts, rights), zoom
+    assert best is not None
+    parts, lefts, rights = best
+    found: dict[str, tuple[float, float]] = {}
+    x = 0.0
+    for (a, b), left, right in zip(parts, lefts, rights, strict=True):
+        y = 0.0
+        for r in range(a, b):
+            for name in rows[r]:
+                width, height = size[name]
+                inner = heights[r] - geometry.ROW_GAP
+                found[name] = (
+                    round(x + centre[name] - width / 2 - left, 2),
+                    round(y + (inner - height) / 2, 2),
+                )
+            y += heights[r]
+        x += right - left + geometry.COLUMN_GAP
+    return found

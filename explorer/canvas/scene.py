@@ -1,0 +1,551 @@
+"""Items of a network: the difference of two graphs, a run or a step touches only what changed."""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF, QTimer
+from PySide6.QtWidgets import QGraphicsScene
+
+from engine.cell import Cell
+from engine.graph import Graph, Inference, Ref
+from engine.layers.base import Cost
+from engine.trace import Key, Step, Trace
+from explorer import theme
+from explorer.canvas import geometry
+from explorer.canvas.edge_item import EdgeItem
+from explorer.canvas.facts import EdgeFacts, gather
+from explorer.canvas.far_item import FarItem
+from explorer.canvas.node_item import Mark, NodeItem
+from explorer.tensors.scales import WidthScale, width_scale_for
+
+EdgeKey = tuple[str, int]
+# Pictures and norms that a jump asks for are made in slices, so that the window stays responsive.
+SLICE = 0.012
+
+
+class NetworkScene(QGraphicsScene):
+    """Cards and edges. Nothing here changes the network; positions move only while dragging."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
+        self.graph = Graph()
+        self.inference = Inference({}, {})
+        self.trace: Trace | None = None
+        self.position = 0
+        self.items_by_id: dict[str, NodeItem] = {}
+        self.edges: dict[EdgeKey, EdgeItem] = {}
+        self.step: Step | None = None
+        self.selection: frozenset[str] = frozenset()
+        self.focus: Cell | None = None
+        self.far = False
+        self.far_item = FarItem(self)
+        self.addItem(self.far_item)
+        self._readers: dict[Ref, list[EdgeKey]] = {}
+        self._gradients: dict[EdgeKey, tuple[list[int], list[Key]]] = {}
+        self._indexed = 0
+        self._norms: dict[Key, float] = {}
+        self._widths = WidthScale(1e-6, 1e2)
+        self._frame_end = 0.0
+        self._waiting: dict[str, NodeItem] = {}
+        self._unmeasured: dict[Key, None] = {}
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._work)
+        theme.theme().changed.connect(self.restyle)
+
+    # ---- repainting --------------------------------------------------------------------------
+
+    def touch(self, item: NodeItem | EdgeItem) -> None:
+        """Repaint one item and as little else as possible."""
+        if isinstance(item, NodeItem):
+            self.update(item.boundingRect().translated(item.pos()))
+            return
+        self.far_item.forget_paths()
+        for rect in item.dirty_rects():
+            self.update(rect)
+
+    def restyle(self) -> None:
+        """After a change of theme: everything is composed and painted again."""
+        for item in self.items_by_id.values():
+            item.forget_pictures()
+        self.far_item.forget_paths()
+        self.update()
+
+    def begin_frame(self) -> None:
+        """A paint starts: its time for composing pictures is limited."""
+        self._frame_end = time.perf_counter() + SLICE
+
+    def may_compose(self, item: NodeItem) -> bool:
+        """Whether there is time for a picture in this frame; otherwise it comes in the next."""
+        if time.perf_counter() < self._frame_end:
+            return True
+        self._waiting[item.facts.id] = item
+        self._timer.start()
+        return False
+
+    def _work(self) -> None:
+        end = time.perf_counter() + SLICE
+        while self._unmeasured and time.perf_counter() < end:
+            self._norm(next(iter(self._unmeasured)))
+            if not self._unmeasured:
+                self._show_gradients(self.edges)
+        while self._waiting and time.perf_counter() < end:
+            _, item = self._waiting.popitem()
+            item.picture("value")
+            item.picture("grad")
+            self.touch(item)
+        if self._waiting or self._unmeasured:
+            self._timer.start()
+
+    # ---- the network -------------------------------------------------------------------------
+
+    def set_network(
+        self,
+        graph: Graph,
+        layout: Mapping[str, tuple[float, float]],
+        inference: Inference,
+        costs: Mapping[str, Cost],
+    ) -> bool:
+        """Show another graph; only what differs is touched. True when anything did."""
+        changed = graph != self.graph
+        nodes, edges = gather(graph, inference, costs)
+        self.graph, self.inference = graph, inference
+        moved: set[str] = set()
+        for name in [n for n in self.items_by_id if n not in nodes]:
+            item = self.items_by_id.pop(name)
+            self._waiting.pop(name, None)
+            self.touch(item)
+            self.removeItem(item)
+            moved.add(name)
+        fresh: set[str] = set()
+        free = max((y for _, y in layout.values()), default=0.0) + geometry.HEIGHT
+        for name, facts in nodes.items():
+            item_ = self.items_by_id.get(name)
+            if item_ is None:
+                item_ = NodeItem(facts, self.may_compose)
+                item_.setVisible(not self.far)
+                item_.selected = name in self.selection
+                self.items_by_id[name] = item_
+                self.addItem(item_)
+                moved.add(name)
+                fresh.add(name)
+            elif item_.facts != facts:
+                if (item_.facts.all_slots, item_.facts.primary, item_.facts.ports) != (
+                    facts.all_slots,
+                    facts.primary,
+                    facts.ports,
+                ):
+                    moved.add(name)
+                item_.facts = facts
+                self.touch(item_)
+            if name in layout:
+                where = QPointF(*layout[name])
+            elif name in fresh:
+                # A network without a place for it: below everything, rather than on top of it.
+                free += geometry.ROW_GAP
+                where = QPointF(0, free)
+                free += geometry.HEIGHT
+            else:
+                where = item_.pos()
+            if item_.pos() != where:
+                self.touch(item_)
+                item_.setPos(where)
+                self.touch(item_)
+                moved.add(name)
+        gone = [key for key in self.edges if key not in edges]
+        for key in gone:
+            edge = self.edges.pop(key)
+            self.touch(edge)
+            self.removeItem(edge)
+        self._readers = {}
+        for key, facts_ in edges.items():
+            self._readers.setdefault(facts_.ref, []).append(key)
+        if (
+            moved
+            or gone
+            or any(key not in self.edges or self.edges[key].facts != f for key, f in edges.items())
+        ):
+            self._set_edges(edges)
+            changed = True
+        if changed or fresh:
+            self._gradients, self._indexed = {}, 0
+            self._refresh_run(None)
+            self._show_step()
+        if moved:
+            self._update_bounds()
+        return changed
+
+    def _set_edges(self, edges: Mapping[EdgeKey, EdgeFacts]) -> None:
+        routes = self._routes(edges)
+        labelled: set[Ref] = set()
+        for key, facts in edges.items():
+            route = routes[key]
+            item = self.edges.get(key)
+            if item is None:
+                item = self.edges[key] = EdgeItem(facts, route)
+                item.setVisible(not self.far)
+                self.addItem(item)
+                self.touch(item)
+            elif item.facts != facts or not _same(item.route, route):
+                self.touch(item)
+                item.facts = facts
+                item.set_route(route)
+                self.touch(item)
+            # The shape stands once per tensor, at the edge that goes straight on.
+            item.label_here = route.direct and facts.ref not in labelled
+            if item.label_here:
+                labelled.add(facts.ref)
+
+    def _routes(self, edges: Mapping[EdgeKey, EdgeFacts]) -> dict[EdgeKey, geometry.Route]:
+        obstacles = geometry.Obstacles(
+            {name: item.scene_rect() for name, item in self.items_by_id.items()}
+        )
+        found = {}
+        # Short ones first: they take the inner lanes.
+        ends = {
+            key: (
+                self.items_by_id[f.ref[0]].output_point(f.ref[1]),
+                self.items_by_id[f.reader].input_point(f.slot),
+            )
+            for key, f in edges.items()
+        }
+        for key in sorted(ends, key=lambda k: abs(ends[k][1].y() - ends[k][0].y())):
+            start, end = ends[key]
+            found[key] = geometry.route(start, end, obstacles, edges[key].ref[0], key[0])
+        return found
+
+    def move_items(self, positions: Mapping[str, QPointF]) -> None:
+        """Let cards follow the mouse: only the edges that touch them are drawn anew."""
+        for name, where in positions.items():
+            item = self.items_by_id[name]
+            self.touch(item)
+            item.setPos(where)
+            self.touch(item)
+        for key, edge in self.edges.items():
+            if key[0] in positions or edge.facts.ref[0] in positions:
+                self.touch(edge)
+                start = self.items_by_id[edge.facts.ref[0]].output_point(edge.facts.ref[1])
+                end = self.items_by_id[key[0]].input_point(key[1])
+                edge.set_route(geometry.direct_route(start, end))
+                self.touch(edge)
+
+    def settle(self) -> None:
+        """After a move: route every edge around the cards again."""
+        self._set_edges({key: edge.facts for key, edge in self.edges.items()})
+        self._update_bounds()
+
+    def content(self) -> QRectF:
+        """The rectangle of all cards and edges."""
+        box = QRectF()
+        for item in self.items_by_id.values():
+            box = box.united(item.scene_rect())
+        for edge in self.edges.values():
+            box = box.united(edge.route.path.controlPointRect())
+        return box
+
+    def _update_bounds(self) -> None:
+        o = geometry.OVERHANG * 2
+        self.far_item.set_bounds(self.content().adjusted(-o, -o, o, o))
+        self.far_item.forget_paths()
+
+    def set_far(self, far: bool) -> None:
+        """Change between cards and the one item that draws them all."""
+        if far == self.far:
+            return
+        self.far = far
+        for item in self.items_by_id.values():
+            item.setVisible(not far)
+        for edge in self.edges.values():
+            edge.setVisible(not far)
+        self.far_item.setVisible(far)
+
+    # ---- the run -----------------------------------------------------------------------------
+
+    def set_run(self, trace: Trace | None, position: int) -> None:
+        """Show a trace as it was after ``position`` steps."""
+        before = self.position
+        same = trace is self.trace
+        self.trace, self.position = trace, position
+        if not same:
+            self._gradients, self._indexed, self._norms = {}, 0, {}
+            self._unmeasured.clear()
+            self._refresh_run(None)
+            return
+        if position == before and (trace is None or self._indexed == len(trace.steps)):
+            return
+        touched: set[str] = set()
+        if trace is not None:
+            self._index(trace)
+            for step in trace.steps[min(before, position) : max(before, position)]:
+                touched.add(step.node)
+                touched.update(str(key.ref[0]) for key in step.writes)
+        self._refresh_run(touched)
+
+    def _index(self, trace: Trace) -> None:
+        """Which array is the gradient that flows back along each edge, and since which step."""
+        for at in range(self._indexed, len(trace.steps)):
+            step = trace.steps[at]
+            if step.phase != "backward":
+                continue
+            for key in step.writes:
+                if key.kind == "part":
+                    keys = [key.ref]
+                elif key.kind == "grad":
+                    parts = {k.ref for k in step.writes if k.kind == "part"}
+                    keys = [
+                        k
+                        for k in self._readers.get(key.ref, ())
+                        if k[0] == step.node and k not in parts
+                    ]
+                else:
+                    continue
+                for edge in keys:
+                    positions, found = self._gradients.setdefault(edge, ([], []))
+                    positions.append(at + 1)
+                    found.append(key)
+        self._indexed = len(trace.steps)
+
+    def _refresh_run(self, names: set[str] | None) -> None:
+        """Give the cards named (None: all) and every edge the arrays of the position."""
+        trace, position = self.trace, self.position
+        if trace is not None:
+            self._index(trace)
+        chosen: Iterable[NodeItem] = (
+            self.items_by_id.values()
+            if names is None
+            else [self.items_by_id[n] for n in names if n in self.items_by_id]
+        )
+        for item in chosen:
+            if self._give(item, trace, position):
+                self.touch(item)
+        edges = (
+            self.edges
+            if names is None
+            else [k for k, e in self.edges.items() if k[0] in names or e.facts.ref[0] in names]
+        )
+        self._show_gradients(edges)
+
+    def _give(self, item: NodeItem, trace: Trace | None, position: int) -> bool:
+        name = item.facts.id
+        if item.facts.kind == "loss":
+            return self._give_loss(item, trace, position)
+        changed = False
+        for show in ("value", "grad"):
+            key = trace.latest(show, (name, 0), position) if trace is not None else None
+            tag = None if key is None else (id(trace), key)
+            array: Callable[[], NDArray] | None = None
+            if trace is not None and key is not None:
+                array = _sample(trace, key)
+            changed |= item.set_array(show, tag, array)
+        return changed
+
+    def _give_loss(self, item: NodeItem, trace: Trace | None, position: int) -> bool:
+        name = item.facts.id
+        key = trace.latest("value", (name, 0), position) if trace is not None else None
+        tag = None if key is None else (id(trace), key)
+        if trace is None or key is None:
+            item.loss = item.probabilities = item.target = None
+        else:
+            item.loss = float(trace.at(key))
+            p = trace.look("saved", (name, "probabilities"), position)
+            target = trace.look("saved", (name, "target"), position)
+            item.probabilities = None if p is None else p[0]
+            item.target = None if target is None or target.ndim != 1 else int(target[0])
+        return item.set_array("value", tag, None)
+
+    def _norm(self, key: Key) -> float:
+        known = self._norms.get(key)
+        if known is None:
+            assert self.trace is not None
+            array = self.trace.at(key)[0]
+            with np.errstate(over="ignore", invalid="ignore"):
+                known = float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+            self._norms[key] = known
+        self._unmeasured.pop(key, None)
+        return known
+
+    def _gradient(self, edge: EdgeKey) -> Key | None:
+        positions, keys = self._gradients.get(edge, ((), ()))
+        at = bisect.bisect_right(positions, self.position)
+        return keys[at - 1] if at else None
+
+    def _show_gradients(self, edges: Iterable[EdgeKey]) -> None:
+        """Set norm, share and width of edges from the gradients that are there."""
+        end = time.perf_counter() + SLICE
+        keys = {edge: self._gradient(edge) for edge in self.edges}
+        for key in keys.values():
+            if key is not None and key not in self._norms:
+                if time.perf_counter() < end:
+                    self._norm(key)
+                else:
+                    self._unmeasured[key] = None
+                    self._timer.start()
+        norms = {e: self._norms.get(k) if k is not None else None for e, k in keys.items()}
+        widths = width_scale_for([n for n in self._norms.values()])
+        rescaled = widths != self._widths
+        self._widths = widths
+        wanted = set(self.edges) if rescaled else set(edges)
+        groups: dict[object, list[EdgeKey]] = {}
+        for edge, item in self.edges.items():
+            if item.facts.joins:
+                groups.setdefault(edge[0], []).append(edge)
+            if item.facts.forks:
+                groups.setdefault(item.facts.ref, []).append(edge)
+        for edge in wanted:
+            item = self.edges[edge]
+            source = self.items_by_id.get(item.facts.ref[0])
+            state = (
+                norms[edge],
+                _share(edge, groups.get(edge[0], ()), norms) if item.facts.joins else None,
+                _share(edge, groups.get(item.facts.ref, ()), norms) if item.facts.forks else None,
+                source is None or not source.computed,
+            )
+            if state != (item.norm, item.share, item.fork_share, item.dimmed) or (
+                rescaled and state[0] is not None
+            ):
+                self.touch(item)
+                item.norm, item.share, item.fork_share, item.dimmed = state
+                item.widths = widths
+                self.touch(item)
+
+    @property
+    def backward_shown(self) -> bool:
+        """Whether any edge shows a gradient."""
+        return any(e.norm is not None for e in self.edges.values())
+
+    @property
+    def widths(self) -> WidthScale:
+        """The scale of line widths, for the legend."""
+        return self._widths
+
+    # ---- marks -------------------------------------------------------------------------------
+
+    def set_step(self, step: Step | None) -> None:
+        """Ring the node of a step and light the edges that its reads and writes name."""
+        if step == self.step:
+            return
+        self.step = step
+        self._show_step()
+
+    def edges_of_step(self, step: Step) -> frozenset[EdgeKey]:
+        """The edges along which a step reads or writes."""
+        found: set[EdgeKey] = set()
+        for key in (*step.reads, *step.writes):
+            if key.kind == "part":
+                found.add(key.ref)
+            elif key.kind in ("value", "grad"):
+                readers = self._readers.get(key.ref, ())
+                if key.ref[0] != step.node:
+                    found.update(k for k in readers if k[0] == step.node)
+                elif key.kind == "grad" and step.phase == "backward":
+                    found.update(readers)
+        return frozenset(k for k in found if k in self.edges)
+
+    def _show_step(self) -> None:
+        step = self.step
+        lit = self.edges_of_step(step) if step is not None else frozenset()
+        for name, item in self.items_by_id.items():
+            phase = step.phase if step is not None and name == step.node else ""
+            if item.phase != phase:
+                item.phase = phase
+                self.touch(item)
+        for key, edge in self.edges.items():
+            phase = step.phase if step is not None and key in lit else ""
+            if edge.phase != phase:
+                edge.phase = phase
+                self.touch(edge)
+
+    def set_selection(self, ids: frozenset[str]) -> None:
+        """Mark these cards as selected."""
+        self.selection = ids
+        for name, item in self.items_by_id.items():
+            if item.selected != (name in ids):
+                item.selected = name in ids
+                self.touch(item)
+
+    def set_focus(self, cell: Cell | None) -> None:
+        """Ring the channel and cell of the focus."""
+        self.focus = cell
+        for name, item in self.items_by_id.items():
+            if item.set_focus(cell if cell is not None and cell.node == name else None):
+                self.touch(item)
+
+    def set_mark(self, item: NodeItem | EdgeItem, mark: Mark) -> None:
+        """Light an item up while something is dragged over it."""
+        if item.mark != mark:
+            item.mark = mark
+            self.touch(item)
+
+    def clear_marks(self) -> None:
+        for item in (*self.items_by_id.values(), *self.edges.values()):
+            self.set_mark(item, "")
+        for node in self.items_by_id.values():
+            if node.lit_port is not None:
+                node.lit_port = None
+                self.touch(node)
+
+    # ---- hits --------------------------------------------------------------------------------
+
+    def node_at(self, point: QPointF, margin: float = 0.0) -> NodeItem | None:
+        """The uppermost card under a scene point."""
+        for item in reversed(self.items_by_id.values()):
+            rect = geometry.CARD.translated(item.pos())
+            if margin:
+                rect = rect.adjusted(-margin, -margin, margin, margin)
+            if rect.contains(point):
+                return item
+        return None
+
+    def port_at(self, point: QPointF, reach: float) -> tuple[NodeItem, str, int] | None:
+        """(card, "in" or "out", number) of a port near a scene point."""
+        for item in reversed(self.items_by_id.values()):
+            if (
+                not item.boundingRect()
+                .translated(item.pos())
+                .adjusted(-reach, -reach, reach, reach)
+                .contains(point)
+            ):
+                continue
+            found = item.port_at(point, reach)
+            if found is not None:
+                return item, *found
+        return None
+
+    def edge_at(self, point: QPointF, reach: float) -> EdgeItem | None:
+        """The edge nearest to a scene point, within ``reach``."""
+        best, found = reach, None
+        for edge in self.edges.values():
+            box = edge.route.path.controlPointRect().adjusted(-reach, -reach, reach, reach)
+            if box.contains(point):
+                away = edge.route.distance(point.x(), point.y())
+                if away <= best:
+                    best, found = away, edge
+        return found
+
+
+def _sample(trace: Trace, key: Key) -> Callable[[], NDArray]:
+    return lambda: trace.at(key)[0]
+
+
+def _same(a: geometry.Route, b: geometry.Route) -> bool:
+    return a.points.shape == b.points.shape and bool(np.array_equal(a.points, b.points))
+
+
+def _share(
+    edge: EdgeKey, among: Iterable[EdgeKey], norms: Mapping[EdgeKey, float | None]
+) -> float | None:
+    """An edge's norm over the sum of the norms of all that meet it; None until all are there."""
+    found = [norms[k] for k in among]
+    known = [n for n in found if n is not None]
+    mine = norms[edge]
+    total = sum(known)
+    if mine is None or len(known) != len(found) or not total or not np.isfinite(total):
+        return None
+    return mine / total

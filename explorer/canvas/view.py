@@ -1,0 +1,678 @@
+"""The canvas: zoom, gestures, keys and requests around the scene of a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QShowEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QApplication, QFrame, QGraphicsView, QToolTip, QWidget
+
+from engine.cell import Cell
+from engine.graph import Graph, Inference
+from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
+from engine.trace import Step, Trace
+from explorer import theme
+from explorer.canvas import geometry, gestures, ink
+from explorer.canvas.keys import KEYS, travel
+from explorer.canvas.menu import context_menu
+from explorer.canvas.overlay import Bubble, Legend, Minimap
+from explorer.canvas.scene import NetworkScene
+from explorer.canvas.sketch import Sketch
+from explorer.canvas.tips import tip
+
+LAYER_MIME = "application/x-gradient-flow-layer"
+MIN_ZOOM, MAX_ZOOM = 0.05, 4.0
+FAR_BELOW = 0.45
+# A network of three cards is not blown up to fill the screen.
+FIT_AT_MOST = 1.6
+# So much empty scene around the network can be panned to.
+ROOM = 20_000.0
+WHEEL_STEP = 1.0015
+
+
+@dataclass
+class _Press:
+    """A button that is down and has not yet moved far enough to be a gesture."""
+
+    pixel: QPoint
+    drag: Callable[[], gestures.Gesture]
+    click: Callable[[], None]
+
+
+class Canvas(QGraphicsView):
+    """Shows a network and its run; asks for every change by a signal and makes none itself."""
+
+    insert_requested = Signal(object, str, int, float, float)
+    add_requested = Signal(object, float, float)
+    replace_requested = Signal(str, object)
+    connect_requested = Signal(object, str, int)
+    disconnect_requested = Signal(str, int)
+    delete_requested = Signal(object)
+    move_requested = Signal(object)
+    select_requested = Signal(object)
+    duplicate_requested = Signal(object, float, float)
+    focus_requested = Signal(object)
+    fix_requested = Signal(str, object)
+    run_to_requested = Signal(str)
+    next_requested = Signal()
+    back_requested = Signal()
+    open_requested = Signal(str)
+    zoom_changed = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.network = NetworkScene()
+        self.sketch = Sketch()
+        self.network.addItem(self.sketch)
+        self.gesture: gestures.Gesture | None = None
+        self._press: _Press | None = None
+        self._fitted = True
+        self._message = ""
+        self._centre = QPointF()
+        self.setScene(self.network)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.MinimalViewportUpdate)
+        self.setOptimizationFlags(
+            QGraphicsView.OptimizationFlag.DontSavePainterState
+            | QGraphicsView.OptimizationFlag.DontAdjustForAntialiasing
+        )
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSceneRect(-ROOM, -ROOM, 2 * ROOM, 2 * ROOM)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAcceptDrops(True)
+        self.viewport().setAcceptDrops(True)
+        self.setMouseTracking(True)
+        self.setMinimumSize(16 * theme.METRICS.space_4, 12 * theme.METRICS.space_4)
+        self.setAccessibleName(self.tr("Network canvas"))
+        self.setAccessibleDescription(
+            self.tr("The layers of the network and their feature maps. {keys}").format(
+                keys=" ".join(f"{key}: {does}." for key, does in KEYS)
+            )
+        )
+        self.bubble = Bubble(self)
+        self.legend = Legend(self, self.network)
+        self.minimap = Minimap(self, self.network)
+        self.minimap.went.connect(self._go)
+        theme.theme().changed.connect(self._restyle)
+
+    # ---- what to show ------------------------------------------------------------------------
+
+    def set_network(
+        self,
+        graph: Graph,
+        layout: Mapping[str, tuple[float, float]],
+        inference: Inference,
+        costs: Mapping[str, Cost],
+    ) -> None:
+        """Show a network; items that are equal to what is shown are not touched."""
+        was_empty = not self.network.items_by_id
+        changed = self.network.set_network(graph, layout, inference, costs)
+        if was_empty != (not self.network.items_by_id):
+            self.viewport().update()
+            if was_empty:
+                self.fit()
+        if changed:
+            self._refresh_overlays()
+            self.minimap.update()
+
+    def set_run(self, trace: Trace | None, position: int) -> None:
+        """Show a trace as it was after ``position`` steps."""
+        self.network.set_run(trace, position)
+        self._refresh_overlays()
+
+    def set_current(self, step: Step | None) -> None:
+        """Ring the node of a step in the colour of its phase, and light what it reads."""
+        self.network.set_step(step)
+        self.minimap.update()
+
+    def set_selection(self, ids: frozenset[str]) -> None:
+        """Mark these as selected."""
+        self.network.set_selection(frozenset(ids))
+        self.minimap.update()
+
+    def set_focus(self, cell: Cell | None) -> None:
+        """Ring the channel and the cell that have the focus."""
+        self.network.set_focus(cell)
+
+    def set_message(self, text: str) -> None:
+        """A sentence that stands on an empty canvas instead of the usual hint; "" for the hint."""
+        if text != self._message:
+            self._message = text
+            self.viewport().update()
+
+    # ---- the view ----------------------------------------------------------------------------
+
+    @property
+    def zoom(self) -> float:
+        """Screen pixels per scene unit."""
+        return self.transform().m11()
+
+    @property
+    def reach(self) -> float:
+        """How far from a port or an edge a press still meets it, in scene units."""
+        return theme.METRICS.space_3 / max(self.zoom, MIN_ZOOM)
+
+    def set_zoom(self, zoom: float, anchor: QPoint | None = None) -> None:
+        """Zoom so that the point under ``anchor`` (a pixel; else the centre) stays there."""
+        zoom = min(MAX_ZOOM, max(MIN_ZOOM, zoom))
+        pixel = anchor if anchor is not None else self.viewport().rect().center()
+        before = self.to_scene(pixel)
+        self._fitted = False
+        self._apply(zoom)
+        off = self.to_scene(pixel) - before
+        self._centre_on(self._middle() - off)
+
+    def _apply(self, zoom: float) -> None:
+        changed = zoom != self.zoom
+        transform = self.transform()
+        transform.reset()
+        transform.scale(zoom, zoom)
+        self.setTransform(transform)
+        self.network.set_far(zoom < FAR_BELOW)
+        if changed:
+            self.zoom_changed.emit(zoom)
+
+    def _middle(self) -> QPointF:
+        return self.to_scene(QPointF(self.viewport().width() / 2, self.viewport().height() / 2))
+
+    def _centre_on(self, point: QPointF) -> None:
+        self.centerOn(point)
+        self._centre = point
+        self._show_on_minimap()
+
+    def _show_on_minimap(self) -> None:
+        corner = self.viewport().rect().bottomRight()
+        self.minimap.show_view(QRectF(self.to_scene(QPoint(0, 0)), self.to_scene(corner)))
+
+    def to_scene(self, pixel: QPoint | QPointF) -> QPointF:
+        """The scene point under a pixel of the viewport, with fractions."""
+        inverse, _ = self.viewportTransform().inverted()
+        return inverse.map(QPointF(pixel))
+
+    def to_pixel(self, point: QPointF) -> QPoint:
+        """The pixel of the viewport at a scene point."""
+        return self.mapFromScene(point)
+
+    def fit(self) -> None:
+        """Show the whole network, and keep doing so when the window changes its size."""
+        self._show(self.network.content(), FIT_AT_MOST)
+        self._fitted = True
+
+    def zoom_to(self, ids: Iterable[str]) -> None:
+        """Show these cards as large as they fit."""
+        box = QRectF()
+        for name in ids:
+            item = self.network.items_by_id.get(name)
+            if item is not None:
+                box = box.united(item.scene_rect())
+        if not box.isNull():
+            self._show(box, FIT_AT_MOST)
+
+    def center_on(self, node_id: str) -> None:
+        """Bring one card to the middle, at the present zoom."""
+        item = self.network.items_by_id.get(node_id)
+        if item is not None:
+            self._fitted = False
+            self._centre_on(item.scene_rect().center())
+
+    def _show(self, box: QRectF, at_most: float) -> None:
+        self._fitted = False
+        if box.isNull():
+            return
+        margin = 2 * theme.METRICS.space_4
+        view = self.viewport().size()
+        zoom = min(
+            (view.width() - 2 * margin) / max(1.0, box.width()),
+            (view.height() - 2 * margin) / max(1.0, box.height()),
+            at_most,
+        )
+        self._apply(min(MAX_ZOOM, max(MIN_ZOOM, zoom)))
+        self._centre_on(box.center())
+
+    def pan(self, by: QPoint) -> None:
+        """Shift the picture by pixels."""
+        self._fitted = False
+        across, down = self.horizontalScrollBar(), self.verticalScrollBar()
+        across.setValue(across.value() - by.x())
+        down.setValue(down.value() - by.y())
+        self._centre = self._middle()
+        self._show_on_minimap()
+
+    def set_minimap(self, shown: bool) -> None:
+        """Show or hide the map of the whole network."""
+        self.minimap.setVisible(shown)
+        self.minimap.place()
+        self._show_on_minimap()
+
+    def say(self, text: str, mark: str = "", pixel: QPoint | None = None) -> None:
+        """Show a sentence beside the mouse; an empty one hides it."""
+        self.bubble.say(text, mark, pixel or QPoint())
+
+    def _go(self, point: QPointF) -> None:
+        self._fitted = False
+        self._centre_on(point)
+
+    def _restyle(self) -> None:
+        self.viewport().update()
+        for widget in (self.bubble, self.legend, self.minimap):
+            widget.update()
+
+    def _refresh_overlays(self) -> None:
+        self.legend.refresh()
+
+    # ---- painting ----------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self.network.begin_frame()
+        super().paintEvent(event)
+
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRectF) -> None:
+        painter.fillRect(rect, QColor(theme.current().background))
+
+    def drawForeground(self, painter: QPainter, rect: QRectF | QRectF) -> None:
+        if self.network.items_by_id:
+            return
+        m, tokens = theme.METRICS, theme.current()
+        painter.save()
+        painter.resetTransform()
+        painter.setFont(ink.font("heading", m.text_heading))
+        painter.setPen(QColor(tokens.text_muted))
+        text = self._message or self.tr("Drag a layer here from Layers, or press / and type")
+        painter.drawText(self.viewport().rect(), int(Qt.AlignmentFlag.AlignCenter), text)
+        painter.restore()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._fitted:
+            self.fit()
+        else:
+            self._centre_on(self._centre)
+        self.legend.place()
+        self.minimap.place()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._fitted:
+            self.fit()
+
+    # ---- mouse -------------------------------------------------------------------------------
+
+    def _begin(self, gesture: gestures.Gesture) -> None:
+        self.gesture = gesture
+        self.viewport().setCursor(gesture.cursor)
+
+    def cancel_gesture(self) -> bool:
+        """End what is being dragged without a request; False when nothing is."""
+        had = self.gesture is not None or self._press is not None
+        if self.gesture is not None:
+            self.gesture.cancel()
+        self.gesture = self._press = None
+        self.viewport().unsetCursor()
+        return had
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+        self.say("")
+        pixel = event.position().toPoint()
+        at = self.to_scene(event.position())
+        event.accept()
+        if self.gesture is not None:
+            return
+        if event.button() == Qt.MouseButton.MiddleButton:
+            self._begin(gestures.Pan(self, pixel))
+        elif event.button() == Qt.MouseButton.LeftButton:
+            self._press_left(at, pixel, event.modifiers())
+
+    def _press_left(self, at: QPointF, pixel: QPoint, held: Qt.KeyboardModifier) -> None:
+        network = self.network
+        adds = bool(
+            held & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+        )
+        port = None if network.far else network.port_at(at, self.reach)
+        item = network.node_at(at)
+        if item is not None and (fix := item.fix_at(at)) >= 0:
+            self._begin(gestures.PressFix(self, item, fix))
+        elif port is not None:
+            self._press = _Press(
+                pixel, lambda: self._wire(*port), lambda: self._click(port[0], at, adds)
+            )
+        elif item is not None:
+            name = item.facts.id
+            copies = bool(
+                held & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier)
+            )
+            self._press = _Press(
+                pixel,
+                lambda: self._drag_card(name, at, copies),
+                lambda: self._click(item, at, adds),
+            )
+        elif (edge := network.edge_at(at, self.reach)) is not None:
+            key, ref = edge.facts.key, edge.facts.ref
+            self._press = _Press(
+                pixel,
+                lambda: gestures.Wire(self, ref=ref, old=key),
+                lambda: self.select_requested.emit(frozenset({ref[0], key[0]})),
+            )
+        else:
+            keep = network.selection if adds else frozenset()
+            self._press = _Press(
+                pixel,
+                lambda: gestures.Band(self, at, keep),
+                lambda: None if adds else self._select(frozenset()),
+            )
+
+    def _wire(self, item: object, side: str, number: int) -> gestures.Gesture:
+        assert isinstance(item, gestures.NodeItem)
+        name = item.facts.id
+        if side == "out":
+            return gestures.Wire(self, ref=(name, number))
+        edge = self.network.edges.get((name, number))
+        if edge is not None:
+            return gestures.Wire(self, ref=edge.facts.ref, old=(name, number))
+        return gestures.Wire(self, slot=(name, number))
+
+    def _drag_card(self, name: str, at: QPointF, copies: bool) -> gestures.Gesture:
+        ids = self.network.selection
+        if name not in ids:
+            ids = frozenset({name})
+            self._select(ids)
+        if copies:
+            return gestures.Duplicate(self, ids, at)
+        return gestures.Move(self, ids, at)
+
+    def _select(self, ids: frozenset[str]) -> None:
+        if ids != self.network.selection:
+            self.select_requested.emit(ids)
+
+    def _click(self, item: gestures.NodeItem, at: QPointF, adds: bool) -> None:
+        name = item.facts.id
+        if adds:
+            self.select_requested.emit(self.network.selection ^ {name})
+            return
+        self._select(frozenset({name}))
+        cell = None if self.network.far else item.cell_at(at)
+        if cell is not None and cell != self.network.focus:
+            self.focus_requested.emit(cell)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        pixel = event.position().toPoint()
+        at = self.to_scene(event.position())
+        if self._press is not None and self.gesture is None:
+            gap = pixel - self._press.pixel
+            if gap.manhattanLength() < QApplication.startDragDistance():
+                return
+            self._begin(self._press.drag())
+        if self.gesture is not None:
+            self.gesture.move(at, pixel)
+        else:
+            self._hover(at)
+
+    def _hover(self, at: QPointF) -> None:
+        network = self.network
+        shape = Qt.CursorShape.ArrowCursor
+        item = network.node_at(at)
+        port = None if network.far else network.port_at(at, self.reach)
+        if item is not None and item.fix_at(at) >= 0:
+            shape = Qt.CursorShape.PointingHandCursor
+        elif port is not None:
+            shape = Qt.CursorShape.CrossCursor
+        elif item is not None:
+            over = None if network.far else item.cell_at(at)
+            shape = Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.OpenHandCursor
+        elif network.edge_at(at, self.reach) is not None:
+            shape = Qt.CursorShape.CrossCursor
+        if self.viewport().cursor().shape() != shape:
+            self.viewport().setCursor(shape)
+        for other in network.items_by_id.values():
+            lit = port[1:] if port is not None and port[0] is other else None
+            if other.lit_port != lit:
+                other.lit_port = lit
+                network.touch(other)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        pixel = event.position().toPoint()
+        at = self.to_scene(event.position())
+        press, gesture = self._press, self.gesture
+        self._press = self.gesture = None
+        self.viewport().unsetCursor()
+        if gesture is not None:
+            gesture.finish(at, pixel)
+        elif press is not None:
+            press.click()
+        event.accept()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        item = self.network.node_at(self.to_scene(event.position()))
+        if event.button() == Qt.MouseButton.LeftButton and item is not None:
+            if item.fix_at(self.to_scene(event.position())) < 0:
+                self.open_requested.emit(item.facts.id)
+        elif event.button() == Qt.MouseButton.LeftButton:
+            self.fit()
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.accept()
+        pixel = event.position().toPoint()
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._turn_page(pixel, event.angleDelta())
+            return
+        smooth = event.phase() != Qt.ScrollPhase.NoScrollPhase or not event.pixelDelta().isNull()
+        if smooth and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            # A trackpad scrolls: two fingers move the picture, a pinch zooms.
+            self.pan(event.pixelDelta() if not event.pixelDelta().isNull() else event.angleDelta())
+            return
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        self.set_zoom(self.zoom * WHEEL_STEP**delta, pixel)
+
+    def _turn_page(self, pixel: QPoint, delta: QPoint) -> None:
+        item = self.network.node_at(self.to_scene(pixel))
+        turn = delta.y() or delta.x()
+        if item is not None and turn and item.set_page(item.page + (1 if turn < 0 else -1)):
+            self.network.touch(item)
+
+    # ---- drag and drop -----------------------------------------------------------------------
+
+    def _layer_of(self, event: QDropEvent) -> Layer | None:
+        if not event.mimeData().hasFormat(LAYER_MIME):
+            return None
+        try:
+            data = json.loads(bytes(event.mimeData().data(LAYER_MIME).data()).decode("utf-8"))
+            return layer_from_dict(data)
+        except (ValueError, AttributeError, TypeError, HyperparameterError) as error:
+            self.say(str(error), "illegal", event.position().toPoint())
+            return None
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        layer = self._layer_of(event)
+        if layer is None:
+            event.ignore()
+            return
+        self.cancel_gesture()
+        self.gesture = gestures.Drop(self, layer)
+        event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        gesture = self.gesture
+        if not isinstance(gesture, gestures.Drop):
+            event.ignore()
+            return
+        gesture.move(self.to_scene(event.position()), event.position().toPoint())
+        if gesture.accepted:
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        if isinstance(self.gesture, gestures.Drop):
+            self.cancel_gesture()
+        event.accept()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        gesture = self.gesture
+        self.gesture = None
+        if not isinstance(gesture, gestures.Drop):
+            event.ignore()
+            return
+        event.acceptProposedAction()
+        self.setFocus(Qt.FocusReason.OtherFocusReason)
+        gesture.finish(self.to_scene(event.position()), event.position().toPoint())
+
+    # ---- keyboard, menu, tips ----------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not self._key(event):
+            event.ignore()
+            return
+        event.accept()
+
+    def _key(self, event: QKeyEvent) -> bool:
+        key, held = event.key(), event.modifiers()
+        control = bool(held & Qt.KeyboardModifier.ControlModifier)
+        arrows = {
+            Qt.Key.Key_Up: (0, -1),
+            Qt.Key.Key_Down: (0, 1),
+            Qt.Key.Key_Left: (-1, 0),
+            Qt.Key.Key_Right: (1, 0),
+        }
+        chosen = self.network.selection
+        if key == Qt.Key.Key_Escape:
+            if self.cancel_gesture():
+                return True
+            self.say("")
+            if chosen:
+                self.select_requested.emit(frozenset())
+                return True
+            return False
+        if self.gesture is not None:
+            return False
+        if key in arrows:
+            return self._arrow(arrows[Qt.Key(key)], held)
+        if control:
+            if key == Qt.Key.Key_A:
+                self._select(frozenset(self.network.items_by_id))
+                return True
+            if key == Qt.Key.Key_D and chosen:
+                self.duplicate_requested.emit(chosen, geometry.COLUMN_GAP, geometry.COLUMN_GAP)
+                return True
+            return False
+        if held & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier):
+            return False
+        if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+            if chosen:
+                self.delete_requested.emit(chosen)
+            return bool(chosen)
+        if key == Qt.Key.Key_Space:
+            self.next_requested.emit()
+        elif key == Qt.Key.Key_N:
+            self.next_requested.emit()
+        elif key == Qt.Key.Key_B:
+            self.back_requested.emit()
+        elif key in (Qt.Key.Key_F, Qt.Key.Key_Home):
+            self.fit()
+        elif key == Qt.Key.Key_Z and chosen:
+            self.zoom_to(chosen)
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
+            self.set_zoom(self.zoom * 1.25)
+        elif key == Qt.Key.Key_Minus:
+            self.set_zoom(self.zoom / 1.25)
+        elif key == Qt.Key.Key_1:
+            self.set_zoom(1.0)
+        elif key == Qt.Key.Key_M:
+            self.set_minimap(not self.minimap.isVisibleTo(self))
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and len(chosen) == 1:
+            self.open_requested.emit(next(iter(chosen)))
+        elif key in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight):
+            for name in chosen:
+                item = self.network.items_by_id.get(name)
+                by = 1 if key == Qt.Key.Key_BracketRight else -1
+                if item is not None and item.set_page(item.page + by):
+                    self.network.touch(item)
+        else:
+            return False
+        return True
+
+    def _arrow(self, way: tuple[int, int], held: Qt.KeyboardModifier) -> bool:
+        chosen = self.network.selection
+        if held & Qt.KeyboardModifier.ControlModifier:
+            by = theme.METRICS.space_2 * (4 if held & Qt.KeyboardModifier.ShiftModifier else 1)
+            moved = {
+                name: (item.pos().x() + way[0] * by, item.pos().y() + way[1] * by)
+                for name, item in self.network.items_by_id.items()
+                if name in chosen
+            }
+            if moved:
+                self.move_requested.emit(moved)
+            return bool(moved)
+        target = travel(self.network, way)
+        if target is None:
+            return bool(self.network.items_by_id)
+        grown = frozenset({target})
+        if held & Qt.KeyboardModifier.ShiftModifier:
+            grown |= chosen
+        self.select_requested.emit(grown)
+        self.reveal(target)
+        return True
+
+    def reveal(self, node_id: str) -> None:
+        """Pan as little as needed to have a card on screen."""
+        item = self.network.items_by_id.get(node_id)
+        if item is None:
+            return
+        seen = QRectF(
+            self.to_scene(QPoint(0, 0)), self.to_scene(self.viewport().rect().bottomRight())
+        )
+        if not seen.contains(item.scene_rect()):
+            self.center_on(node_id)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        event.accept()
+        at = self.to_scene(event.pos())
+        item = self.network.node_at(at)
+        edge = None if item is not None else self.network.edge_at(at, self.reach)
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            chosen = self.network.selection
+            item = self.network.items_by_id.get(min(chosen)) if chosen else None
+            edge = None
+        if item is not None and item.facts.id not in self.network.selection:
+            self.select_requested.emit(frozenset({item.facts.id}))
+        where = event.globalPos()
+        if event.reason() == QContextMenuEvent.Reason.Keyboard and item is not None:
+            where = self.viewport().mapToGlobal(self.to_pixel(item.scene_rect().center()))
+        context_menu(self, item, edge, at).popup(where)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            text = tip(self.network, self.to_scene(event.pos()), self.reach)
+            QToolTip.showText(event.globalPos(), text, self.viewport())
+            return True
+        if event.type() == QEvent.Type.NativeGesture and isinstance(event, QNativeGestureEvent):
+            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+                self.set_zoom(self.zoom * (1 + event.value()), event.position().toPoint())
+                return True
+        return super().viewportEvent(event)
+
+    def focusOutEvent(self, event: QEvent) -> None:  # type: ignore[override]
+        super().focusOutEvent(event)  # type: ignore[arg-type]
+        self.say("")

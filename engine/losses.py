@@ -55,7 +55,7 @@ class CrossEntropy:
                 f"Target: expected {n} whole numbers, received shape {target.shape} "
                 f"of {target.dtype}."
             )
-        if n and not (0 <= target.min() and target.max() < classes):
+        if n and not (target.min() >= 0 and target.max() < classes):
             raise TargetError(
                 f"Target: expected classes 0 to {classes - 1}, received "
                 f"{target.min()} to {target.max()}."

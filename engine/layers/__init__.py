@@ -11,4 +11,4 @@ for _module in sorted(m.name for m in iter_modules(__path__) if m.name != "base"
         if _name in REGISTRY and REGISTRY[_name] is _value:
             globals()[_name] = _value
 
-__all__ = [*sorted(REGISTRY), "REGISTRY", "Layer"]  # noqa: PLE0604
+__all__ = [*sorted(REGISTRY), "REGISTRY", "Layer"]

@@ -95,7 +95,7 @@ class MaxPool2d(Layer):
         return (Spec((*specs[0].shape[:2], *out), specs[0].dtype),)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        """``saved["argmax"]``: int64 (N, C, H_out, W_out), flat index row·W + column of the input."""
+        """``saved["argmax"]``: int64 (N, C, H_out, W_out), index row·W + column of the input."""
         (x,) = xs
         height, width = x.shape[2:]
         window = self.window
@@ -149,7 +149,8 @@ class MaxPool2d(Layer):
         x = rec.xs[0]
         rows, columns = self.window.kernel_size
         winner = int(rec.saved["argmax"][rec.sample, k, row, column])
-        terms, chosen = [], None
+        terms: list[Term] = []
+        chosen = None
         for i in range(rows):
             for j in range(columns):
                 r, c = self.window.source(row, column, i, j)

@@ -145,7 +145,7 @@ class Window:
 
     def readers(self, row: int, column: int, out: tuple[int, int]) -> list[tuple[int, ...]]:
         """Every (output row, output column, i, j) whose kernel position (i, j) is this cell."""
-        found = []
+        found: list[tuple[int, ...]] = []
         for i in range(self.kernel_size[0]):
             r, rest = divmod(row + self.before[0] - i * self.dilation[0], self.stride[0])
             if rest or not 0 <= r < out[0]:

@@ -1,0 +1,158 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engine.layers.base import (
+    Array,
+    Ctx,
+    Grads,
+    Layer,
+    OnnxOp,
+    ParamSpec,
+    Record,
+    Result,
+    ShapeError,
+    Spec,
+    Term,
+    Terms,
+    expect_rank,
+    hyper,
+)
+
+
+@dataclass(frozen=True)
+class BatchNorm2d(Layer):
+    """Gives every channel mean 0 and spread 1 over the batch, then a trained scale and shift.
+
+    x̂ = (x − μ) / √(σ² + ε),  y = γ x̂ + β
+
+    Training: μ and σ² are those of the batch (N·H·W numbers per channel), and the running
+    statistics move: r ← (1 − momentum) · r + momentum · new, the variance in its unbiased form
+    (PyTorch's convention). Evaluation: μ and σ² are the running statistics, constants.
+
+    Gradient in training: dx = γ/√(σ² + ε) · (dy − mean(dy) − x̂ · mean(dy · x̂)), so its sum over
+    the channel is 0; in evaluation dx = γ/√(σ² + ε) · dy. dγ = Σ dy · x̂, dβ = Σ dy.
+
+    A batch with a single number per channel (N·H·W = 1) is refused in training.
+
+    Source: Ioffe & Szegedy 2015, algorithm 1.
+    """
+
+    title: ClassVar[str] = "Batch normalisation"
+    category: ClassVar[str] = "Normalisation"
+    slug: ClassVar[str] = "bn"
+
+    eps: float = hyper(1e-5, "Added to the variance, against division by 0.", low=0.0, high=1.0)
+    momentum: float = hyper(
+        0.1, "Share of the newest batch in the running statistics.", low=0.0, high=1.0
+    )
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        expect_rank(specs, 4, "BatchNorm2d", "It needs maps: put it before the Flatten.")
+        return (specs[0],)
+
+    def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
+        shape = (specs[0].shape[1],)
+        return {
+            "weight": ParamSpec(shape, "ones"),
+            "bias": ParamSpec(shape, "zeros"),
+            "running_mean": ParamSpec(shape, "zeros", kind="statistic"),
+            "running_var": ParamSpec(shape, "ones", kind="statistic"),
+        }
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
+        """``saved``: "xhat" (N, C, H, W), "inv_std" (C,), "trained" (1 in training, else 0)."""
+        (x,) = xs
+        statistics = {}
+        if ctx.mode == "train":
+            count = x.size // x.shape[1]
+            if count < 2:
+                raise ShapeError(
+                    "at least 2 numbers per channel for BatchNorm2d in training",
+                    f"a batch of {x.shape[0]} with maps of {x.shape[2]}×{x.shape[3]}",
+                    "Use a larger batch.",
+                )
+            mean = x.mean((0, 2, 3))
+            centred = x - mean[:, None, None]
+            var = np.square(centred).mean((0, 2, 3))  # two passes: the one-pass form cancels
+            m = x.dtype.type(self.momentum)
+            unbiased = var * x.dtype.type(count / (count - 1))
+            statistics = {
+                "running_mean": (1 - m) * p["running_mean"] + m * mean,
+                "running_var": (1 - m) * p["running_var"] + m * unbiased,
+            }
+        else:
+            mean, var = p["running_mean"], p["running_var"]
+            centred = x - mean[:, None, None]
+        inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
+        xhat = centred * inv_std[:, None, None]
+        y = xhat * p["weight"][:, None, None] + p["bias"][:, None, None]
+        trained = np.asarray(ctx.mode == "train")
+        return Result((y,), {"xhat": xhat, "inv_std": inv_std, "trained": trained}, statistics)
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx = Ctx(),
+    ) -> Grads:
+        (dy,), xhat = dys, saved["xhat"]
+        dbias = dy.sum((0, 2, 3))
+        dweight = (dy * xhat).sum((0, 2, 3))
+        dparams = {"weight": dweight, "bias": dbias}
+        if not need[0]:
+            return Grads((None,), dparams)
+        scale = (p["weight"] * saved["inv_std"])[:, None, None]
+        if not saved["trained"]:
+            return Grads((dy * scale,), dparams)
+        count = dy.dtype.type(dy.size // dy.shape[1])
+        mean_dy = (dbias / count)[:, None, None]
+        mean_dy_xhat = (dweight / count)[:, None, None]
+        return Grads(((dy - mean_dy - xhat * mean_dy_xhat) * scale,), dparams)
+
+    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
+        k = cell[0]
+        slope = float(rec.params["weight"][k]) * float(rec.saved["inv_std"][k])
+        x = float(rec.xs[0][cell])
+        mean = x - float(rec.saved["xhat"][(rec.sample, *cell)]) / float(rec.saved["inv_std"][k])
+        terms = (
+            Term(("input", 0, cell), x, slope, "γ/√(σ² + ε)"),
+            Term(("constant", "mean"), mean, -slope, "μ"),
+            Term(("param", "bias", (k,)), float(rec.params["bias"][k]), 1.0, "β"),
+        )
+        return Terms(terms, "sum", "γ (x − μ) / √(σ² + ε) + β")
+
+    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
+        """In training the terms of the shown sample; other samples of the batch add theirs."""
+        k, dy = cell[0], rec.dys[0]
+        if dy is None:
+            return Terms((), "sum")
+        slope = float(rec.params["weight"][k]) * float(rec.saved["inv_std"][k])
+        if not rec.saved["trained"]:
+            term = Term(("output_grad", 0, cell), float(dy[cell]), slope, "γ/√(σ² + ε)")
+            return Terms((term,), "sum", "γ/√(σ² + ε) · dy")
+        xhat = rec.saved["xhat"]
+        count = xhat.size // xhat.shape[1]
+        here = float(xhat[(rec.sample, *cell)])
+        maps = xhat[rec.sample, k]
+        terms = []
+        for (r, c), other in np.ndenumerate(maps):
+            factor = float((r, c) == cell[1:]) - (1 + here * float(other)) / count
+            terms.append(Term(("output_grad", 0, (k, r, c)), float(dy[k, r, c]), slope * factor))
+        return Terms(tuple(terms), "sum", "γ/√(σ² + ε) · (dy − mean dy − x̂ · mean(dy · x̂))")
+
+    @property
+    def onnx(self) -> OnnxOp:
+        return OnnxOp(
+            "BatchNormalization",
+            {"epsilon": self.eps, "momentum": 1 - self.momentum},
+            ("weight", "bias", "running_mean", "running_var"),
+        )

@@ -1,0 +1,88 @@
+"""Channels side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engine.layers.base import (
+    Array,
+    Ctx,
+    Grads,
+    Layer,
+    OnnxOp,
+    Record,
+    Result,
+    ShapeError,
+    Spec,
+    Term,
+    Terms,
+)
+
+
+@dataclass(frozen=True)
+class Concat(Layer):
+    """Puts the channels of its inputs one after another, so that later layers see them all.
+
+    y = [x₁, x₂, …] along the channel axis
+
+    Gradient: dy is cut at the same places; each input receives its own channels of it.
+
+    Source: Szegedy et al. 2015; Huang et al. 2017, equation 2.
+    """
+
+    title: ClassVar[str] = "Concatenate"
+    category: ClassVar[str] = "Combine"
+    slug: ClassVar[str] = "concat"
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        first = specs[0]
+        for slot, spec in enumerate(specs[1:], 1):
+            if len(spec.shape) != len(first.shape) or spec.shape[2:] != first.shape[2:]:
+                raise ShapeError(
+                    f"inputs for Concat that differ in channels only, {first} as the first",
+                    f"{spec} at input {slot + 1}",
+                    "Bring both to the same height and width.",
+                )
+        channels = sum(spec.shape[1] for spec in specs)
+        return (Spec((first.shape[0], channels, *first.shape[2:]), first.dtype),)
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
+        widths = np.array([x.shape[1] for x in xs])
+        return Result((np.concatenate(xs, 1),), {"channels": widths})
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx = Ctx(),
+    ) -> Grads:
+        cuts = np.cumsum(saved["channels"])[:-1]
+        parts = np.split(dys[0], cuts, 1)
+        return Grads(tuple(g if n else None for g, n in zip(parts, need, strict=True)))
+
+    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
+        channel = cell[0]
+        for slot, x in enumerate(rec.xs):
+            if channel < len(x):
+                index = (channel, *cell[1:])
+                return Terms((Term(("input", slot, index), float(x[index]), 1.0),), "sum", "x")
+            channel -= len(x)
+        raise IndexError(f"Concat: expected a channel below {sum(map(len, rec.xs))}.")
+
+    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
+        dy = rec.dys[0]
+        if dy is None:
+            return Terms((), "sum")
+        index = (cell[0] + sum(len(x) for x in rec.xs[:slot]), *cell[1:])
+        return Terms((Term(("output_grad", 0, index), float(dy[index]), 1.0),), "sum")
+
+    @property
+    def onnx(self) -> OnnxOp:
+        return OnnxOp("Concat", {"axis": 1})

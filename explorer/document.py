@@ -1,0 +1,193 @@
+"""The one owner of truth: network, parameters, sample, run, position, selection and focus.
+
+The document knows no view. It is changed by the controller (and by undo commands, through the
+controller's stack), and says what changed; equal values are not announced again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.cell import Cell
+from engine.data.preprocessing import Preprocessing
+from engine.graph import Graph, Inference
+from engine.layers.base import Array, Cost
+from engine.parameters import initial_parameters
+from engine.project_file import Project
+from engine.trace import Operation, Step, Trace
+from explorer.run import Run
+from explorer.samples import Sample
+
+Layout = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an edit changes: the network and where its nodes stand."""
+
+    graph: Graph = Graph()
+    layout: Layout = field(default_factory=dict)
+
+
+class Document(QObject):
+    """See the module's docstring. Signals carry nothing: whoever hears one looks."""
+
+    network_changed = Signal()
+    parameters_changed = Signal()
+    run_changed = Signal()
+    position_changed = Signal()
+    sample_changed = Signal()
+    selection_changed = Signal()
+    focus_changed = Signal()
+    identity_changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.content = Content()
+        self.inference: Inference = self.content.graph.infer()
+        self.costs: Mapping[str, Cost] = {}
+        self.preprocessing: Preprocessing | None = None
+        self.settings: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.parameters: dict[tuple[str, str], Array] = {}
+        self.seed = 0
+        self.sample: Sample | None = None
+        self.run: Run | None = None
+        self.position = 0
+        self.selection: frozenset[str] = frozenset()
+        self.focus: Cell | None = None
+        self.path: Path | None = None
+        self.modified = False
+        # weights of every layer that was ever here, so that undoing its removal brings them back
+        self._kept: dict[tuple[str, str], Array] = {}
+
+    # ---- look-ups --------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        return self.content.graph
+
+    @property
+    def layout(self) -> Layout:
+        return self.content.layout
+
+    @property
+    def trace(self) -> Trace | None:
+        return self.run.trace if self.run else None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The whole run in order, also what has not been computed yet."""
+        return self.run.operations if self.run else ()
+
+    @property
+    def step(self) -> Step | None:
+        """The step that was carried out last at the current position."""
+        if self.run is None or not 0 < self.position <= len(self.run.trace):
+            return None
+        return self.run.trace.steps[self.position - 1]
+
+    @property
+    def title(self) -> str:
+        return self.path.stem if self.path else str(self.metadata.get("title", self.graph.name))
+
+    def project(self) -> Project:
+        """All that a project file holds."""
+        return Project(
+            self.graph,
+            self.parameters,
+            layout=dict(self.layout),
+            preprocessing=self.preprocessing,
+            settings=self.settings,
+            metadata=self.metadata,
+        )
+
+    # ---- changes (called by the controller and its commands only) --------------------------
+
+    def load(self, project: Project, layout: Layout, path: Path | None) -> None:
+        """Become another project; ``path`` is None for one that was never saved."""
+        self._kept = dict(project.parameters)
+        self.preprocessing = project.preprocessing
+        self.settings = dict(project.settings)
+        self.metadata = dict(project.metadata)
+        self.run, self.position, self.focus = None, 0, None
+        self.selection = frozenset()
+        self.content = Content()
+        self.set_content(Content(project.graph, dict(layout)))
+        self.selection_changed.emit()
+        self.focus_changed.emit()
+        self.set_identity(path, modified=False)
+
+    def set_content(self, content: Content) -> None:
+        """Become another network or layout; weights that still fit are kept."""
+        if content == self.content:
+            return
+        graph_changed = content.graph != self.graph
+        self.content = content
+        if graph_changed:
+            self.inference = content.graph.infer()
+            self.costs = content.graph.costs(self.inference.specs)
+            self._kept.update(self.parameters)
+            self.parameters = initial_parameters(content.graph, self.seed, keep=self._kept)
+            known = set(content.graph.by_id) | content.graph.input_ids
+            known |= {loss.id for loss in content.graph.losses}
+            self.set_selection(self.selection & known)
+            if self.focus is not None and self.focus.node not in known:
+                self.set_focus(None)
+        self.network_changed.emit()
+        if graph_changed:
+            self.parameters_changed.emit()
+
+    def set_parameters(self, parameters: Mapping[tuple[str, str], Array]) -> None:
+        """Take over trained or loaded weights."""
+        self.parameters = dict(parameters)
+        self.parameters_changed.emit()
+
+    def set_run(self, run: Run | None, position: int) -> None:
+        """Show another run, at a position within it."""
+        self.run = run
+        self.position = min(position, len(run.operations)) if run else 0
+        self.run_changed.emit()
+        self.position_changed.emit()
+
+    def set_position(self, position: int) -> None:
+        """Move the cursor: how many steps have been carried out."""
+        position = max(0, min(position, len(self.operations)))
+        if position != self.position:
+            self.position = position
+            self.position_changed.emit()
+
+    def set_sample(self, sample: Sample | None) -> None:
+        """Show another picture to the network."""
+        if sample != self.sample:
+            self.sample = sample
+            self.sample_changed.emit()
+
+    def set_selection(self, ids: frozenset[str]) -> None:
+        if ids != self.selection:
+            self.selection = ids
+            self.selection_changed.emit()
+
+    def set_focus(self, cell: Cell | None) -> None:
+        if cell != self.focus:
+            self.focus = cell
+            self.focus_changed.emit()
+
+    def set_identity(self, path: Path | None, modified: bool) -> None:
+        """Where the project is saved, and whether it differs from what is there."""
+        if (path, modified) != (self.path, self.modified):
+            self.path, self.modified = path, modified
+            self.identity_changed.emit()
+
+    def set_settings(self, **changes: Any) -> None:
+        """Remember settings with the project (training, view)."""
+        self.settings = {**self.settings, **changes}
+
+    def move(self, positions: Layout) -> Content:
+        """The content with some nodes elsewhere."""
+        return replace(self.content, layout={**self.layout, **positions})

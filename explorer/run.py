@@ -1,0 +1,123 @@
+"""One run of a plan in the window's process, carried out in slices that keep the window alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine.graph import Graph
+from engine.layers.base import Mode
+from engine.optimizers import Optimizer
+from engine.parameters import Parameters
+from engine.plan import Batch, compile
+from engine.trace import Operation, Step, Trace
+
+SLICE_SECONDS = 0.008
+
+
+class Run(QObject):
+    """Steps one sample through a network, traced. ``advance`` computes; looking back never does.
+
+    Without a label the network's own guess is taken as the answer (``assumed_target``), as soon
+    as it is known.
+    """
+
+    progressed = Signal()
+    failed = Signal(str)
+
+    def __init__(
+        self,
+        graph: Graph,
+        parameters: Parameters,
+        x: Any,
+        label: int | None,
+        optimizer: Optimizer,
+        *,
+        mode: Mode = "eval",
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.graph = graph
+        self.trace = Trace()
+        self.assumed_target = label is None
+        self.error = ""
+        plan = compile(graph, parameters, batch=1, mode=mode)
+        self._target = np.array([label or 0], np.int64)
+        batch = Batch.of(graph, np.asarray(x)[None], self._target)
+        self.operations: tuple[Operation, ...] = plan.operations()
+        self._steps: Iterator[Step] | None = plan.run(
+            batch, optimizer=optimizer, trace=self.trace
+        )
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._slice)
+
+    @property
+    def target(self) -> int | None:
+        """The class taken as the right answer; None while an assumed one is not known yet."""
+        if not self.graph.losses:
+            return None
+        if self.assumed_target and len(self.trace) < self.forward_length:
+            return None
+        return int(self._target[0])
+
+    @property
+    def forward_length(self) -> int:
+        """Number of forward steps."""
+        return sum(o.phase == "forward" for o in self.operations)
+
+    @property
+    def complete(self) -> bool:
+        return self._steps is None
+
+    def advance(self, position: int, seconds: float | None = None) -> bool:
+        """Compute until ``position`` steps are recorded or the time is up; True when reached."""
+        start = time.perf_counter()
+        moved = False
+        while len(self.trace) < position and self._steps is not None:
+            self._next()
+            moved = True
+            if seconds is not None and time.perf_counter() - start > seconds:
+                break
+        if moved:
+            self.progressed.emit()
+        return len(self.trace) >= min(position, len(self.operations))
+
+    def finish_in_background(self) -> None:
+        """Compute the rest in slices, whenever the window has nothing else to do."""
+        if self._steps is not None:
+            self._timer.start()
+
+    def stop(self) -> None:
+        """Compute no further."""
+        self._timer.stop()
+        self._steps = None
+
+    def _slice(self) -> None:
+        self.advance(len(self.operations), SLICE_SECONDS)
+        if self._steps is None:
+            self._timer.stop()
+
+    def _next(self) -> None:
+        assert self._steps is not None
+        if self.assumed_target and len(self.trace) == self.forward_length and self.graph.losses:
+            logits = self.trace.look("value", self.graph.losses[0].input)
+            if logits is not None:
+                self._target[0] = int(np.nanargmax(logits[0])) if np.isfinite(
+                    logits
+                ).any() else 0
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._steps = None
+        except (ValueError, FloatingPointError, MemoryError, IndexError) as error:
+            self._steps = None
+            self.error = str(error) or type(error).__name__
+            self.trace.failure = self.error
+            self.failed.emit(self.error)
+        if len(self.trace) == len(self.operations):
+            self._steps = None

@@ -1,0 +1,122 @@
+"""The sentence under the canvas: what the last step did, with its numbers as links."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
+
+from explorer import theme
+from explorer.narration import Link, Sentence, phase_name
+
+
+class _Words(QTextBrowser):
+    """A browser that never navigates: its links are numbers of the present sentence."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setOpenLinks(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.document().setDocumentMargin(0)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:
+        line = QFontMetricsF(theme.font("title")).lineSpacing()
+        return QSize(12 * theme.metrics().strip_height, round(2 * line) + theme.metrics().space_2)
+
+    def minimumSizeHint(self) -> QSize:
+        hint = self.sizeHint()
+        return QSize(4 * theme.metrics().strip_height, hint.height())
+
+
+class Narration(QWidget):
+    """Shows one sentence; a link asks for the cell or node that it names."""
+
+    link_requested = Signal(object)  # Cell, or the id of a node
+    link_hovered = Signal(object)  # the same, or None when the pointer leaves
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sentence = Sentence()
+        m = theme.metrics()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(m.space_4 + m.space_1, m.space_2, m.space_4, m.space_2)
+        box.setSpacing(m.space_1)
+        self._phase = QLabel()
+        self._phase.setTextFormat(Qt.TextFormat.RichText)
+        self.words = _Words()
+        self.words.setAccessibleName(self.tr("What this step did"))
+        self.words.anchorClicked.connect(self._clicked)
+        self.words.highlighted.connect(self._hovered)
+        box.addWidget(self._phase)
+        box.addWidget(self.words, 1)
+        self.setFocusProxy(self.words)
+        self.setAccessibleName(self.tr("Narration"))
+        theme.theme().changed.connect(self._show)
+        self._show()
+
+    @property
+    def sentence(self) -> Sentence:
+        return self._sentence
+
+    def set_sentence(self, sentence: Sentence) -> None:
+        """Show another sentence; an equal one changes nothing."""
+        if sentence != self._sentence:
+            self._sentence = sentence
+            self._show()
+
+    def _show(self) -> None:
+        tokens = theme.current()
+        html = "".join(
+            f'<a href="#{i}" style="color:{tokens.accent}">{escape(part.text)}</a>'
+            if isinstance(part, Link)
+            else escape(part.text)
+            for i, part in enumerate(self._sentence.parts)
+        )
+        self.words.document().setDefaultFont(theme.font("title"))
+        self.words.viewport().setAutoFillBackground(False)
+        self.words.setStyleSheet(
+            f"QTextBrowser {{ background: transparent; color: {tokens.text}; border: none;"
+            " padding: 0; }"
+        )
+        self.words.setHtml(html)
+        self.words.setAccessibleDescription(self._sentence.text)
+        if self._sentence.phase:
+            plain, word = phase_name(self._sentence.phase)
+            colour = tokens.phase(self._sentence.phase)
+        else:
+            plain, word, colour = self.tr("Ready"), "", tokens.text_muted
+        self._phase.setFont(theme.font("strong"))
+        self._phase.setText(
+            f'<span style="color:{colour}">{escape(plain)}</span>'
+            f'&nbsp; <span style="color:{tokens.text_muted}; font-weight:400">{escape(word)}</span>'
+        )
+        self.update()
+
+    def _target(self, url: QUrl) -> object:
+        number = url.fragment()
+        part = self._sentence.parts[int(number)] if number.isdigit() else None
+        return part.target if isinstance(part, Link) else None
+
+    def _clicked(self, url: QUrl) -> None:
+        target = self._target(url)
+        if target is not None:
+            self.link_requested.emit(target)
+
+    def _hovered(self, url: QUrl) -> None:
+        self.link_hovered.emit(self._target(url))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """A bar in the colour of the phase down the left side."""
+        tokens, m = theme.current(), theme.metrics()
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(tokens.surface))
+        if self._sentence.phase:
+            painter.fillRect(
+                0, 0, m.space_1, self.height(), QColor(tokens.phase(self._sentence.phase))
+            )
+        painter.end()

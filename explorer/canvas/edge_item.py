@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from explorer import theme
 from explorer.canvas import geometry, ink
 from explorer.canvas.facts import EdgeFacts
-from explorer.canvas.node_item import Mark
+from explorer.canvas.node_item import LEGIBLE_SMALL, Mark
 from explorer.tensors.scales import WidthScale, edge_width, format_number
 
-_LABEL_WIDTH = 7.5 * theme.METRICS.space_4
+_LABEL_WIDTH = 8.5 * theme.METRICS.space_4
+_LABEL_HEIGHT = float(theme.METRICS.text_body + theme.METRICS.space_1)
 
 
 class EdgeItem(QGraphicsItem):
@@ -31,6 +32,8 @@ class EdgeItem(QGraphicsItem):
         self.phase = ""
         self.mark: Mark = ""
         self.label_here = True
+        self.label_below = False
+        self.main = True
         self.dimmed = True
         self.setZValue(0)
 
@@ -58,43 +61,40 @@ class EdgeItem(QGraphicsItem):
 
     def labels(self) -> list[tuple[QRectF, str]]:
         """Text and where it stands: the shape, or the gradient's norm and share."""
-        m = theme.METRICS
-        high = m.text_small + m.space_1
+        if self.norm is None:
+            shape = self.facts.shape if self.label_here else ""
+            return [(self._at_start(False), shape)] if shape else []
+        size = f"‖g‖ {format_number(self.norm)}"
         found = []
-        if self.norm is not None:
-            size = f"‖g‖ {format_number(self.norm)}"
-            if self.facts.joins:
-                text = size if self.share is None else f"{size} · {self.share * 100:.0f}%"
-                end = self.route.end
-                found.append(
-                    (
-                        QRectF(end.x() + m.space_2, end.y() - high - m.space_2, _LABEL_WIDTH, high),
-                        text,
-                    )
-                )
-            elif not self.facts.forks:
-                found.append((self._beside_start(high), size))
-            if self.facts.forks:
-                text = size if self.fork_share is None else f"{size} · {self.fork_share * 100:.0f}%"
-                if self.route.direct:
-                    found.append((self._beside_start(high), text))
-                elif not self.facts.joins or self.fork_share is not None:
-                    found.append((self._beside_lane(high), text))
-        elif self.facts.shape and self.label_here:
-            found.append((self._beside_start(high), self.facts.shape))
+        if self.facts.joins:
+            text = size if self.share is None else f"{size} · {self.share * 100:.0f}%"
+            found.append((self._at_end(), text))
+        # Where a fork's gradients meet, each says its share; a short edge has room for one label.
+        if self.facts.forks and not (self.facts.joins and self.route.direct):
+            text = size if self.fork_share is None else f"{size} · {self.fork_share * 100:.0f}%"
+            found.append((self._at_start(self.facts.skip), text))
+        elif not self.facts.joins:
+            found.append((self._at_start(False), size))
         return found
 
-    def _beside_start(self, high: float) -> QRectF:
+    def _at_start(self, right: bool) -> QRectF:
+        """Left of the line where it leaves; a skip's is right of it, along its way to the lane."""
         m = theme.METRICS
         start = self.route.start
-        return QRectF(
-            start.x() - m.space_2 - _LABEL_WIDTH, start.y() + m.space_2, _LABEL_WIDTH, high
-        )
+        if not right:
+            left = start.x() - m.space_2 - _LABEL_WIDTH
+            return QRectF(left, start.y() + m.space_2, _LABEL_WIDTH, _LABEL_HEIGHT)
+        down = geometry.BEND + m.space_2 if self.label_below else 0.0
+        return QRectF(start.x() + m.space_2, start.y() + down, _LABEL_WIDTH, _LABEL_HEIGHT)
 
-    def _beside_lane(self, high: float) -> QRectF:
+    def _at_end(self) -> QRectF:
+        """Left of the middle port, right of the others."""
         m = theme.METRICS
-        at = self.route.label
-        return QRectF(at.x() + m.space_2, at.y() - high / 2, _LABEL_WIDTH, high)
+        end = self.route.end
+        top = end.y() - _LABEL_HEIGHT - m.space_1
+        if self.main:
+            return QRectF(end.x() - m.space_2 - _LABEL_WIDTH, top, _LABEL_WIDTH, _LABEL_HEIGHT)
+        return QRectF(end.x() + m.space_2, top, _LABEL_WIDTH, _LABEL_HEIGHT)
 
     def paint(
         self,
@@ -120,26 +120,31 @@ class EdgeItem(QGraphicsItem):
         painter.setPen(ink.pen(colour, width, dash))
         painter.drawPath(self.route.path)
         self._paint_arrow(painter, colour, width)
-        painter.setFont(ink.font("small", m.text_small))
+        zoom = option.levelOfDetailFromTransform(painter.worldTransform())
+        pixels = min(m.text_body + 1, max(m.text_small, round(LEGIBLE_SMALL / zoom)))
+        painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
         for rect, text in self.labels():
-            left = rect.right() <= self.route.start.x()
+            left = rect.right() <= self.route.start.x() or rect.right() <= self.route.end.x()
+            left = left and rect.left() != self.route.start.x() + m.space_2
             flag = Qt.AlignmentFlag.AlignRight if left else Qt.AlignmentFlag.AlignLeft
             painter.drawText(rect, flag | Qt.AlignmentFlag.AlignVCenter, text)
 
     def style(self, tokens: theme.Tokens) -> tuple[str, float, tuple[float, ...]]:
         """Colour, width and dash of the line; dashes in widths of the pen."""
         m, now = theme.METRICS, theme.metrics()
+        dash = m.dash_skip
         if self.norm is not None:
             colour = tokens.skip if self.facts.skip else tokens.backward
             if self.norm == 0:
                 return colour, now.hairline, tuple(d for d in m.dash_zero)
             width = self.line_width
             if self.facts.skip:
-                return colour, width, tuple(max(d / width, 0.6) for d in _dash_skip())
+                # Long enough to be seen as dashes on a wide line too.
+                return colour, width, (max(dash[0] / width, 1.6), max(dash[1] / width, 0.8))
             return colour, width, ()
         if self.facts.skip:
-            return tokens.skip, now.line, tuple(d / now.line for d in _dash_skip())
+            return tokens.skip, now.line, tuple(d / now.line for d in dash)
         if self.phase:
             return tokens.phase(self.phase), now.line_strong, ()
         return tokens.border_strong if not self.dimmed else tokens.border, now.line, ()
@@ -161,7 +166,3 @@ class EdgeItem(QGraphicsItem):
         painter.setBrush(QColor(colour))
         painter.drawPolygon(ink.arrow(tip, way, size))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-
-
-def _dash_skip() -> tuple[float, ...]:
-    return theme.METRICS.dash_skip

@@ -69,7 +69,7 @@ class FarItem(QGraphicsItem):
     ) -> None:
         zoom = option.levelOfDetailFromTransform(painter.worldTransform())
         tokens, now = theme.current(), theme.metrics()
-        exposed: QRectF = option.exposedRect  # type: ignore[attr-defined]
+        exposed: QRectF = option.exposedRect
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, zoom > NAMES_FROM)
         for (colour, width, dash), path in self._lines().items():
             pen = ink.pen(colour, max(width, now.hairline / max(zoom, 0.01)), dash)

@@ -140,9 +140,9 @@ def _rounded(points: Sequence[tuple[float, float]], radius: float) -> QPainterPa
 def _sampled(path: QPainterPath, direct: bool) -> NDArray[np.float64]:
     if direct and path.elementCount() == 2:
         ends = [path.elementAt(0), path.elementAt(1)]
-        return np.array([[e.x, e.y] for e in ends], float)
-    polygons = path.toSubpathPolygons()
-    points = np.array([[p.x(), p.y()] for p in polygons[0]], float)
+        return np.array([[e.x, e.y] for e in ends], np.float64)
+    polygon = path.toSubpathPolygons()[0]
+    points = np.array([[p.x(), p.y()] for p in polygon.toList()], np.float64)
     return points if len(points) > 1 else np.vstack([points, points])
 
 
@@ -219,7 +219,14 @@ class Obstacles:
         return x
 
 
-def route(start: QPointF, end: QPointF, obstacles: Obstacles, source: str, reader: str) -> Route:
+def route(
+    start: QPointF,
+    end: QPointF,
+    obstacles: Obstacles,
+    source: str,
+    reader: str,
+    lift: float = 0.0,
+) -> Route:
     """The course from an output to an input: direct where nothing is in the way."""
     left, right = min(start.x(), end.x()), max(start.x(), end.x())
     if end.y() - start.y() >= BEND and not obstacles.blocked(
@@ -233,4 +240,4 @@ def route(start: QPointF, end: QPointF, obstacles: Obstacles, source: str, reade
     else:
         towards = 1 if end.x() >= start.x() else -1
         lane = obstacles.lane(start.x(), top, bottom, towards)
-    return lane_route(start, end, lane)
+    return lane_route(start, end, lane, lift)

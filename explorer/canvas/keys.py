@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QT_TRANSLATE_NOOP
+from PySide6.QtCore import QCoreApplication
 
 from explorer.canvas.scene import NetworkScene
 
-KEYS: tuple[tuple[str, str], ...] = (
-    ("Arrows", QT_TRANSLATE_NOOP("Canvas", "go along the connections")),
-    ("Shift+Arrows", QT_TRANSLATE_NOOP("Canvas", "extend the selection")),
-    ("Ctrl+Arrows", QT_TRANSLATE_NOOP("Canvas", "nudge the selection")),
-    ("Enter", QT_TRANSLATE_NOOP("Canvas", "open the layer")),
-    ("Menu", QT_TRANSLATE_NOOP("Canvas", "everything that can be done with the layer")),
-    ("Delete", QT_TRANSLATE_NOOP("Canvas", "delete the selection")),
-    ("Ctrl+D", QT_TRANSLATE_NOOP("Canvas", "duplicate the selection")),
-    ("Ctrl+A", QT_TRANSLATE_NOOP("Canvas", "select everything")),
-    ("Escape", QT_TRANSLATE_NOOP("Canvas", "cancel what is dragged, then the selection")),
-    ("Space", QT_TRANSLATE_NOOP("Canvas", "next operation")),
-    ("N", QT_TRANSLATE_NOOP("Canvas", "next operation")),
-    ("B", QT_TRANSLATE_NOOP("Canvas", "back one operation")),
-    ("F", QT_TRANSLATE_NOOP("Canvas", "fit the network")),
-    ("Z", QT_TRANSLATE_NOOP("Canvas", "zoom to the selection")),
-    ("+", QT_TRANSLATE_NOOP("Canvas", "zoom in")),
-    ("-", QT_TRANSLATE_NOOP("Canvas", "zoom out")),
-    ("1", QT_TRANSLATE_NOOP("Canvas", "zoom to 100%")),
-    ("[ and ]", QT_TRANSLATE_NOOP("Canvas", "page through the channels")),
-    ("M", QT_TRANSLATE_NOOP("Canvas", "minimap")),
-)
+
+def keys() -> tuple[tuple[str, str], ...]:
+    """Each key of the canvas and what it does, for the shortcut sheet and screen readers."""
+
+    def tr(text: str) -> str:
+        return QCoreApplication.translate("Canvas", text)
+
+    return (
+        ("Arrows", tr("go along the connections")),
+        ("Shift+Arrows", tr("extend the selection")),
+        ("Ctrl+Arrows", tr("nudge the selection")),
+        ("Enter", tr("open the layer")),
+        ("Menu", tr("everything that can be done with the layer")),
+        ("Delete", tr("delete the selection")),
+        ("Ctrl+D", tr("duplicate the selection")),
+        ("Ctrl+A", tr("select everything")),
+        ("Escape", tr("cancel what is dragged, then the selection")),
+        ("Space", tr("next operation")),
+        ("N", tr("next operation")),
+        ("B", tr("back one operation")),
+        ("F", tr("fit the network")),
+        ("Z", tr("zoom to the selection")),
+        ("+", tr("zoom in")),
+        ("-", tr("zoom out")),
+        ("1", tr("zoom to 100%")),
+        ("[ and ]", tr("page through the channels")),
+        ("M", tr("minimap")),
+    )
 
 
 def travel(network: NetworkScene, way: tuple[int, int]) -> str | None:

@@ -65,9 +65,8 @@ def may_fit(graph: Graph, inference: Inference, ref: Ref, reader: str, slot: int
         slots += [None] * (slot + 1 - len(slots))
         slots[slot] = spec
         known = [s for s in slots if s is not None]
-        if len(known) == len(slots) >= node.layer.arity[0]:
-            node.layer.outputs(*known)
-        elif spec is not None and len(known) > 1:
+        # Two or more known inputs can contradict each other before the last is there.
+        if len(known) >= node.layer.arity[0] or len(known) > 1:
             node.layer.outputs(*known)
         return True
     except (ShapeError, StopIteration, IndexError):
@@ -150,8 +149,6 @@ def _verdict(edit: Callable[[], Graph], good: str, before: Inference, own: set[s
         if name not in before.errors and name not in own and isinstance(error, ShapeError)
     ]
     if broken:
-        name, error = broken[0]
-        return Verdict(
-            "warning", f"{good}\n" + tr("Then {id}: {error}").format(id=name, error=error)
-        )
+        name, why = broken[0]
+        return Verdict("warning", f"{good}\n" + tr("Then {id}: {error}").format(id=name, error=why))
     return Verdict("legal", good)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF
@@ -49,9 +50,7 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
     tr, name, network = canvas.tr, item.facts.id, canvas.network
     ids = network.selection if name in network.selection else frozenset({name})
     for _, fix in item.buttons():
-        menu.addAction(
-            theme.icon("check"), fix.text, lambda fix=fix: canvas.fix_requested.emit(name, fix)
-        )
+        menu.addAction(theme.icon("check"), fix.text, partial(canvas.fix_requested.emit, name, fix))
     if item.buttons():
         menu.addSeparator()
     menu.addAction(theme.icon("inside"), tr("Open"), lambda: canvas.open_requested.emit(name))
@@ -79,9 +78,7 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
         for reader, slot in targets[:_MOST]:
             sub.addAction(
                 tr("{id}, input {slot}").format(id=reader, slot=slot + 1),
-                lambda reader=reader, slot=slot: canvas.connect_requested.emit(
-                    (name, 0), reader, slot
-                ),
+                partial(canvas.connect_requested.emit, (name, 0), reader, slot),
             )
         sub.setEnabled(bool(targets))
     for slot, ref in enumerate(item.facts.slots):
@@ -89,7 +86,7 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
             menu.addAction(
                 theme.icon("disconnect"),
                 tr("Disconnect from {source}").format(source=ref[0]),
-                lambda slot=slot: canvas.disconnect_requested.emit(name, slot),
+                partial(canvas.disconnect_requested.emit, name, slot),
             )
     menu.addSeparator()
     gap = 4.0 * theme.METRICS.space_4
@@ -112,5 +109,5 @@ def _for_edge(canvas: Canvas, menu: QMenu, edge: EdgeItem) -> None:
     for name in (facts.ref[0], facts.reader):
         menu.addAction(
             tr("Select {id}").format(id=name),
-            lambda name=name: canvas.select_requested.emit(frozenset({name})),
+            partial(canvas.select_requested.emit, frozenset({name})),
         )

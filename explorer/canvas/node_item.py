@@ -22,8 +22,9 @@ from explorer.tensors.scales import format_number
 Mark = Literal["", "legal", "warning", "illegal", "target"]
 Show = Literal["value", "grad"]
 # Below this zoom the second line would be too small to read and the name is drawn larger.
-TWO_LINES = 0.72
+TWO_LINES = 0.68
 LEGIBLE = 11
+LEGIBLE_SMALL = 10
 
 
 def tr(text: str) -> str:
@@ -92,8 +93,9 @@ class NodeItem(QGraphicsItem):
         made = self._pictures[show]
         if made is None:
             if self.facts.kind == "input" and array.ndim >= 2:
-                kind = "grey" if show == "value" else "diverging"
-                made = compose_picture(array, kind, geometry.PICTURE.height())
+                made = compose_picture(
+                    array, "grey" if show == "value" else "diverging", geometry.PICTURE.height()
+                )
             else:
                 made = compose(array, "sequential" if show == "value" else "diverging", self.page)
             self._pictures[show] = made
@@ -292,30 +294,29 @@ class NodeItem(QGraphicsItem):
             )
             painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, name)
             return
-        half = text.height() / 2 + 1
+        # Text grows a little when zoomed out, as far as the header has room for it.
+        big = min(m.text_heading, max(m.text_body, round((LEGIBLE + 1) / zoom)))
+        small = min(m.text_body + 1, max(m.text_small, round(LEGIBLE_SMALL / zoom)))
+        half = text.height() * big / (big + small)
         upper = QRectF(text.left(), text.top(), text.width(), half)
         lower = QRectF(text.left(), text.top() + half, text.width(), text.height() - half)
-        right = ""
-        if facts.work >= 0.005:
-            right = tr("{share}% of the work").format(share=round(facts.work * 100))
-        painter.setFont(ink.font("small", m.text_small))
+        right = tr("{count} params").format(count=f"{facts.parameters:,}")
+        if not facts.parameters:
+            right = ""
+        flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.setFont(ink.font("small", small))
         painter.setPen(QColor(tokens.text_muted))
-        wide = 0.0
-        if right:
-            wide = ink.metrics("small", m.text_small).horizontalAdvance(right) + m.space_2
-            flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(upper, flags, right)
-        page = self._page_label()
-        page_width = 0.0
-        if page:
-            page_width = ink.metrics("small", m.text_small).horizontalAdvance(page) + m.space_2
-            flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(lower, flags, page)
-        line = ink.elided(self.subtitle(), "small", m.text_small, int(lower.width() - page_width))
-        painter.drawText(lower, Qt.AlignmentFlag.AlignVCenter, line)
-        painter.setFont(ink.font("strong", m.text_body))
+        taken = [0.0, 0.0]
+        for i, (line, words) in enumerate(((upper, right), (lower, self._page_label()))):
+            if words:
+                advance = ink.metrics("small", small).horizontalAdvance(words)
+                taken[i] = advance + m.space_2
+                painter.drawText(line, flags, words)
+        words = ink.elided(self._line(), "small", small, int(lower.width() - taken[1]))
+        painter.drawText(lower, Qt.AlignmentFlag.AlignVCenter, words)
+        painter.setFont(ink.font("strong", big))
         painter.setPen(QColor(getattr(tokens, token)))
-        name = ink.elided(facts.id, "strong", m.text_body, int(upper.width() - wide), True)
+        name = ink.elided(facts.id, "strong", big, int(upper.width() - taken[0]), True)
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, name)
 
     def subtitle(self) -> str:
@@ -326,8 +327,19 @@ class NodeItem(QGraphicsItem):
             parts.append(facts.shape)
         if facts.parameters:
             parts.append(tr("{count} parameters").format(count=f"{facts.parameters:,}"))
+        if facts.work:
+            parts.append(tr("{share}% of the work").format(share=f"{facts.work * 100:.1f}"))
         if facts.shares_with:
             parts.append(tr("weights of {owner}").format(owner=facts.shares_with))
+        return "  ·  ".join(parts)
+
+    def _line(self) -> str:
+        facts = self.facts
+        parts = [facts.title]
+        if facts.shape:
+            parts.append(facts.shape)
+        if facts.work >= 0.005:
+            parts.append(tr("{share}% of work").format(share=round(facts.work * 100)))
         return "  ·  ".join(parts)
 
     def _page_label(self) -> str:

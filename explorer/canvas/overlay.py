@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QLinearGradient, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QLinearGradient, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from explorer import theme
 from explorer.canvas import ink
-from explorer.tensors.scales import format_number, lut
+from explorer.tensors.scales import LAST, Kind, WidthScale, format_number, lut
 
 if TYPE_CHECKING:
     from explorer.canvas.scene import NetworkScene
@@ -22,6 +23,7 @@ class Bubble(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._over = parent
         self.text = ""
         self.mark = ""
         self.hide()
@@ -33,7 +35,7 @@ class Bubble(QWidget):
             self.hide()
             return
         m = theme.METRICS
-        parent = self.parentWidget()
+        parent = self._over
         wide = min(24 * m.space_4, parent.width() - 2 * m.space_2)
         box = ink.metrics("body", m.text_body).boundingRect(
             QRectF(0, 0, wide, parent.height()), int(Qt.TextFlag.TextWordWrap), text
@@ -71,110 +73,157 @@ class Bubble(QWidget):
         )
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What is on screen and therefore explained."""
+
+    value: bool = False
+    gradient: bool = False
+    skip: bool = False
+    zero: bool = False
+    widths: WidthScale | None = None
+
+
 class Legend(QWidget):
-    """The scales of everything that is coloured or has a width."""
+    """The scales of everything that is coloured or has a width, in a row under the network."""
 
     def __init__(self, parent: QWidget, scene: NetworkScene) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAccessibleName(self.tr("Legend"))
         self._scene = scene
-        self._lines: tuple[tuple[str, float], ...] = ()
-        self._shown: object = None
+        self._shown = _Shown()
         self.hide()
 
-    def refresh(self) -> None:
-        """Show what is on screen; hidden while nothing has been computed."""
+    def refresh(self) -> bool:
+        """Explain what is on screen; hidden while nothing needs it. True when that changed."""
         scene = self._scene
-        trace = scene.trace is not None and scene.position > 0
-        backward = trace and scene.backward_shown
-        skip = any(e.facts.skip for e in scene.edges.values())
-        zero = backward and any(e.norm == 0 for e in scene.edges.values())
-        state = (trace, backward, skip, zero, scene.widths if backward else None)
-        if state == self._shown:
-            return
-        self._shown = state
-        self.setVisible(bool(trace or skip))
-        m = theme.METRICS
-        rows = 1 + (2 if backward else 0) + bool(zero) + bool(skip) if trace else 1
-        row = m.text_small + m.space_3
-        self.resize(15 * m.space_4, rows * row + 2 * m.space_2)
-        self.move(m.space_3, self.parentWidget().height() - self.height() - m.space_3)
+        value = scene.trace is not None and any(i.computed for i in scene.items_by_id.values())
+        gradient = value and scene.backward_shown
+        shown = _Shown(
+            value,
+            gradient,
+            any(e.facts.skip for e in scene.edges.values()),
+            gradient and any(e.norm == 0 for e in scene.edges.values()),
+            scene.widths if gradient else None,
+        )
+        if shown == self._shown:
+            return False
+        self._shown = shown
+        self.place()
         self.update()
+        return True
+
+    def entries(self) -> list[tuple[str, str]]:
+        """Kind of sample and sentence of each entry, in their order."""
+        shown, found = self._shown, []
+        if shown.value:
+            found.append(("sequential", self.tr("value, lowest to highest of a layer")))
+        if shown.gradient and shown.widths is not None:
+            ticks = shown.widths.ticks()
+            chosen = (ticks[0], ticks[len(ticks) // 2], ticks[-1])
+            found.append(("diverging", self.tr("gradient, − to + with 0 in the middle")))
+            sizes = " · ".join(format_number(norm, 1) for norm, _ in chosen)
+            found.append(("width", self.tr("‖g‖ {sizes} (log)").format(sizes=sizes)))
+        if shown.zero:
+            found.append(("zero", self.tr("gradient exactly 0")))
+        if shown.skip:
+            found.append(("skip", self.tr("skip path")))
+        return found
+
+    def room(self) -> int:
+        """Pixels that it needs at the lower side of the canvas."""
+        return self.height() + 2 * theme.METRICS.space_2 if self.entries() else 0
+
+    def _rows(self) -> list[list[tuple[float, str, str]]]:
+        """Entries with their x, wrapped at the width of the canvas."""
+        m = theme.METRICS
+        parent = self.parentWidget()
+        most = (parent.width() if parent else 0) - 4 * m.space_3
+        rows: list[list[tuple[float, str, str]]] = [[]]
+        x = 0.0
+        for kind, words in self.entries():
+            wide = float(self._sample_width() + m.space_2)
+            wide += ink.metrics("small", m.text_small).horizontalAdvance(words) + m.space_4
+            if rows[-1] and x + wide > most:
+                rows.append([])
+                x = 0.0
+            rows[-1].append((x, kind, words))
+            x += wide
+        return rows
+
+    def _sample_width(self) -> int:
+        return 3 * theme.METRICS.space_4
 
     def place(self) -> None:
+        """Take the place at the lower side of the canvas."""
         m = theme.METRICS
-        self.move(m.space_3, self.parentWidget().height() - self.height() - m.space_3)
-
-    def sizeHint(self) -> QSize:
-        return self.size()
+        parent = self.parentWidget()
+        if parent is None:
+            return
+        self.setVisible(bool(self.entries()))
+        row = m.text_small + m.space_2
+        rows = self._rows()
+        self.resize(parent.width() - 2 * m.space_3, len(rows) * row + m.space_2)
+        self.move(m.space_3, parent.height() - self.height() - m.space_2)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         m, tokens = theme.METRICS, theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(ink.pen(tokens.border, m.hairline))
-        painter.setBrush(tokens.colour("surface", 0.92))
-        painter.drawRoundedRect(
-            QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), m.radius, m.radius
-        )
         painter.setFont(ink.font("small", m.text_small))
-        row = m.text_small + m.space_3
-        y = float(m.space_2)
-        left = float(m.space_3)
-        bar = 4.5 * m.space_4
-        trace, backward, skip, zero, _ = self._shown or (False,) * 5  # type: ignore[misc]
+        row = m.text_small + m.space_2
+        rows = self._rows()
+        words_right = 0.0
+        for line in rows:
+            for x, _, words in line[-1:]:
+                advance = ink.metrics("small", m.text_small).horizontalAdvance(words)
+                words_right = max(words_right, x + self._sample_width() + m.space_2 + advance)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(tokens.colour("background", 0.9))
+        back = QRectF(0, 0, words_right + 2 * m.space_2, self.height())
+        painter.drawRoundedRect(back, m.radius, m.radius)
+        for i, line in enumerate(rows):
+            middle = m.space_1 + row * (i + 0.5)
+            for x, kind, words in line:
+                self._sample(painter, tokens, kind, m.space_2 + x, middle)
+                painter.setPen(QColor(tokens.text_muted))
+                left = m.space_2 + x + self._sample_width() + m.space_2
+                area = QRectF(left, middle - row / 2, self.width() - left, row)
+                painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, words)
 
-        def text(words: str) -> None:
-            painter.setPen(QColor(tokens.text))
-            area = QRectF(left + bar + m.space_2, y, self.width() - left - bar - m.space_3, row)
-            painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, words)
-
-        def ramp(kind: str, words: str) -> None:
-            colours = lut(tokens, kind).colours  # type: ignore[arg-type]
-            last = 254 if kind == "diverging" else 255
-            fill = QLinearGradient(QPointF(left, 0), QPointF(left + bar, 0))
+    def _sample(
+        self, painter: QPainter, tokens: theme.Tokens, kind: str, left: float, middle: float
+    ) -> None:
+        m, wide = theme.METRICS, self._sample_width()
+        start, end = QPointF(left, middle), QPointF(left + wide, middle)
+        if kind == "sequential" or kind == "diverging":
+            scale: Kind = "diverging" if kind == "diverging" else "sequential"
+            fill = QLinearGradient(start, end)
             for i in range(17):
-                fill.setColorAt(i / 16, QColor.fromRgb(int(colours[i * last // 16])))
-            painter.setPen(Qt.PenStyle.NoPen)
+                colour = lut(tokens, scale).colours[i * LAST[scale] // 16]
+                fill.setColorAt(i / 16, QColor.fromRgb(int(colour)))
+            painter.setPen(ink.pen(tokens.border, m.hairline))
             painter.setBrush(fill)
-            painter.drawRect(QRectF(left, y + row / 2 - m.space_1, bar, m.space_2))
-            text(words)
-
-        if trace:
-            ramp("sequential", self.tr("value: a layer's lowest … highest"))
-            y += row
-        if backward:
-            ramp("diverging", self.tr("gradient: − largest · 0 · + largest"))
-            y += row
-            ticks = self._scene.widths.ticks()
-            x = left
-            for _, width in (ticks[0], ticks[len(ticks) // 2], ticks[-1]):
-                painter.setPen(ink.pen(tokens.backward, width))
+            painter.drawRect(QRectF(left, middle - m.space_1, wide, m.space_2))
+        elif kind == "width" and self._shown.widths is not None:
+            ticks = self._shown.widths.ticks()
+            part = wide / 3
+            for i, (_, width) in enumerate((ticks[0], ticks[len(ticks) // 2], ticks[-1])):
+                pen = ink.pen(tokens.backward, width, (), False)
+                pen = QPen(pen)
+                pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+                painter.setPen(pen)
                 painter.drawLine(
-                    QPointF(x + width / 2, y + row / 2),
-                    QPointF(x + bar / 3 - m.space_2, y + row / 2),
+                    start + QPointF(i * part, 0), start + QPointF((i + 0.75) * part, 0)
                 )
-                x += bar / 3
-            text(
-                "‖g‖ "
-                + " · ".join(
-                    format_number(n, 1) for n, _ in (ticks[0], ticks[len(ticks) // 2], ticks[-1])
-                )
-                + " "
-                + self.tr("(log)")
-            )
-            y += row
-        if zero:
+        elif kind == "zero":
             painter.setPen(ink.pen(tokens.backward, m.hairline, m.dash_zero))
-            painter.drawLine(QPointF(left, y + row / 2), QPointF(left + bar, y + row / 2))
-            text(self.tr("gradient exactly zero"))
-            y += row
-        if skip:
-            painter.setPen(
-                ink.pen(tokens.skip, m.line_strong, tuple(d / m.line_strong for d in m.dash_skip))
-            )
-            painter.drawLine(QPointF(left, y + row / 2), QPointF(left + bar, y + row / 2))
-            text(self.tr("skip path"))
+            painter.drawLine(start, end)
+        elif kind == "skip":
+            dash = tuple(d / m.line_strong for d in m.dash_skip)
+            painter.setPen(ink.pen(tokens.skip, m.line_strong, dash))
+            painter.drawLine(start, end)
 
 
 class Minimap(QWidget):
@@ -185,6 +234,7 @@ class Minimap(QWidget):
     def __init__(self, parent: QWidget, scene: NetworkScene) -> None:
         super().__init__(parent)
         self._scene = scene
+        self._over = parent
         self._seen = QRectF()
         self.setAccessibleName(self.tr("Minimap"))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -198,7 +248,7 @@ class Minimap(QWidget):
 
     def place(self) -> None:
         m = theme.METRICS
-        parent = self.parentWidget()
+        parent = self._over
         self.resize(12 * m.space_4, 8 * m.space_4)
         self.move(
             parent.width() - self.width() - m.space_3, parent.height() - self.height() - m.space_3

@@ -5,8 +5,9 @@ Pure: a graph in, positions out. The same graph gives the same positions.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.graph import CycleError, Graph
@@ -15,6 +16,8 @@ from explorer.canvas import geometry
 Size = tuple[float, float]
 ASPECT = 16 / 9
 SWEEPS = 4
+# With more rows than this one height of columns is tried instead of several.
+MANY = 120
 
 
 def edges_of(graph: Graph) -> list[tuple[str, str, int]]:
@@ -141,27 +144,39 @@ def _coordinates(
     return centre
 
 
-def _cuts(heights: Sequence[float], crossing: Sequence[int], columns: int) -> list[int]:
-    """First row of each column: equal heights, but cut where few edges cross."""
-    total = [0.0]
-    for height in heights:
-        total.append(total[-1] + height)
-    cuts = [0]
-    for i in range(1, columns):
-        wanted = total[-1] * i / columns
-        slack = total[-1] / columns * 0.3
-        middle = min(range(len(total)), key=lambda r: abs(total[r] - wanted))
-        best, best_cost = None, math.inf
-        for r in range(max(cuts[-1] + 1, middle - 12), min(len(heights), middle + 13)):
-            off = abs(total[r] - wanted)
-            if off > slack and r != middle:
-                continue
-            cost = (crossing[r] - 1) * 0.6 + off / slack
-            if cost < best_cost:
-                best, best_cost = r, cost
-        if best is not None and best > cuts[-1]:
-            cuts.append(best)
-    return cuts
+def _cuts(heights: Sequence[float], crossing: Sequence[int], tallest: float) -> list[int]:
+    """First row of each column, none higher than ``tallest``, cut by the fewest edges."""
+    total = [0.0, *itertools.accumulate(heights)]
+    rows = len(heights)
+    # best[r]: cost of the rows before r, with a column that ends there; a column costs a little,
+    # and an empty end of one as well, so that columns are about equally high.
+    best = [math.inf] * (rows + 1)
+    best[0] = 0.0
+    before = [0] * (rows + 1)
+    for r in range(1, rows + 1):
+        for c in range(r - 1, -1, -1):
+            tall = total[r] - total[c]
+            if tall > tallest and c < r - 1:
+                break
+            cost = best[c] + (crossing[c] if c else 0) + 0.1 + (1 - tall / tallest) ** 2 * 0.5
+            if cost < best[r]:
+                best[r], before[r] = cost, c
+    cuts = []
+    r = rows
+    while r:
+        r = before[r]
+        cuts.append(r)
+    return cuts[::-1]
+
+
+def _crossing(spans: Sequence[tuple[int, int]], rows: int) -> list[int]:
+    """How many of the spans (first row, last row) cross the boundary above each row."""
+    change = [0] * (rows + 2)
+    for first, last in spans:
+        if last > first:
+            change[first + 1] += 1
+            change[last + 1] -= 1
+    return list(itertools.accumulate(change))[: rows + 1]
 
 
 def place(
@@ -186,7 +201,6 @@ def place(
     for source, reader, _ in edges:
         above.setdefault(reader, []).append(source)
         below.setdefault(source, []).append(reader)
-    # A node that nothing ties to a higher rank, such as a projection's, stays where it is read.
     rows: list[list[str]] = [[] for _ in range(max(rank.values()) + 1)]
     for name, r in rank.items():
         rows[r].append(name)
@@ -197,15 +211,13 @@ def place(
     _ordered(rows, above, below, main)
     centre = _coordinates(rows, above, below, main, size)
 
-    # Edges that cross each boundary between rows, one for each tensor, and lanes that they need.
+    # A cut counts every edge that crosses it; lanes are shared by the readers of a tensor.
     reach: dict[str, int] = {}
     for source, reader, _ in edges:
         reach[source] = max(reach.get(source, 0), index[reader])
-    crossing = [0] * (len(rows) + 1)
-    for source, last in reach.items():
-        for r in range(index[source] + 1, min(last, index[source] + 400) + 1):
-            crossing[r] += 1
-    lanes = [min(6, max(0, c - 1)) for c in crossing]
+    crossing = _crossing([(index[s], index[r]) for s, r, _ in edges], len(rows))
+    tensors = _crossing([(index[s], last) for s, last in reach.items()], len(rows))
+    lanes = [min(6, max(0, c - 1)) for c in tensors]
     spans = [
         (
             min(centre[n] - size[n][0] / 2 for n in row),
@@ -231,16 +243,19 @@ def place(
 
     best = None
     best_zoom = 0.0
-    guess = math.sqrt(sum(heights) * aspect / geometry.WIDTH)
-    limit = max(1, min(len(rows), round(guess * 1.3) + 1))
-    step = max(1, limit // 12)
-    for columns in range(1, limit + 1, step):
-        cuts = _cuts(heights, crossing, columns)
+    typical = sum(heights) / len(rows)
+    wanted = math.sqrt(sum(heights) * (geometry.WIDTH + geometry.COLUMN_GAP) / aspect) / typical
+    if len(rows) <= MANY:
+        counts: Iterable[int] = range(max(1, round(wanted * 0.6)), round(wanted * 1.7) + 2)
+    else:
+        counts = (round(wanted),)
+    for count in counts:
+        cuts = _cuts(heights, crossing, count * typical * 1.01)
         parts, lefts, rights, tall = extent(cuts)
         wide = sum(b - a for a, b in zip(lefts, rights, strict=True))
         wide += geometry.COLUMN_GAP * (len(parts) - 1)
         cut_edges = sum(crossing[r] - 1 for r in cuts[1:])
-        zoom = min(aspect / wide, 1 / tall) * (1 - min(0.5, 0.04 * cut_edges)) * 0.985 ** len(cuts)
+        zoom = min(aspect / wide, 1 / tall) * (1 - min(0.5, 0.06 * cut_edges)) * 0.985 ** len(cuts)
         if zoom > best_zoom:
             best, best_zoom = (parts, lefts, rights), zoom
     assert best is not None

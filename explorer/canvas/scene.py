@@ -202,6 +202,10 @@ class NetworkScene(QGraphicsScene):
             item.label_here = route.direct and facts.ref not in labelled
             if item.label_here:
                 labelled.add(facts.ref)
+            item.main = facts.slot == self.items_by_id[facts.reader].facts.primary
+            item.label_below = facts.skip and any(
+                not routes[other].direct for other in self._readers[facts.ref] if other != key
+            )
 
     def _routes(self, edges: Mapping[EdgeKey, EdgeFacts]) -> dict[EdgeKey, geometry.Route]:
         obstacles = geometry.Obstacles(
@@ -218,7 +222,9 @@ class NetworkScene(QGraphicsScene):
         }
         for key in sorted(ends, key=lambda k: abs(ends[k][1].y() - ends[k][0].y())):
             start, end = ends[key]
-            found[key] = geometry.route(start, end, obstacles, edges[key].ref[0], key[0])
+            # A skip turns off a little later than the main path, so that both are seen.
+            lift = geometry.LANE_GAP / 3 if edges[key].skip else -geometry.LANE_GAP / 6
+            found[key] = geometry.route(start, end, obstacles, edges[key].ref[0], key[0], lift)
         return found
 
     def move_items(self, positions: Mapping[str, QPointF]) -> None:
@@ -484,8 +490,10 @@ class NetworkScene(QGraphicsScene):
             self.touch(item)
 
     def clear_marks(self) -> None:
-        for item in (*self.items_by_id.values(), *self.edges.values()):
-            self.set_mark(item, "")
+        for card in self.items_by_id.values():
+            self.set_mark(card, "")
+        for edge in self.edges.values():
+            self.set_mark(edge, "")
         for node in self.items_by_id.values():
             if node.lit_port is not None:
                 node.lit_port = None

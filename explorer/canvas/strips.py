@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QImage, QPainter
 
 from explorer.canvas import geometry
-from explorer.tensors.mosaic import Arrangement, mosaic, strip
+from explorer.tensors.mosaic import Arrangement, Strip, mosaic, strip
 from explorer.tensors.scales import Kind, Scale, scale_for
 
 # Larger maps are averaged down: they would be drawn smaller than a pixel a cell anyway.
@@ -128,9 +129,10 @@ def compose(
     if max(rows, columns) > LARGEST:
         made = strip(array, most, int(side), page, scale=scale, pixel_ratio=FINENESS)
         return _from_strip(made, arrangement, scale, False)
-    finer = max(1, round(cell / geometry.TILE_GAP))
+    # The gap is a whole number of image pixels, at most TILE_GAP wide, so that a page fits.
+    finer = math.ceil(cell / geometry.TILE_GAP)
     unit = cell / finer
-    gap = max(1, round(geometry.TILE_GAP / unit))
+    gap = max(1, int(geometry.TILE_GAP / unit))
     pitch = columns * cell + gap * unit
     per_page = max(1, min(most, int((width + gap * unit + 0.01) // pitch)))
     pages = max(1, -(-channels // per_page))
@@ -179,10 +181,7 @@ def compose_picture(array: NDArray, kind: Kind, side: float) -> Picture:
     return compose(array, kind, 0, side, side, 1)
 
 
-def _from_strip(made: object, arrangement: Arrangement, scale: Scale, bars: bool) -> Picture:
-    from explorer.tensors.mosaic import Strip
-
-    assert isinstance(made, Strip)
+def _from_strip(made: Strip, arrangement: Arrangement, scale: Scale, bars: bool) -> Picture:
     size = (made.image.width() / FINENESS, made.image.height() / FINENESS)
     tiles = tuple(
         QRectF(t.x() / FINENESS, t.y() / FINENESS, t.width() / FINENESS, t.height() / FINENESS)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDragMoveEvent,
     QDropEvent,
+    QFocusEvent,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -32,7 +33,7 @@ from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
 from engine.trace import Step, Trace
 from explorer import theme
 from explorer.canvas import geometry, gestures, ink
-from explorer.canvas.keys import KEYS, travel
+from explorer.canvas.keys import keys, travel
 from explorer.canvas.menu import context_menu
 from explorer.canvas.overlay import Bubble, Legend, Minimap
 from explorer.canvas.scene import NetworkScene
@@ -108,7 +109,7 @@ class Canvas(QGraphicsView):
         self.setAccessibleName(self.tr("Network canvas"))
         self.setAccessibleDescription(
             self.tr("The layers of the network and their feature maps. {keys}").format(
-                keys=" ".join(f"{key}: {does}." for key, does in KEYS)
+                keys=" ".join(f"{key}: {does}." for key, does in keys())
             )
         )
         self.bubble = Bubble(self)
@@ -241,15 +242,18 @@ class Canvas(QGraphicsView):
         self._fitted = False
         if box.isNull():
             return
-        margin = 2 * theme.METRICS.space_4
+        # The legend stands below, so that it never covers a card.
+        margin, below = theme.METRICS.icon, self.legend.room()
         view = self.viewport().size()
         zoom = min(
             (view.width() - 2 * margin) / max(1.0, box.width()),
-            (view.height() - 2 * margin) / max(1.0, box.height()),
+            (view.height() - margin - max(margin, below)) / max(1.0, box.height()),
             at_most,
         )
-        self._apply(min(MAX_ZOOM, max(MIN_ZOOM, zoom)))
-        self._centre_on(box.center())
+        zoom = min(MAX_ZOOM, max(MIN_ZOOM, zoom))
+        self._apply(zoom)
+        off = max(0, below - margin) / 2 / zoom
+        self._centre_on(box.center() + QPointF(0, off))
 
     def pan(self, by: QPoint) -> None:
         """Shift the picture by pixels."""
@@ -280,7 +284,8 @@ class Canvas(QGraphicsView):
             widget.update()
 
     def _refresh_overlays(self) -> None:
-        self.legend.refresh()
+        if self.legend.refresh() and self._fitted:
+            self.fit()
 
     # ---- painting ----------------------------------------------------------------------------
 
@@ -288,10 +293,10 @@ class Canvas(QGraphicsView):
         self.network.begin_frame()
         super().paintEvent(event)
 
-    def drawBackground(self, painter: QPainter, rect: QRectF | QRectF) -> None:
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         painter.fillRect(rect, QColor(theme.current().background))
 
-    def drawForeground(self, painter: QPainter, rect: QRectF | QRectF) -> None:
+    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         if self.network.items_by_id:
             return
         m, tokens = theme.METRICS, theme.current()
@@ -305,12 +310,12 @@ class Canvas(QGraphicsView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self.legend.place()
+        self.minimap.place()
         if self._fitted:
             self.fit()
         else:
             self._centre_on(self._centre)
-        self.legend.place()
-        self.minimap.place()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -583,9 +588,7 @@ class Canvas(QGraphicsView):
             if chosen:
                 self.delete_requested.emit(chosen)
             return bool(chosen)
-        if key == Qt.Key.Key_Space:
-            self.next_requested.emit()
-        elif key == Qt.Key.Key_N:
+        if key in (Qt.Key.Key_Space, Qt.Key.Key_N):
             self.next_requested.emit()
         elif key == Qt.Key.Key_B:
             self.back_requested.emit()
@@ -667,12 +670,14 @@ class Canvas(QGraphicsView):
             text = tip(self.network, self.to_scene(event.pos()), self.reach)
             QToolTip.showText(event.globalPos(), text, self.viewport())
             return True
-        if event.type() == QEvent.Type.NativeGesture and isinstance(event, QNativeGestureEvent):
-            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-                self.set_zoom(self.zoom * (1 + event.value()), event.position().toPoint())
-                return True
+        if (
+            isinstance(event, QNativeGestureEvent)
+            and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture
+        ):
+            self.set_zoom(self.zoom * (1 + event.value()), event.position().toPoint())
+            return True
         return super().viewportEvent(event)
 
-    def focusOutEvent(self, event: QEvent) -> None:  # type: ignore[override]
-        super().focusOutEvent(event)  # type: ignore[arg-type]
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
         self.say("")

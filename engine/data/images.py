@@ -163,21 +163,30 @@ def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
 
 
 def resize(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Float32 (C, H, W) to (C, *size): area average where it shrinks, else bilinear.
+    """Float32 (C, H, W) to (C, *size): along an axis that shrinks, area averages, else bilinear.
 
-    The area average keeps the mean exactly when the factor is whole, as pooling would.
+    An area average keeps the mean exactly. (Pillow's box filter gives a pixel that two results
+    share wholly to one of them, so that a mirrored picture would not give a mirrored result.)
     """
     if values.shape[1:] == tuple(size):
         return values
-    from PIL import Image
+    rows, columns = _weights(values.shape[1], size[0]), _weights(values.shape[2], size[1])
+    # Rounding may leave the range of the picture by an ulp.
+    return np.clip(rows @ values @ columns.T, values.min(), values.max())
 
-    shrinks = size[0] <= values.shape[1] and size[1] <= values.shape[2]
-    resample = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    planes = [
-        np.asarray(Image.fromarray(plane).resize((size[1], size[0]), resample))
-        for plane in np.ascontiguousarray(values, np.float32)
-    ]
-    return np.stack(planes)
+
+def _weights(before: int, after: int) -> NDArray[np.float32]:
+    """Float32 (after, before): how much of each old pixel goes into a new one; rows sum to 1."""
+    old, new = np.arange(before), np.arange(after)[:, None]
+    if after < before:
+        scale = before / after
+        ends = np.minimum(old + 1, (new + 1) * scale) - np.maximum(old, new * scale)
+        overlap = np.maximum(ends, 0) / scale
+    else:
+        # Where each new centre falls among the old ones; beyond the last, the edge repeats.
+        centre = np.clip((new + 0.5) * before / after - 0.5, 0, before - 1)
+        overlap = np.maximum(1 - np.abs(centre - old), 0)
+    return overlap.astype(np.float32)
 
 
 def to_grey(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
 
 from explorer import theme
@@ -31,6 +31,19 @@ class _Words(QTextBrowser):
     def minimumSizeHint(self) -> QSize:
         hint = self.sizeHint()
         return QSize(4 * theme.metrics().strip_height, hint.height())
+
+    def fit(self) -> None:
+        """Take the largest size at which the whole sentence is in sight."""
+        roles: tuple[theme.FontRole, ...] = ("title", "heading", "body")
+        for role in roles:
+            self.document().setDefaultFont(theme.font(role))
+            self.document().setTextWidth(self.viewport().width())
+            if self.document().size().height() <= self.viewport().height():
+                break
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit()
 
 
 class Narration(QWidget):
@@ -77,13 +90,13 @@ class Narration(QWidget):
             else escape(part.text)
             for i, part in enumerate(self._sentence.parts)
         )
-        self.words.document().setDefaultFont(theme.font("title"))
         self.words.viewport().setAutoFillBackground(False)
         self.words.setStyleSheet(
             f"QTextBrowser {{ background: transparent; color: {tokens.text}; border: none;"
             " padding: 0; }"
         )
         self.words.setHtml(html)
+        self.words.fit()
         self.words.setAccessibleDescription(self._sentence.text)
         if self._sentence.phase:
             plain, word = phase_name(self._sentence.phase)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
@@ -24,7 +22,7 @@ class EdgeItem(QGraphicsItem):
     def __init__(self, facts: EdgeFacts, route: geometry.Route) -> None:
         super().__init__()
         self.facts = facts
-        self.route = route
+        self._take(route)
         self.norm: float | None = None
         self.share: float | None = None
         self.fork_share: float | None = None
@@ -39,7 +37,19 @@ class EdgeItem(QGraphicsItem):
 
     def set_route(self, route: geometry.Route) -> None:
         self.prepareGeometryChange()
+        self._take(route)
+
+    def _take(self, route: geometry.Route) -> None:
         self.route = route
+        # Room for every label that may come, so that a new norm changes no geometry.
+        margin = _LABEL_WIDTH + 2 * theme.METRICS.space_2
+        box = route.path.controlPointRect()
+        self._bounds = box.adjusted(-margin, -margin, margin, margin)
+        # Every route leaves and arrives vertically. Backward the arrow points at the tensor whose
+        # gradient this is.
+        clear = QPointF(0, geometry.PORT_RADIUS + 1)
+        self._forward_tip = route.end - clear, QPointF(0, 1)
+        self._backward_tip = route.start + clear, QPointF(0, -1)
 
     @property
     def line_width(self) -> float:
@@ -50,9 +60,7 @@ class EdgeItem(QGraphicsItem):
         return now.line
 
     def boundingRect(self) -> QRectF:
-        # Room for every label that may come, so that a new norm changes no geometry.
-        margin = _LABEL_WIDTH + 2 * theme.METRICS.space_2
-        return self.route.path.controlPointRect().adjusted(-margin, -margin, margin, margin)
+        return self._bounds
 
     def dirty_rects(self) -> list[QRectF]:
         """What a change of this edge repaints: slices along the path, and the labels."""
@@ -151,17 +159,7 @@ class EdgeItem(QGraphicsItem):
 
     def _paint_arrow(self, painter: QPainter, colour: str, width: float) -> None:
         size = geometry.ARROW + width / 2
-        if self.norm is not None:
-            # Backward: the arrow points at the tensor whose gradient this is.
-            gap = geometry.PORT_RADIUS + 1
-            length = max(1.0, self.route.path.length())
-            tip, way = self.route.at(min(0.5, gap / length))
-            way = QPointF(-way.x(), -way.y())
-        else:
-            length = max(1.0, self.route.path.length())
-            tip, way = self.route.at(1 - min(0.5, (geometry.PORT_RADIUS + 1) / length))
-        if math.isnan(tip.x()):
-            return
+        tip, way = self._forward_tip if self.norm is None else self._backward_tip
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colour))
         painter.drawPolygon(ink.arrow(tip, way, size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from PySide6.QtCore import QCoreApplication
@@ -34,7 +35,11 @@ _ICONS = {
 
 def icon_of(layer: object) -> str:
     """Name of the glyph of a layer's kind."""
-    kind = type(layer).__name__
+    return _icon(type(layer).__name__)
+
+
+@lru_cache(maxsize=256)
+def _icon(kind: str) -> str:
     name = _ICONS.get(kind, kind.lower())
     return name if name in theme.icon_names() else "layer"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from explorer import theme
 from explorer.canvas import geometry, ink
-from explorer.canvas.node_item import LEGIBLE, Show
+from explorer.canvas.node_item import LEGIBLE, THUMBNAIL
 
 if TYPE_CHECKING:
     from explorer.canvas.scene import NetworkScene
@@ -76,25 +76,27 @@ class FarItem(QGraphicsItem):
             painter.setPen(pen)
             painter.drawPath(path)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        seen = [
-            item
-            for item in self._scene.items_by_id.values()
-            if exposed.intersects(item.boundingRect().translated(item.pos()))
-        ]
+        cards = self._scene.items_by_id.values()
+        everything = exposed.contains(self._scene.bounds)
+        seen = [i for i in cards if everything or exposed.intersects(i.scene_rect())]
         painter.setPen(ink.pen(tokens.border, now.hairline, (), True))
         painter.setBrush(QColor(tokens.surface))
         painter.drawRects([item.scene_rect() for item in seen])
+        small = zoom < THUMBNAIL
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not small)
         for item in seen:
-            at = item.pos()
-            if item.facts.trouble is None:
-                shows: tuple[Show, Show] = ("value", "grad")
-                for show in shows:
-                    if item.has_array(show) and (
-                        not item.needs_picture() or self._scene.may_compose(item)
-                    ):
-                        made = item.picture(show)
-                        if made is not None:
-                            made.draw(painter, at + item.strip_corner(show), zoom)
+            if item.needs_picture() and self._scene.may_compose(item):
+                item.picture("value")
+                item.picture("grad")
+            corner = item.scene_rect().topLeft()
+            if small:
+                thumbnail = item.thumbnail()
+                if thumbnail is not None:
+                    painter.drawImage(geometry.BODY.translated(corner), thumbnail)
+                continue
+            for at, made in item.ready_pictures():
+                painter.drawImage(QRectF(corner + at, QSizeF(*made.size)), made.image)
+        for item in seen:
             ring = ""
             if item.facts.trouble is not None or item.mark == "illegal":
                 ring = tokens.error

@@ -103,18 +103,6 @@ class Route:
         gap = a + t[:, None] * d - (x, y)
         return float(np.sqrt((gap * gap).sum(1).min()))
 
-    def at(self, share: float) -> tuple[QPointF, QPointF]:
-        """The point at a share of the length, and the unit direction there."""
-        steps = np.sqrt((np.diff(self.points, axis=0) ** 2).sum(1))
-        total = np.concatenate([[0.0], np.cumsum(steps)])
-        wanted = share * total[-1]
-        i = int(np.clip(np.searchsorted(total, wanted) - 1, 0, len(steps) - 1))
-        t = (wanted - total[i]) / max(steps[i], 1e-9)
-        p, q = self.points[i], self.points[i + 1]
-        way = (q - p) / max(steps[i], 1e-9)
-        x, y = p + (q - p) * t
-        return QPointF(float(x), float(y)), QPointF(float(way[0]), float(way[1]))
-
 
 def _rounded(points: Sequence[tuple[float, float]], radius: float) -> QPainterPath:
     path = QPainterPath(QPointF(*points[0]))

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from engine.cell import Cell
@@ -21,10 +21,14 @@ from explorer.tensors.scales import format_number
 
 Mark = Literal["", "legal", "warning", "illegal", "target"]
 Show = Literal["value", "grad"]
+_BOUNDS = geometry.CARD.adjusted(
+    -geometry.OVERHANG, -geometry.OVERHANG, geometry.OVERHANG, geometry.OVERHANG
+)
 # Below this zoom the second line would be too small to read and the name is drawn larger.
 TWO_LINES = 0.68
 LEGIBLE = 11
 LEGIBLE_SMALL = 10
+THUMBNAIL = 0.25
 
 
 def tr(text: str) -> str:
@@ -51,6 +55,8 @@ class NodeItem(QGraphicsItem):
         self._arrays: dict[Show, NDArray | None] = {"value": None, "grad": None}
         self._tags: dict[Show, object] = {"value": None, "grad": None}
         self._pictures: dict[Show, Picture | None] = {"value": None, "grad": None}
+        self._thumbnail: QImage | None = None
+        self._rect = QRectF(geometry.CARD)
         self.setZValue(1)
 
     # ---- what it shows -----------------------------------------------------------------------
@@ -62,11 +68,13 @@ class NodeItem(QGraphicsItem):
         self._tags[show] = tag
         self._arrays[show] = array() if array is not None else None
         self._pictures[show] = None
+        self._thumbnail = None
         return True
 
     def forget_pictures(self) -> None:
         """After a change of theme or page: compose again when next painted."""
         self._pictures = {"value": None, "grad": None}
+        self._thumbnail = None
 
     @property
     def computed(self) -> bool:
@@ -81,8 +89,37 @@ class NodeItem(QGraphicsItem):
     def has_array(self, show: Show) -> bool:
         return self._arrays[show] is not None
 
+    def ready_pictures(self) -> list[tuple[QPointF, Picture]]:
+        """What can be drawn at once: corner inside the card and picture of each strip."""
+        found = []
+        for show, made in self._pictures.items():
+            if made is not None:
+                found.append((self.strip_corner(show), made))
+        return found
+
+    def thumbnail(self) -> QImage | None:
+        """Both strips at a quarter of their size, for zooms at which more would be lost anyway."""
+        if self._thumbnail is None:
+            ready = self.ready_pictures()
+            if not ready:
+                return None
+            size = geometry.BODY.size() * THUMBNAIL
+            made = QImage(size.toSize(), QImage.Format.Format_RGB32)
+            made.fill(QColor(theme.current().surface))
+            painter = QPainter(made)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.scale(THUMBNAIL, THUMBNAIL)
+            painter.translate(-geometry.BODY.topLeft())
+            for corner, picture in ready:
+                painter.drawImage(QRectF(corner, QSizeF(*picture.size)), picture.image)
+            painter.end()
+            self._thumbnail = made
+        return self._thumbnail
+
     def needs_picture(self) -> bool:
         """Whether an array waits for its picture."""
+        if self.facts.kind == "loss":
+            return False
         return any(a is not None and self._pictures[s] is None for s, a in self._arrays.items())
 
     def picture(self, show: Show) -> Picture | None:
@@ -99,6 +136,7 @@ class NodeItem(QGraphicsItem):
             else:
                 made = compose(array, "sequential" if show == "value" else "diverging", self.page)
             self._pictures[show] = made
+            self._thumbnail = None
         return made
 
     def strip_corner(self, show: Show) -> QPointF:
@@ -139,11 +177,15 @@ class NodeItem(QGraphicsItem):
     # ---- geometry ----------------------------------------------------------------------------
 
     def boundingRect(self) -> QRectF:
-        o = geometry.OVERHANG
-        return geometry.CARD.adjusted(-o, -o, o, o)
+        return _BOUNDS
+
+    def place(self, where: QPointF) -> None:
+        """Move the card; its rectangle in the scene is kept for hits and the far view."""
+        self.setPos(where)
+        self._rect = geometry.CARD.translated(where)
 
     def scene_rect(self) -> QRectF:
-        return geometry.CARD.translated(self.pos())
+        return self._rect
 
     def input_point(self, slot: int) -> QPointF:
         """Scene position of an input port."""
@@ -312,7 +354,12 @@ class NodeItem(QGraphicsItem):
                 advance = ink.metrics("small", small).horizontalAdvance(words)
                 taken[i] = advance + m.space_2
                 painter.drawText(line, flags, words)
-        words = ink.elided(self._line(), "small", small, int(lower.width() - taken[1]))
+        words = ink.elided(
+            self._line(small, lower.width() - taken[1]),
+            "small",
+            small,
+            int(lower.width() - taken[1]),
+        )
         painter.drawText(lower, Qt.AlignmentFlag.AlignVCenter, words)
         painter.setFont(ink.font("strong", big))
         painter.setPen(QColor(getattr(tokens, token)))
@@ -333,14 +380,15 @@ class NodeItem(QGraphicsItem):
             parts.append(tr("weights of {owner}").format(owner=facts.shares_with))
         return "  ·  ".join(parts)
 
-    def _line(self) -> str:
+    def _line(self, pixels: int, width: float) -> str:
+        """Kind and shape, and its share of the work where there is room for it."""
         facts = self.facts
-        parts = [facts.title]
-        if facts.shape:
-            parts.append(facts.shape)
+        line = f"{facts.title}  ·  {facts.shape}" if facts.shape else facts.title
         if facts.work >= 0.005:
-            parts.append(tr("{share}% of work").format(share=round(facts.work * 100)))
-        return "  ·  ".join(parts)
+            longer = f"{line}  ·  " + tr("{n}% of work").format(n=round(facts.work * 100))
+            if ink.metrics("small", pixels).horizontalAdvance(longer) <= width:
+                return longer
+        return line
 
     def _page_label(self) -> str:
         if self.facts.kind != "node":

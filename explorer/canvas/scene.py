@@ -26,6 +26,8 @@ from explorer.tensors.scales import WidthScale, width_scale_for
 EdgeKey = tuple[str, int]
 # Pictures and norms that a jump asks for are made in slices, so that the window stays responsive.
 SLICE = 0.012
+# A change of more cards than this repaints everything.
+MANY = 40
 
 
 class NetworkScene(QGraphicsScene):
@@ -44,6 +46,7 @@ class NetworkScene(QGraphicsScene):
         self.selection: frozenset[str] = frozenset()
         self.focus: Cell | None = None
         self.far = False
+        self.bounds = QRectF()
         self.far_item = FarItem(self)
         self.addItem(self.far_item)
         self._readers: dict[Ref, list[EdgeKey]] = {}
@@ -52,6 +55,7 @@ class NetworkScene(QGraphicsScene):
         self._norms: dict[Key, float] = {}
         self._widths = WidthScale(1e-6, 1e2)
         self._frame_end = 0.0
+        self._all_dirty = False
         self._waiting: dict[str, NodeItem] = {}
         self._unmeasured: dict[Key, None] = {}
         self._timer = QTimer(self)
@@ -64,12 +68,20 @@ class NetworkScene(QGraphicsScene):
 
     def touch(self, item: NodeItem | EdgeItem) -> None:
         """Repaint one item and as little else as possible."""
+        if self._all_dirty:
+            return
         if isinstance(item, NodeItem):
             self.update(item.boundingRect().translated(item.pos()))
             return
         self.far_item.forget_paths()
         for rect in item.dirty_rects():
             self.update(rect)
+
+    def touch_all(self) -> None:
+        """So much changes that one repaint of everything is cheaper: until the next frame."""
+        self._all_dirty = True
+        self.far_item.forget_paths()
+        self.update()
 
     def restyle(self) -> None:
         """After a change of theme: everything is composed and painted again."""
@@ -80,6 +92,7 @@ class NetworkScene(QGraphicsScene):
 
     def begin_frame(self) -> None:
         """A paint starts: its time for composing pictures is limited."""
+        self._all_dirty = False
         self._frame_end = time.perf_counter() + SLICE
 
     def may_compose(self, item: NodeItem) -> bool:
@@ -118,6 +131,8 @@ class NetworkScene(QGraphicsScene):
         nodes, edges = gather(graph, inference, costs)
         self.graph, self.inference = graph, inference
         moved: set[str] = set()
+        if len(nodes.keys() ^ self.items_by_id.keys()) > MANY:
+            self.touch_all()
         for name in [n for n in self.items_by_id if n not in nodes]:
             item = self.items_by_id.pop(name)
             self._waiting.pop(name, None)
@@ -156,7 +171,7 @@ class NetworkScene(QGraphicsScene):
                 where = item_.pos()
             if item_.pos() != where:
                 self.touch(item_)
-                item_.setPos(where)
+                item_.place(where)
                 self.touch(item_)
                 moved.add(name)
         gone = [key for key in self.edges if key not in edges]
@@ -232,7 +247,7 @@ class NetworkScene(QGraphicsScene):
         for name, where in positions.items():
             item = self.items_by_id[name]
             self.touch(item)
-            item.setPos(where)
+            item.place(where)
             self.touch(item)
         for key, edge in self.edges.items():
             if key[0] in positions or edge.facts.ref[0] in positions:
@@ -258,7 +273,8 @@ class NetworkScene(QGraphicsScene):
 
     def _update_bounds(self) -> None:
         o = geometry.OVERHANG * 2
-        self.far_item.set_bounds(self.content().adjusted(-o, -o, o, o))
+        self.bounds = self.content()
+        self.far_item.set_bounds(self.bounds.adjusted(-o, -o, o, o))
         self.far_item.forget_paths()
 
     def set_far(self, far: bool) -> None:
@@ -323,6 +339,8 @@ class NetworkScene(QGraphicsScene):
         trace, position = self.trace, self.position
         if trace is not None:
             self._index(trace)
+        if names is None or len(names) > MANY:
+            self.touch_all()
         chosen: Iterable[NodeItem] = (
             self.items_by_id.values()
             if names is None

@@ -20,8 +20,14 @@ from numpy.typing import NDArray
 
 from engine.data.dataset import Dataset
 from engine.graph import Graph
-from engine.layers.base import Array, HyperField, check_hyperparameter, hyper
-from engine.optimizers import SGD, Adam
+from engine.layers.base import (
+    Array,
+    HyperField,
+    HyperparameterError,
+    check_hyperparameter,
+    hyper,
+)
+from engine.optimizers import OPTIMIZERS, SGD, Adam
 from engine.parameters import Parameters
 from engine.plan import Batch, Plan, compile, exhaust
 from engine.trace import Step
@@ -71,7 +77,7 @@ class TrainSettings:
     batch_size: int = hyper(
         32, "Samples whose mean gradient makes one step.", low=1, high=65_536, unit="samples"
     )
-    optimizer: SGD | Adam = dataclasses.field(default_factory=SGD)
+    optimizer: SGD | Adam = SGD(lr=0.01)
     seed: int = hyper(0, "Same seed, same run.", low=0, high=2**31 - 1)
     schedule: Schedule = hyper(
         "cosine", "How the learning rate changes.", choices=get_args(Schedule)
@@ -102,8 +108,36 @@ class TrainSettings:
             raise TrainingError(
                 f"Optimizer: expected SGD or Adam, received {type(self.optimizer).__name__}."
             )
-        for field in dataclasses.fields(self.optimizer):
-            _check_optimizer(field.name, getattr(self.optimizer, field.name))
+        for number in dataclasses.fields(self.optimizer):
+            _check_optimizer(number.name, getattr(self.optimizer, number.name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON and the project file; ``from_dict`` reads it back, equal."""
+        plain = {f.name: getattr(self, f.name) for f in self.hyperparameters()}
+        return {
+            **plain,
+            "optimizer": {
+                "kind": type(self.optimizer).__name__,
+                **dataclasses.asdict(self.optimizer),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> TrainSettings:
+        """Read what ``as_dict`` wrote; what is missing has its default. Raises TrainingError."""
+        try:
+            values = dict(data)
+            if "optimizer" in values:
+                numbers = dict(values["optimizer"])
+                values["optimizer"] = OPTIMIZERS[numbers.pop("kind")](**numbers)
+            return cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, TrainingError | HyperparameterError):
+                raise
+            raise TrainingError(
+                f"Training settings: expected epochs, batch_size, optimizer, seed and schedule, "
+                f"received something else ({type(error).__name__}: {error}). Use the defaults."
+            ) from error
 
     def learning_rate(self, step: int, steps_total: int) -> float:
         """The learning rate of a step, counted from 0."""

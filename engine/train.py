@@ -77,7 +77,7 @@ class TrainSettings:
     batch_size: int = hyper(
         32, "Samples whose mean gradient makes one step.", low=1, high=65_536, unit="samples"
     )
-    optimizer: SGD | Adam = SGD(lr=0.01)
+    optimizer: SGD | Adam = dataclasses.field(default_factory=lambda: SGD(lr=0.01))
     seed: int = hyper(0, "Same seed, same run.", low=0, high=2**31 - 1)
     schedule: Schedule = hyper(
         "cosine", "How the learning rate changes.", choices=get_args(Schedule)

@@ -21,6 +21,12 @@ class LossFunction(Protocol):
     def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array: ...
 
 
+def softmax(x: Array) -> Array:
+    """Shares (N, K) of scores x (N, K): positive, each row adds up to 1."""
+    exp = np.exp(x - x.max(1, keepdims=True))
+    return exp / exp.sum(1, keepdims=True)
+
+
 class TargetError(ValueError):
     """A target does not fit the output; names expected and received."""
 

@@ -49,9 +49,7 @@ class Run(QObject):
         self._target = np.array([label or 0], np.int64)
         batch = Batch.of(graph, np.asarray(x)[None], self._target)
         self.operations: tuple[Operation, ...] = plan.operations()
-        self._steps: Iterator[Step] | None = plan.run(
-            batch, optimizer=optimizer, trace=self.trace
-        )
+        self._steps: Iterator[Step] | None = plan.run(batch, optimizer=optimizer, trace=self.trace)
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._slice)
@@ -107,9 +105,7 @@ class Run(QObject):
         if self.assumed_target and len(self.trace) == self.forward_length and self.graph.losses:
             logits = self.trace.look("value", self.graph.losses[0].input)
             if logits is not None:
-                self._target[0] = int(np.nanargmax(logits[0])) if np.isfinite(
-                    logits
-                ).any() else 0
+                self._target[0] = int(np.nanargmax(logits[0])) if np.isfinite(logits).any() else 0
         try:
             next(self._steps)
         except StopIteration:

@@ -12,7 +12,7 @@ import numpy as np
 from engine.data.digits import digits
 from engine.data.images import read_image
 from engine.data.preprocessing import Preprocessing, is_dark_on_light
-from engine.data.strokes import Drawing, as_digits8, as_mnist, rasterise, shipped_drawings
+from engine.data.strokes import Drawing, as_digits8, as_mnist, rasterise, shipped_digits
 from engine.layers.base import Array
 
 
@@ -77,6 +77,5 @@ def shipped(preprocessing: Preprocessing) -> Sequence[Sample]:
             for i in range(60)
         ]
     return [
-        from_drawing(d, preprocessing, f"drawn digit {d.name or d.label}")
-        for d in shipped_drawings()
+        from_drawing(d, preprocessing, f"drawn digit {d.name or d.label}") for d in shipped_digits()
     ]

@@ -1,0 +1,258 @@
+"""Every command of the program: id, text, shortcut, icon, help. One table feeds menus, toolbar,
+command box, shortcut sheet and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QWidget
+
+from explorer import theme
+
+Scope = Literal["window", "canvas", "stepping"]
+"""window: works anywhere. canvas: only when the canvas or outline has the keyboard. stepping:
+canvas, timeline or grid (keys such as Space that would steal from buttons and text fields)."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing that the program can do. ``checkable`` commands show a state."""
+
+    id: str
+    text: str
+    menu: str
+    shortcuts: tuple[str, ...] = ()
+    icon: str = ""
+    help: str = ""
+    scope: Scope = "window"
+    checkable: bool = False
+
+
+def _c(
+    id: str,
+    text: str,
+    *shortcuts: str,
+    icon: str = "",
+    help: str = "",
+    scope: Scope = "window",
+    checkable: bool = False,
+) -> Command:
+    return Command(id, text, id.split(".")[0], shortcuts, icon, help, scope, checkable)
+
+
+def QT_TRANSLATE_NOOP(_context: str, text: str) -> str:
+    """Mark a text for the translation tools, which look for this name."""
+    return text
+
+
+COMMANDS: tuple[Command, ...] = (
+    _c("file.new", QT_TRANSLATE_NOOP("Commands", "New empty network"), "Ctrl+N", icon="new"),
+    _c("file.lenet5", QT_TRANSLATE_NOOP("Commands", "Open LeNet-5 (trained on MNIST)")),
+    _c(
+        "file.resnet_digits",
+        QT_TRANSLATE_NOOP("Commands", "Open residual network (trained on digits)"),
+    ),
+    _c(
+        "file.open",
+        QT_TRANSLATE_NOOP("Commands", "Open…"),
+        "Ctrl+O",
+        icon="open",
+        help="Open a project file.",
+    ),
+    _c(
+        "file.save",
+        QT_TRANSLATE_NOOP("Commands", "Save"),
+        "Ctrl+S",
+        icon="save",
+        help="Save the project.",
+    ),
+    _c("file.save_as", QT_TRANSLATE_NOOP("Commands", "Save as…"), "Ctrl+Shift+S"),
+    _c(
+        "file.export",
+        QT_TRANSLATE_NOOP("Commands", "Export as ONNX…"),
+        "Ctrl+E",
+        icon="export",
+        help="Write network and weights as an ONNX file that other programs run.",
+    ),
+    _c("file.quit", QT_TRANSLATE_NOOP("Commands", "Quit"), "Ctrl+Q"),
+    _c("edit.undo", QT_TRANSLATE_NOOP("Commands", "Undo"), "Ctrl+Z", icon="undo"),
+    _c("edit.redo", QT_TRANSLATE_NOOP("Commands", "Redo"), "Ctrl+Shift+Z", "Ctrl+Y", icon="redo"),
+    _c(
+        "edit.delete",
+        QT_TRANSLATE_NOOP("Commands", "Delete"),
+        "Delete",
+        "Backspace",
+        icon="delete",
+        scope="canvas",
+        help="Remove the selected layers; their neighbours are connected.",
+    ),
+    _c("edit.select_all", QT_TRANSLATE_NOOP("Commands", "Select all"), "Ctrl+A", scope="canvas"),
+    _c(
+        "edit.arrange", QT_TRANSLATE_NOOP("Commands", "Arrange the network"), "Ctrl+L", icon="group"
+    ),
+    _c("step.start", QT_TRANSLATE_NOOP("Commands", "To the start"), "Ctrl+Home", icon="first"),
+    _c(
+        "step.back",
+        QT_TRANSLATE_NOOP("Commands", "Back"),
+        "Shift+F10",
+        "Shift+N",
+        icon="back",
+        help="One operation back, exactly (debugger: step back).",
+    ),
+    _c(
+        "step.next",
+        QT_TRANSLATE_NOOP("Commands", "Next operation"),
+        "F10",
+        "N",
+        icon="next",
+        help="Carry out one operation (debugger: step over).",
+    ),
+    _c(
+        "step.finish",
+        QT_TRANSLATE_NOOP("Commands", "Finish phase"),
+        "Shift+F11",
+        "O",
+        icon="finish",
+        help="Carry on to the end of this phase (debugger: step out).",
+    ),
+    _c("step.end", QT_TRANSLATE_NOOP("Commands", "To the end"), "Ctrl+End", icon="last"),
+    _c("step.play", QT_TRANSLATE_NOOP("Commands", "Play"), "F5", icon="play", checkable=True),
+    _c(
+        "step.run_to",
+        QT_TRANSLATE_NOOP("Commands", "Run to the selected layer"),
+        "Ctrl+F10",
+        icon="run-to",
+        help="Carry on until the selected layer is next touched (debugger: run to cursor).",
+    ),
+    _c(
+        "sample.previous",
+        QT_TRANSLATE_NOOP("Commands", "Previous picture"),
+        "Ctrl+,",
+        icon="image-previous",
+    ),
+    _c("sample.next", QT_TRANSLATE_NOOP("Commands", "Next picture"), "Ctrl+.", icon="image-next"),
+    _c(
+        "sample.draw",
+        QT_TRANSLATE_NOOP("Commands", "Draw your own digit"),
+        "Ctrl+D",
+        icon="pen",
+        checkable=True,
+    ),
+    _c("sample.open", QT_TRANSLATE_NOOP("Commands", "Open a picture…"), "Ctrl+I", icon="image"),
+    _c("train.start", QT_TRANSLATE_NOOP("Commands", "Start training"), "Ctrl+T", icon="train"),
+    _c(
+        "train.pause",
+        QT_TRANSLATE_NOOP("Commands", "Pause or resume training"),
+        "Ctrl+Shift+T",
+        icon="pause",
+    ),
+    _c("train.stop", QT_TRANSLATE_NOOP("Commands", "Stop training"), icon="stop"),
+    _c(
+        "train.restore",
+        QT_TRANSLATE_NOOP("Commands", "Bring back the weights from before training"),
+        help="Undo the last training: the weights become what they were when it started.",
+    ),
+    _c("view.build", QT_TRANSLATE_NOOP("Commands", "Build"), "Ctrl+1", checkable=True),
+    _c("view.step", QT_TRANSLATE_NOOP("Commands", "Step"), "Ctrl+2", checkable=True),
+    _c("view.train", QT_TRANSLATE_NOOP("Commands", "Train"), "Ctrl+3", checkable=True),
+    _c("view.flow", QT_TRANSLATE_NOOP("Commands", "Flow"), "Ctrl+4", checkable=True),
+    _c("view.learn", QT_TRANSLATE_NOOP("Commands", "Learn"), "Ctrl+5", checkable=True),
+    _c("view.fit", QT_TRANSLATE_NOOP("Commands", "Fit the network"), "Ctrl+0", icon="fit"),
+    _c(
+        "view.zoom_in", QT_TRANSLATE_NOOP("Commands", "Zoom in"), "Ctrl++", "Ctrl+=", icon="zoom-in"
+    ),
+    _c("view.zoom_out", QT_TRANSLATE_NOOP("Commands", "Zoom out"), "Ctrl+-", icon="zoom-out"),
+    _c(
+        "view.presentation",
+        QT_TRANSLATE_NOOP("Commands", "Presentation"),
+        "Ctrl+Shift+P",
+        icon="presentation",
+        checkable=True,
+        help="Canvas and narration only, large and light, for a projector.",
+    ),
+    _c(
+        "view.system",
+        QT_TRANSLATE_NOOP("Commands", "Colours of the system"),
+        checkable=True,
+        icon="theme-system",
+    ),
+    _c("view.light", QT_TRANSLATE_NOOP("Commands", "Light"), checkable=True, icon="theme-light"),
+    _c("view.dark", QT_TRANSLATE_NOOP("Commands", "Dark"), checkable=True, icon="theme-dark"),
+    _c("help.find", QT_TRANSLATE_NOOP("Commands", "Find a command…"), "Ctrl+K", icon="search"),
+    _c(
+        "help.shortcuts",
+        QT_TRANSLATE_NOOP("Commands", "Keyboard shortcuts"),
+        "F1",
+        "?",
+        icon="help",
+    ),
+    _c("help.about", QT_TRANSLATE_NOOP("Commands", "About and credits")),
+)
+
+MENUS: tuple[tuple[str, str], ...] = (
+    ("file", QT_TRANSLATE_NOOP("Commands", "&File")),
+    ("edit", QT_TRANSLATE_NOOP("Commands", "&Edit")),
+    ("step", QT_TRANSLATE_NOOP("Commands", "&Run")),
+    ("sample", QT_TRANSLATE_NOOP("Commands", "&Picture")),
+    ("train", QT_TRANSLATE_NOOP("Commands", "&Train")),
+    ("view", QT_TRANSLATE_NOOP("Commands", "&View")),
+    ("help", QT_TRANSLATE_NOOP("Commands", "&Help")),
+)
+
+
+def tr(text: str) -> str:
+    """A text of the table in the user's language."""
+    return QCoreApplication.translate("Commands", text)
+
+
+class Actions(QObject):
+    """The QActions of the table. Keys of a canvas or stepping scope stay with their widgets."""
+
+    def __init__(self, window: QWidget, run: Mapping[str, Callable[[], None]]) -> None:
+        super().__init__(window)
+        self._actions: dict[str, QAction] = {}
+        for command in COMMANDS:
+            action = QAction(tr(command.text), window)
+            action.setObjectName(command.id)
+            if command.icon:
+                action.setIcon(theme.icon(command.icon))
+            keys = [QKeySequence(s) for s in command.shortcuts]
+            # single letters and ? belong to text fields first: only the F keys work anywhere
+            anywhere = [k for k, s in zip(keys, command.shortcuts, strict=True) if len(s) > 1]
+            if command.scope == "window":
+                action.setShortcuts(anywhere)
+                action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            shown = ", ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in keys)
+            tip = tr(command.help) if command.help else tr(command.text)
+            action.setToolTip(f"{tip} ({shown})" if shown else tip)
+            action.setStatusTip(tip)
+            action.setCheckable(command.checkable)
+            action.triggered.connect(_without_state(run[command.id]))
+            window.addAction(action)
+            self._actions[command.id] = action
+
+    def __getitem__(self, command_id: str) -> QAction:
+        return self._actions[command_id]
+
+    def in_menu(self, menu: str) -> list[QAction]:
+        """The actions of one menu, in the table's order."""
+        return [self._actions[c.id] for c in COMMANDS if c.menu == menu]
+
+
+def _without_state(function: Callable[[], None]) -> Callable[[bool], None]:
+    """A slot that drops QAction.triggered's argument."""
+
+    def slot(_checked: bool = False) -> None:
+        function()
+
+    return slot
+
+
+def key_table() -> list[tuple[str, str, Scope]]:
+    """(shortcut, command id, scope) of every key in the program, for the sheet and the tests."""
+    return [(key, c.id, c.scope) for c in COMMANDS for key in c.shortcuts]

@@ -1,0 +1,68 @@
+"""The bar that says what happened, above the canvas; never a dialog."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
+
+from explorer import theme
+
+_ICONS = {"info": "info", "success": "check", "warning": "warning", "error": "error"}
+_SECONDS = {"info": 8, "success": 5}
+"""Warnings and errors stay until they are closed or replaced."""
+
+
+class NoticeBar(QFrame):
+    """One message with its icon and a button that closes it; hidden when there is none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("notice")
+        m = theme.metrics()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(m.space_3, m.space_1, m.space_1, m.space_1)
+        row.setSpacing(m.space_2)
+        self._icon = QLabel(self)
+        self._label = QLabel(self)
+        self._label.setWordWrap(True)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        close = QToolButton(self)
+        close.setIcon(theme.icon("close"))
+        close.setAutoRaise(True)
+        close.setToolTip(self.tr("Close this message"))
+        close.setAccessibleName(self.tr("Close this message"))
+        close.clicked.connect(self.clear)
+        row.addWidget(self._icon)
+        row.addWidget(self._label, 1)
+        row.addWidget(close)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.clear)
+        self.hide()
+
+    def show_notice(self, level: str, text: str) -> None:
+        """Show a message instead of the one before."""
+        colour = {"info": "accent"}.get(level, level)
+        size = theme.metrics().icon_small
+        self._icon.setPixmap(theme.icon(_ICONS[level], colour).pixmap(size, size))
+        self._label.setText(text)
+        self.setAccessibleName(text)
+        self.setProperty("level", level)
+        self.show()
+        if level in _SECONDS:
+            self._timer.start(_SECONDS[level] * 1000)
+        else:
+            self._timer.stop()
+
+    @property
+    def text(self) -> str:
+        """The message that is shown, or an empty text."""
+        return self._label.text() if not self.isHidden() else ""
+
+    def clear(self) -> None:
+        """Hide the message."""
+        self._timer.stop()
+        self._label.clear()
+        self.hide()

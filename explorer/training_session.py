@@ -1,0 +1,183 @@
+"""Training and export as the window sees them: a worker, its panel, and the document."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+
+from engine.data import catalogue
+from engine.train import Report, TrainSettings
+from explorer.controller import Controller, Notice
+from explorer.document import Document
+from explorer.worker import Worker
+from explorer.worker_child import ExportTask, TrainTask
+
+if TYPE_CHECKING:
+    from explorer.panels.training import TrainingPanel
+
+ADOPT_SECONDS = 0.5
+"""How often the picture on the canvas is run again with the newest weights."""
+
+
+class TrainingSession(QObject):
+    """Starts, pauses and stops training; brings its weights into the document."""
+
+    def __init__(
+        self, document: Document, controller: Controller, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.document, self.controller = document, controller
+        self.worker = Worker(self)
+        self.exporter = Worker(self)
+        self.reports: list[Report] = []
+        self.last_settings = TrainSettings()
+        self.last_dataset = "digits"
+        self._panel: TrainingPanel | None = None
+        self._adopted = 0.0
+        self._graph: Any = None
+        self._message = ""
+        self.worker.reported.connect(self._reported)
+        self.worker.finished.connect(self._finished)
+        self.worker.failed.connect(self._failed)
+        self.worker.state_changed.connect(self._show_state)
+        self.exporter.finished.connect(self._exported)
+        self.exporter.failed.connect(lambda text: controller.notice.emit(Notice("error", text)))
+
+    def attach(self, panel: TrainingPanel) -> None:
+        """Connect the panel, when it is first shown."""
+        self._panel = panel
+        panel.set_datasets(catalogue.SHIPPED)
+        panel.start_requested.connect(self.start)
+        panel.pause_requested.connect(self.worker.pause)
+        panel.resume_requested.connect(self.worker.resume)
+        panel.stop_requested.connect(self.stop)
+        panel.restore_requested.connect(self.controller.restore_weights)
+        panel.set_reports(tuple(self.reports))
+        self._show_state(self.worker.state)
+
+    def start(self, settings: TrainSettings, dataset: str) -> None:
+        """Train the network of the document; says why not when it cannot."""
+        document = self.document
+        if self.worker.busy:
+            self.controller.notice.emit(
+                Notice("info", self.tr("Training is under way: stop it first."))
+            )
+            return
+        if not document.inference.valid or document.preprocessing is None:
+            problems = [str(e) for e in document.inference.errors.values()]
+            text = problems[0] if problems else self.tr("The network has no picture input.")
+            self._fail(self.tr("Training needs a network without errors. {0}").format(text))
+            return
+        self.last_settings, self.last_dataset = settings, dataset
+        self.reports = []
+        self._message = ""
+        self._graph = document.graph
+        self.controller.before_training()
+        if self._panel is not None:
+            self._panel.set_reports(())
+        self.worker.start(
+            TrainTask(
+                document.graph,
+                dict(document.parameters),
+                dataset,
+                document.preprocessing,
+                settings,
+            )
+        )
+
+    def start_with_last_settings(self) -> None:
+        """Start as the panel says, or as the last time."""
+        if self._panel is not None:
+            self._panel.request_start()
+        else:
+            self.start(self.last_settings, self.last_dataset)
+
+    def toggle_pause(self) -> None:
+        """Hold or go on."""
+        if self.worker.state == "paused":
+            self.worker.resume()
+        else:
+            self.worker.pause()
+
+    def stop(self) -> None:
+        """End after the current step; the weights reached are kept."""
+        self.worker.stop()
+
+    def close(self) -> None:
+        """The window closes: no process outlives it. What was reached is kept."""
+        if self.worker.busy and self.worker.state != "starting":
+            self._adopt()
+        self.worker.close()
+        self.exporter.close()
+
+    def _adopt(self) -> None:
+        parameters = self.worker.parameters()
+        # weights of a network that was edited meanwhile are taken where they still fit
+        if parameters is not None:
+            self.controller.adopt(parameters)
+            self._adopted = time.monotonic()
+
+    def _reported(self, report: Report) -> None:
+        self.reports.append(report)
+        if self._panel is not None:
+            self._panel.set_reports(tuple(self.reports))
+        if time.monotonic() - self._adopted > ADOPT_SECONDS:
+            self._adopt()
+
+    def _finished(self, _how: object) -> None:
+        self._adopt()
+        if self.reports:
+            last = self.reports[-1]
+            share = last.validation_accuracy
+            text = (
+                self.tr(
+                    "Training ended after {0} steps; {1:.1%} of the held-out pictures right."
+                ).format(last.step, share)
+                if share is not None
+                else self.tr("Training ended after {0} steps.").format(last.step)
+            )
+            self.controller.notice.emit(Notice("success", text))
+
+    def _failed(self, text: str) -> None:
+        self._adopt()
+        self._fail(text)
+
+    def _fail(self, text: str) -> None:
+        self._message = text
+        self.controller.notice.emit(Notice("error", text))
+        if self._panel is not None:
+            self._panel.set_state("failed", text)
+
+    def _show_state(self, state: str) -> None:
+        if self._panel is not None and not (state == "idle" and self._message):
+            self._panel.set_state(state, "")
+
+    def export(self, path: Path) -> None:
+        """Write the network as ONNX, beside the window's work."""
+        document = self.document
+        if self.exporter.busy:
+            self.controller.notice.emit(Notice("info", self.tr("An export is under way.")))
+            return
+        if not document.inference.valid:
+            text = str(next(iter(document.inference.errors.values())))
+            self.controller.notice.emit(
+                Notice("error", self.tr("Mend the network before exporting. {0}").format(text))
+            )
+            return
+        self.exporter.start(
+            ExportTask(
+                document.graph,
+                dict(document.parameters),
+                path,
+                document.preprocessing,
+                document.metadata,
+            )
+        )
+
+    def _exported(self, path: Path) -> None:
+        self.controller.notice.emit(
+            Notice("success", self.tr("Exported {0}.").format(Path(path).name))
+        )

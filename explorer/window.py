@@ -1,0 +1,675 @@
+"""The main window: composes canvas, panels, menus and toolbar, and connects them to the
+controller. It decides nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import (
+    QActionGroup,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+    QShortcut,
+)
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFileDialog,
+    QLabel,
+    QMainWindow,
+    QSlider,
+    QToolBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.project_file import SUFFIX
+from explorer import theme
+from explorer.canvas import Canvas
+from explorer.command_box import CommandBox
+from explorer.commands import COMMANDS, MENUS, Actions, tr
+from explorer.controller import Controller, Notice
+from explorer.document import Document
+from explorer.narration import sentence
+from explorer.notices import NoticeBar
+from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
+from explorer.settings import Settings
+from explorer.training_session import TrainingSession
+from explorer.workspaces import WORKSPACES, panel_title
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".npy", ".webp")
+_SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+class Window(QMainWindow):
+    """Everything on the screen; owns the document, the controller and the training session."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.setObjectName("window")
+        self.settings = settings or Settings()
+        self.document = Document(self)
+        self.controller = Controller(self.document, self.settings, self)
+        self.training = TrainingSession(self.document, self.controller, self)
+        self.setMinimumSize(1024, 680)
+        self.setAcceptDrops(True)
+        self.setDockNestingEnabled(True)
+        self.setAnimated(False)
+
+        self.canvas = Canvas(self)
+        self.narration = Narration(self)
+        self.notices = NoticeBar(self)
+        middle = QWidget(self)
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.notices)
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self.narration)
+        self.setCentralWidget(middle)
+
+        self.timeline = Timeline(self)
+        self.inspector = Inspector(self)
+        self.properties = Properties(self)
+        self.sample_bar = SampleBar(self)
+        # the rest is made when it is first shown, so that the first picture does not wait
+        self.docks: dict[str, QDockWidget] = {}
+        self._made: dict[str, QWidget] = {
+            "timeline": self.timeline,
+            "inspector": self.inspector,
+            "properties": self.properties,
+        }
+        self._make_docks()
+        self.actions_by_id = Actions(self, self._commands())
+        self._make_menus()
+        self._make_toolbar()
+        self._connect_views()
+        self._connect_document()
+        self._add_scoped_keys()
+        self._set_theme(self.settings["theme"])
+        self._restore_places()
+        self.use_workspace(self.settings["workspace"])
+        theme.theme().changed.connect(self._theme_changed)
+
+    # ---- composition -----------------------------------------------------------------------
+
+    def _make_docks(self) -> None:
+        left, right, bottom = (
+            Qt.DockWidgetArea.LeftDockWidgetArea,
+            Qt.DockWidgetArea.RightDockWidgetArea,
+            Qt.DockWidgetArea.BottomDockWidgetArea,
+        )
+        areas = {
+            "layers": left,
+            "outline": left,
+            "inspector": right,
+            "properties": right,
+            "timeline": bottom,
+            "flow": bottom,
+            "training": bottom,
+            "problems": bottom,
+        }
+        for name, area in areas.items():
+            dock = QDockWidget(panel_title(name), self)
+            dock.setObjectName(name)
+            dock.setFeatures(
+                QDockWidget.DockWidgetFeature.DockWidgetClosable
+                | QDockWidget.DockWidgetFeature.DockWidgetMovable
+            )
+            if name in self._made:
+                dock.setWidget(self._made[name])
+            dock.visibilityChanged.connect(self._filler(name))
+            self.addDockWidget(area, dock)
+            self.docks[name] = dock
+        self.tabifyDockWidget(self.docks["inspector"], self.docks["properties"])
+        for name in ("flow", "training", "problems"):
+            self.tabifyDockWidget(self.docks["timeline"], self.docks[name])
+        self.setCorner(Qt.Corner.BottomRightCorner, right)
+        self.setCorner(Qt.Corner.TopRightCorner, right)
+
+    def _filler(self, name: str) -> Callable[[bool], None]:
+        def fill(visible: bool) -> None:
+            if visible:
+                self.panel(name)
+
+        return fill
+
+    def panel(self, name: str) -> QWidget:
+        """A panel by its name; made and connected when it is first asked for."""
+        if name not in self._made:
+            widget = self._make_panel(name)
+            self._made[name] = widget
+            self.docks[name].setWidget(widget)
+        return self._made[name]
+
+    def _make_panel(self, name: str) -> QWidget:
+        from explorer.panels import FlowPanel, Outline, Palette, Problems, TrainingPanel
+
+        controller = self.controller
+        if name == "layers":
+            palette = Palette(self)
+            palette.add_requested.connect(controller.append_layer)
+            return palette
+        if name == "outline":
+            outline = Outline(self)
+            outline.select_requested.connect(controller.select)
+            outline.delete_requested.connect(controller.delete)
+            outline.rename_requested.connect(controller.rename)
+            self.document.network_changed.connect(
+                lambda: outline.set_network(self.document.graph, self.document.inference)
+            )
+            self.document.selection_changed.connect(
+                lambda: outline.set_selection(self.document.selection)
+            )
+            outline.set_network(self.document.graph, self.document.inference)
+            outline.set_selection(self.document.selection)
+            return outline
+        if name == "flow":
+            flow = FlowPanel(self)
+            flow.select_requested.connect(controller.select)
+
+            def show() -> None:
+                flow.set_run(self.document.graph, self.document.trace, self.document.position)
+
+            self.document.position_changed.connect(show)
+            self.document.run_changed.connect(show)
+            show()
+            return flow
+        if name == "problems":
+            problems = Problems(self)
+            problems.select_requested.connect(controller.select)
+            problems.fix_requested.connect(controller.apply_fix)
+            self.document.network_changed.connect(
+                lambda: problems.set_errors(self.document.inference.errors)
+            )
+            problems.set_errors(self.document.inference.errors)
+            return problems
+        training = TrainingPanel(self)
+        self.training.attach(training)
+        return training
+
+    def _commands(self) -> dict[str, Callable[[], None]]:
+        c, t = self.controller, self.training
+        return {
+            "file.new": c.new,
+            "file.lenet5": lambda: c.open_shipped("lenet5"),
+            "file.resnet_digits": lambda: c.open_shipped("resnet-digits"),
+            "file.open": self.ask_open,
+            "file.save": self.save,
+            "file.save_as": self.ask_save,
+            "file.export": self.ask_export,
+            "file.quit": self.quit,
+            "edit.undo": c.undo,
+            "edit.redo": c.redo,
+            "edit.delete": lambda: c.delete(self.document.selection),
+            "edit.select_all": c.select_all,
+            "edit.arrange": c.arrange,
+            "step.start": c.to_start,
+            "step.back": c.back,
+            "step.next": c.next,
+            "step.finish": c.finish_phase,
+            "step.end": c.to_end,
+            "step.play": lambda: c.play(None),
+            "step.run_to": c.run_to,
+            "sample.previous": c.previous_sample,
+            "sample.next": c.next_sample,
+            "sample.draw": self.sample_bar.toggle_pad,
+            "sample.open": self.ask_picture,
+            "train.start": t.start_with_last_settings,
+            "train.pause": t.toggle_pause,
+            "train.stop": t.stop,
+            "train.restore": c.restore_weights,
+            **{f"view.{w}": self._switcher(w) for w in WORKSPACES},
+            "view.fit": self.canvas.fit,
+            "view.zoom_in": lambda: self.canvas.set_zoom(self.canvas.zoom * 1.25),
+            "view.zoom_out": lambda: self.canvas.set_zoom(self.canvas.zoom / 1.25),
+            "view.presentation": self.toggle_presentation,
+            "view.system": lambda: self._set_theme("system"),
+            "view.light": lambda: self._set_theme("light"),
+            "view.dark": lambda: self._set_theme("dark"),
+            "help.find": self.find_command,
+            "help.shortcuts": self.show_shortcuts,
+            "help.about": self.show_about,
+        }
+
+    def _switcher(self, workspace: str) -> Callable[[], None]:
+        return lambda: self.use_workspace(workspace)
+
+    def _make_menus(self) -> None:
+        for menu_id, title in MENUS:
+            menu = self.menuBar().addMenu(tr(title))
+            menu.setObjectName(f"menu.{menu_id}")
+            menu.setToolTipsVisible(True)
+            for action in self.actions_by_id.in_menu(menu_id):
+                menu.addAction(action)
+            if menu_id == "view":
+                menu.addSeparator()
+                for dock in self.docks.values():
+                    menu.addAction(dock.toggleViewAction())
+            if menu_id == "file":
+                self._recent = menu.addMenu(self.tr("Open recent"))
+                menu.insertMenu(self.actions_by_id["file.save"], self._recent)
+                self._recent.aboutToShow.connect(self._fill_recent)
+        for ids in (
+            [f"view.{w}" for w in WORKSPACES],
+            ["view.system", "view.light", "view.dark"],
+        ):
+            group = QActionGroup(self)
+            for command_id in ids:
+                group.addAction(self.actions_by_id[command_id])
+
+    def _fill_recent(self) -> None:
+        self._recent.clear()
+        for name in self.settings["recent"]:
+            self._recent.addAction(Path(name).name, self._opener(Path(name))).setToolTip(name)
+        if self._recent.isEmpty():
+            self._recent.addAction(self.tr("Nothing was saved yet")).setEnabled(False)
+
+    def _opener(self, path: Path) -> Callable[[], None]:
+        def open_it() -> None:
+            self.controller.open(path)
+
+        return open_it
+
+    def _make_toolbar(self) -> None:
+        bar = QToolBar(self.tr("Main"), self)
+        bar.setObjectName("main-toolbar")
+        bar.setMovable(False)
+        self.addToolBar(bar)
+        for ids in (
+            ("file.open", "file.save", "edit.undo", "edit.redo"),
+            None,
+            ("step.start", "step.back", "step.next", "step.finish", "step.end", "step.play"),
+        ):
+            if ids is None:
+                bar.addSeparator()
+                bar.addWidget(self.sample_bar)
+                bar.addSeparator()
+                continue
+            for command_id in ids:
+                bar.addAction(self.actions_by_id[command_id])
+        next_button = bar.widgetForAction(self.actions_by_id["step.next"])
+        if isinstance(next_button, QToolButton):
+            next_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            next_button.setObjectName("next-button")
+        self.speed = QSlider(Qt.Orientation.Horizontal, self)
+        self.speed.setObjectName("speed")
+        self.speed.setRange(0, len(_SPEEDS) - 1)
+        self.speed.setFixedWidth(theme.METRICS.strip_height * 2)
+        self.speed.setPageStep(1)
+        nearest = min(
+            range(len(_SPEEDS)), key=lambda i: abs(_SPEEDS[i] - self.settings["play_speed"])
+        )
+        self.speed.setValue(nearest)
+        self.speed.setAccessibleName(self.tr("Speed of playing"))
+        self._speed_tip(nearest)
+        self.speed.valueChanged.connect(self._speed_moved)
+        bar.addWidget(self.speed)
+        spacer = QWidget(self)
+        spacer.setSizePolicy(
+            spacer.sizePolicy().Policy.Expanding, spacer.sizePolicy().Policy.Preferred
+        )
+        bar.addWidget(spacer)
+        for workspace in WORKSPACES:
+            bar.addAction(self.actions_by_id[f"view.{workspace}"])
+        bar.addAction(self.actions_by_id["help.shortcuts"])
+        self.status = QLabel(self)
+        self.statusBar().addWidget(self.status, 1)
+        self.statusBar().setSizeGripEnabled(False)
+
+    def _speed_moved(self, index: int) -> None:
+        self._speed_tip(index)
+        self.controller.set_play_speed(_SPEEDS[index])
+
+    def _speed_tip(self, index: int) -> None:
+        self.speed.setToolTip(self.tr("{0:g} operations per second").format(_SPEEDS[index]))
+
+    def _add_scoped_keys(self) -> None:
+        """Keys that must not be stolen from buttons and text fields stay with their widgets."""
+        steppers: list[QWidget] = [self.canvas, self.timeline, self.inspector]
+        for command in COMMANDS:
+            for key in command.shortcuts:
+                if command.scope == "window" and len(key) > 1 and not key.startswith("Shift+N"):
+                    continue
+                hosts = [self.canvas] if command.scope == "canvas" else steppers
+                for host in hosts:
+                    if command.id in ("edit.delete", "edit.select_all"):
+                        continue  # the canvas has these keys itself
+                    shortcut = QShortcut(QKeySequence(key), host)
+                    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                    shortcut.activated.connect(self.actions_by_id[command.id].trigger)
+
+    # ---- connections -----------------------------------------------------------------------
+
+    def _connect_views(self) -> None:
+        c, canvas = self.controller, self.canvas
+        canvas.insert_requested.connect(c.insert_layer)
+        canvas.add_requested.connect(c.add_layer)
+        canvas.replace_requested.connect(c.replace_layer)
+        canvas.connect_requested.connect(c.connect_tensor)
+        canvas.disconnect_requested.connect(c.disconnect_tensor)
+        canvas.delete_requested.connect(c.delete)
+        canvas.move_requested.connect(c.move)
+        canvas.select_requested.connect(c.select)
+        canvas.duplicate_requested.connect(c.duplicate)
+        canvas.focus_requested.connect(c.focus)
+        canvas.fix_requested.connect(c.apply_fix)
+        canvas.run_to_requested.connect(c.run_to)
+        canvas.next_requested.connect(c.next)
+        canvas.back_requested.connect(c.back)
+        canvas.open_requested.connect(self._open_node)
+        self.timeline.position_requested.connect(c.go_to)
+        self.timeline.play_requested.connect(lambda: c.play(True))
+        self.narration.link_requested.connect(c.focus)
+        self.inspector.focus_requested.connect(c.focus)
+        self.properties.change_requested.connect(c.change_layer)
+        self.properties.rename_requested.connect(c.rename)
+        self.properties.fix_requested.connect(c.apply_fix)
+        self.sample_bar.previous_requested.connect(c.previous_sample)
+        self.sample_bar.next_requested.connect(c.next_sample)
+        self.sample_bar.target_requested.connect(c.set_target)
+        self.sample_bar.drawing_requested.connect(c.draw)
+        c.notice.connect(self._show_notice)
+        c.playing_changed.connect(self._show_playing)
+        c.arranged.connect(self.canvas.fit)
+        c.undo_stack.canUndoChanged.connect(self.actions_by_id["edit.undo"].setEnabled)
+        c.undo_stack.canRedoChanged.connect(self.actions_by_id["edit.redo"].setEnabled)
+        c.undo_stack.undoTextChanged.connect(self._name_undo)
+        c.undo_stack.redoTextChanged.connect(self._name_undo)
+        self.actions_by_id["edit.undo"].setEnabled(False)
+        self.actions_by_id["edit.redo"].setEnabled(False)
+
+    def _connect_document(self) -> None:
+        d = self.document
+        d.network_changed.connect(self._show_network)
+        d.parameters_changed.connect(self._show_selected)
+        d.run_changed.connect(self._show_run)
+        d.position_changed.connect(self._show_position)
+        d.selection_changed.connect(self._show_selected)
+        d.focus_changed.connect(self._show_focus)
+        d.sample_changed.connect(self._show_sample)
+        d.identity_changed.connect(self._show_identity)
+
+    def _show_network(self) -> None:
+        d = self.document
+        self.canvas.set_network(d.graph, d.layout, d.inference, d.costs)
+        self._show_selected()
+        total = sum(cost.parameters for cost in d.costs.values())
+        work = sum(cost.multiply_adds for cost in d.costs.values())
+        text = self.tr("{0:,} parameters · {1:,} multiply-adds per picture").format(total, work)
+        if d.inference.errors:
+            text += self.tr(" · {0} to mend").format(len(d.inference.errors))
+        self.status.setText(text)
+
+    def _show_run(self) -> None:
+        d = self.document
+        self.timeline.set_operations(d.operations)
+        self._show_position()
+
+    def _show_position(self) -> None:
+        d = self.document
+        computed = len(d.trace) if d.trace else 0
+        self.timeline.set_position(d.position, computed)
+        self.canvas.set_run(d.trace, d.position)
+        self.canvas.set_current(d.step)
+        self.narration.set_sentence(sentence(d.graph, d.trace, d.position, d.graph.labels))
+        self._show_inspected()
+        self._show_sample()
+        running = bool(d.operations)
+        for command_id, on in (
+            ("step.start", d.position > 0),
+            ("step.back", d.position > 0),
+            ("step.next", d.position < len(d.operations)),
+            ("step.finish", d.position < len(d.operations)),
+            ("step.end", d.position < len(d.operations)),
+            ("step.play", running),
+        ):
+            self.actions_by_id[command_id].setEnabled(on)
+
+    def _inspected(self) -> str:
+        """The node that the inspector shows: the selected one, else the one just computed."""
+        d = self.document
+        if len(d.selection) == 1:
+            return next(iter(d.selection))
+        if d.step is not None:
+            return d.step.node
+        return d.graph.inputs[0].id if d.graph.inputs else ""
+
+    def _show_inspected(self) -> None:
+        d = self.document
+        self.inspector.set_run(d.graph, d.inference, d.trace, d.position, self._inspected(), 0)
+        self.inspector.set_focus(d.focus)
+
+    def _show_selected(self) -> None:
+        d = self.document
+        self.canvas.set_selection(d.selection)
+        node_id = next(iter(d.selection), "") if len(d.selection) == 1 else ""
+        node = d.graph.by_id.get(node_id)
+        if node is None:
+            self.properties.set_node(None, (), (), None, None)
+        else:
+            inputs = tuple(
+                d.inference.specs[r]
+                for r in node.inputs
+                if r is not None and r in d.inference.specs
+            )
+            outputs = tuple(s for r, s in d.inference.specs.items() if r[0] == node_id)
+            self.properties.set_node(
+                node, inputs, outputs, d.costs.get(node_id), d.inference.errors.get(node_id)
+            )
+        self._show_inspected()
+
+    def _show_focus(self) -> None:
+        self.canvas.set_focus(self.document.focus)
+        self.inspector.set_focus(self.document.focus)
+
+    def _show_sample(self) -> None:
+        d = self.document
+        if d.sample is None:
+            self.sample_bar.set_sample(None, None, None, "")
+            return
+        self.sample_bar.set_sample(
+            d.sample.image, d.sample.label, self._prediction(), d.sample.origin
+        )
+        self.sample_bar.set_labels(d.graph.labels)
+        channels = d.preprocessing.channels if d.preprocessing else 0
+        self.sample_bar.set_drawable(channels == 1)
+
+    def _prediction(self) -> tuple[int, float] | None:
+        """(class, share) that the network gave, once its output is computed at the position."""
+        d = self.document
+        if d.trace is None or not d.graph.losses:
+            return None
+        logits = d.trace.look("value", d.graph.losses[0].input, d.position)
+        if logits is None or logits.ndim != 2:
+            return None
+        from engine.losses import softmax
+
+        shares = softmax(logits)[0]
+        best = int(shares.argmax())
+        return best, float(shares[best])
+
+    def _show_identity(self) -> None:
+        d = self.document
+        mark = "*" if d.modified else ""
+        self.setWindowTitle(f"{d.title}{mark} — Gradient Flow Explorer")
+        self.setWindowModified(d.modified)
+
+    def _show_notice(self, notice: Notice) -> None:
+        self.notices.show_notice(notice.level, notice.text)
+
+    def _show_playing(self, on: bool) -> None:
+        action = self.actions_by_id["step.play"]
+        action.setChecked(on)
+        action.setIcon(theme.icon("pause" if on else "play"))
+
+    def _name_undo(self, _text: str = "") -> None:
+        stack = self.controller.undo_stack
+        undo, redo = self.actions_by_id["edit.undo"], self.actions_by_id["edit.redo"]
+        undo.setText(self.tr("Undo {0}").format(stack.undoText()).strip())
+        redo.setText(self.tr("Redo {0}").format(stack.redoText()).strip())
+
+    def _open_node(self, node_id: str) -> None:
+        self.controller.select({node_id})
+        self.docks["inspector"].show()
+        self.docks["inspector"].raise_()
+
+    # ---- files -----------------------------------------------------------------------------
+
+    def _ask(self, dialog_title: str, pattern: str, saving: bool, name: str = "") -> Path | None:
+        start = str(Path(self.settings["last_folder"] or Path.home()) / name)
+        ask = QFileDialog.getSaveFileName if saving else QFileDialog.getOpenFileName
+        chosen, _ = ask(self, dialog_title, start, pattern)
+        if not chosen:
+            return None
+        self.settings.set("last_folder", str(Path(chosen).parent))
+        return Path(chosen)
+
+    def ask_open(self) -> None:
+        """Let the user choose a project to open."""
+        pattern = self.tr("Projects (*{0})").format(SUFFIX)
+        if path := self._ask(self.tr("Open a project"), pattern, saving=False):
+            self.controller.open(path)
+
+    def save(self) -> None:
+        """Save where the project is from, or ask."""
+        if self.document.path is None:
+            self.ask_save()
+        else:
+            self.controller.save(self.document.path)
+
+    def ask_save(self) -> None:
+        """Let the user choose where to save."""
+        pattern = self.tr("Projects (*{0})").format(SUFFIX)
+        name = f"{self.document.title}{SUFFIX}"
+        if path := self._ask(self.tr("Save the project"), pattern, saving=True, name=name):
+            self.controller.save(path)
+
+    def ask_export(self) -> None:
+        """Let the user choose where the ONNX file goes."""
+        name = f"{self.document.title}.onnx"
+        title = self.tr("Export as ONNX")
+        if path := self._ask(title, self.tr("ONNX (*.onnx)"), saving=True, name=name):
+            self.training.export(path if path.suffix else path.with_suffix(".onnx"))
+
+    def ask_picture(self) -> None:
+        """Let the user choose a picture for the network."""
+        kinds = " ".join(f"*{s}" for s in PICTURE_SUFFIXES)
+        pattern = self.tr("Pictures ({0})").format(kinds)
+        if path := self._ask(self.tr("Open a picture"), pattern, saving=False):
+            self.controller.open_picture(path)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        for url in event.mimeData().urls():
+            path = Path(url.toLocalFile())
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                self.controller.open_picture(path)
+            else:
+                self.controller.open(path)
+            break
+
+    def quit(self) -> None:
+        """Close the window, as its button does."""
+        self.close()
+
+    # ---- view ------------------------------------------------------------------------------
+
+    def use_workspace(self, name: str) -> None:
+        """Show the panels of a workspace; the document does not change."""
+        workspace = WORKSPACES[name]
+        self.settings.set("workspace", name)
+        self.actions_by_id[f"view.{name}"].setChecked(True)
+        for panel, dock in self.docks.items():
+            dock.setVisible(panel in workspace.panels)
+        for panel in workspace.front:
+            self.panel(panel)
+            self.docks[panel].raise_()
+        QTimer.singleShot(0, self, self._size_docks)
+
+    def _size_docks(self) -> None:
+        h, v = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        side = max(360, self.width() * 3 // 10)
+        self.resizeDocks([self.docks["inspector"], self.docks["properties"]], [side, side], h)
+        self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
+        low = {"step": 110, "learn": 110}.get(self.settings["workspace"], 240)
+        names = ("timeline", "flow", "training", "problems")
+        self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
+
+    def toggle_presentation(self) -> None:
+        """Canvas and narration only, light and large; again for the way back."""
+        on = self.actions_by_id["view.presentation"].isChecked()
+        theme.theme().set_presentation(on)
+        for bar in self.findChildren(QToolBar):
+            bar.setVisible(not on)
+        self.menuBar().setVisible(not on)
+        self.statusBar().setVisible(not on)
+        if on:
+            for dock in self.docks.values():
+                dock.hide()
+        else:
+            self.use_workspace(self.settings["workspace"])
+        QTimer.singleShot(0, self.canvas, self.canvas.fit)
+
+    def _set_theme(self, mode: Any) -> None:
+        self.settings.set("theme", mode)
+        theme.set_mode(mode)
+        self.actions_by_id[f"view.{mode}"].setChecked(True)
+
+    def _theme_changed(self) -> None:
+        for command in COMMANDS:
+            if command.icon:
+                self.actions_by_id[command.id].setIcon(theme.icon(command.icon))
+
+    def find_command(self) -> None:
+        """The box that runs every command by its name."""
+        box = CommandBox(self.actions_by_id, self)
+        box.open_over(self.canvas)
+
+    def show_shortcuts(self) -> None:
+        """The sheet with every key."""
+        from explorer.shortcut_sheet import ShortcutSheet
+
+        ShortcutSheet(self).show()
+
+    def show_about(self) -> None:
+        """Program, version, and whose work is shown."""
+        from explorer.about import About
+
+        About(self.document, self).show()
+
+    # ---- the window itself -----------------------------------------------------------------
+
+    def _restore_places(self) -> None:
+        stored = self.settings["windows"]
+        screen = QApplication.primaryScreen()
+        if isinstance(stored.get("geometry"), str):
+            with contextlib.suppress(ValueError):
+                data = base64.b64decode(stored["geometry"])
+                self.restoreGeometry(QByteArray(data))
+                return
+        if screen is not None:
+            area = screen.availableGeometry()
+            self.resize(
+                min(1600, max(1024, area.width() * 9 // 10)),
+                min(1000, max(680, area.height() * 9 // 10)),
+            )
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        geometry = base64.b64encode(self.saveGeometry().data()).decode()
+        self.settings.set("windows", {"geometry": geometry})
+        self.training.close()
+        self.controller.close()
+        event.accept()

@@ -1,0 +1,51 @@
+"""Workspaces: which panels are shown for which kind of work. They never change the document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The panels of one kind of work; ``front`` are those shown on top of their tabs."""
+
+    id: str
+    panels: frozenset[str]
+    front: tuple[str, ...] = ()
+
+
+WORKSPACES: dict[str, Workspace] = {
+    w.id: w
+    for w in (
+        Workspace(
+            "build",
+            frozenset(("layers", "outline", "properties", "problems")),
+            ("properties", "layers"),
+        ),
+        Workspace("step", frozenset(("inspector", "timeline")), ("inspector", "timeline")),
+        Workspace("train", frozenset(("inspector", "training")), ("training", "inspector")),
+        Workspace("flow", frozenset(("inspector", "timeline", "flow")), ("flow", "inspector")),
+        Workspace(
+            "learn",
+            frozenset(("inspector", "timeline", "properties")),
+            ("inspector", "timeline"),
+        ),
+    )
+}
+
+
+def panel_title(panel: str) -> str:
+    """Name of a panel on its tab."""
+    titles = {
+        "layers": QCoreApplication.translate("Workspaces", "Layers"),
+        "outline": QCoreApplication.translate("Workspaces", "Outline"),
+        "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
+        "properties": QCoreApplication.translate("Workspaces", "Properties"),
+        "timeline": QCoreApplication.translate("Workspaces", "Timeline"),
+        "flow": QCoreApplication.translate("Workspaces", "Gradient flow"),
+        "training": QCoreApplication.translate("Workspaces", "Training"),
+        "problems": QCoreApplication.translate("Workspaces", "Problems"),
+    }
+    return titles[panel]

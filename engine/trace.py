@@ -235,6 +235,7 @@ class Trace:
             saved,
             sample,
             mode,
+            tuple(dys),
         )
 
     def nbytes(self) -> int:

@@ -80,7 +80,7 @@ class AvgPool2d(Layer):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         expect_rank(specs, 4, "AvgPool2d", "Pooling needs maps: put it before the Flatten.")
-        out = self.window.checked_output_size(specs[0], "AvgPool2d")
+        out = self.window.checked_output_size(specs[0], self)
         return (Spec((*specs[0].shape[:2], *out), specs[0].dtype),)
 
     def divisor(self, height: int, width: int) -> Array:
@@ -90,11 +90,9 @@ class AvgPool2d(Layer):
         sides = []
         for i, size in enumerate((height, width)):
             first = np.arange(out[i]) * window.stride[i] - window.before[i]
-            low, high = (
-                (-window.before[i], size + window.after[i])
-                if (self.count_include_pad)
-                else (0, size)
-            )
+            low, high = 0, size
+            if self.count_include_pad:
+                low, high = -window.before[i], size + window.after[i]
             sides.append(np.minimum(first + window.kernel_size[i], high) - np.maximum(first, low))
         return np.multiply.outer(sides[0], sides[1]).astype(np.float64)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -174,7 +175,8 @@ class Record(NamedTuple):
     """The recorded arrays around one node, for one sample of the batch (batch axis removed).
 
     ``xs`` inputs, ``ys`` outputs, ``dys`` upstream gradients (None before backward), ``params``
-    and ``saved`` by name. ``saved`` keeps the batch axis where the layer's array has one.
+    and ``saved`` by name. ``saved`` keeps the batch axis where the layer's array has one, and
+    ``batch_dys`` are the upstream gradients of all samples, for layers that mix samples.
     """
 
     xs: tuple[Array, ...]
@@ -184,6 +186,7 @@ class Record(NamedTuple):
     saved: Mapping[str, Array]
     sample: int = 0
     mode: Mode = "eval"
+    batch_dys: tuple[Array | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -328,25 +331,37 @@ class Layer:
 def check_hyperparameter(owner: str, field: HyperField, value: Any) -> None:
     """Raise HyperparameterError when ``value`` does not fit the field's type, range or choices."""
     where = f"{owner}.{field.name}"
-    if field.choices and value not in field.choices:
-        raise HyperparameterError(
-            f"{where}: expected one of {', '.join(map(str, field.choices))}, received {value!r}."
-        )
+    if field.choices:
+        if value not in field.choices:
+            some = ", ".join(map(str, field.choices))
+            raise HyperparameterError(f"{where}: expected one of {some}, received {value!r}.")
+        return
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    words = set(re.findall(r"\w+", kind))
+    if words == {"bool"}:
+        if not isinstance(value, bool):
+            raise HyperparameterError(f"{where}: expected true or false, received {value!r}.")
+        return
+    if not words & {"int", "float"}:
+        return
+    if isinstance(value, tuple):
+        if "tuple" not in words:
+            raise HyperparameterError(f"{where}: expected one number, received {value!r}.")
+        if "..." not in kind and len(value) != 2:
+            raise HyperparameterError(
+                f"{where}: expected one number or (rows, columns), received {value!r}."
+            )
     for part in value if isinstance(value, tuple) else (value,):
-        if isinstance(part, str | bool) or part is None:
-            continue
-        if not isinstance(part, int | float) or not math.isfinite(part):
-            raise HyperparameterError(f"{where}: expected a number, received {part!r}.")
-        if "int" in str(field.type) and "float" not in str(field.type) and part != int(part):
+        if "float" in words:
+            whole = isinstance(part, int) and not isinstance(part, bool)
+            if not whole and not (isinstance(part, float) and math.isfinite(part)):
+                raise HyperparameterError(f"{where}: expected a number, received {part!r}.")
+        elif not isinstance(part, int) or isinstance(part, bool):
             raise HyperparameterError(f"{where}: expected a whole number, received {part!r}.")
         if field.low is not None and part < field.low:
-            raise HyperparameterError(
-                f"{where}: expected at least {field.low:g}, received {part:g}."
-            )
+            raise HyperparameterError(f"{where}: expected at least {field.low:g}, received {part}.")
         if field.high is not None and part > field.high:
-            raise HyperparameterError(
-                f"{where}: expected at most {field.high:g}, received {part:g}."
-            )
+            raise HyperparameterError(f"{where}: expected at most {field.high:g}, received {part}.")
 
 
 def expect_rank(specs: tuple[Spec, ...], rank: int, layer: str, remedy: str = "") -> None:

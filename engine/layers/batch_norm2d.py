@@ -48,7 +48,7 @@ class BatchNorm2d(Layer):
     category: ClassVar[str] = "Normalisation"
     slug: ClassVar[str] = "bn"
 
-    eps: float = hyper(1e-5, "Added to the variance, against division by 0.", low=0.0, high=1.0)
+    eps: float = hyper(1e-5, "Added to the variance, against division by 0.", low=1e-12, high=1.0)
     momentum: float = hyper(
         0.1, "Share of the newest batch in the running statistics.", low=0.0, high=1.0
     )
@@ -78,9 +78,10 @@ class BatchNorm2d(Layer):
                     f"a batch of {x.shape[0]} with maps of {x.shape[2]}×{x.shape[3]}",
                     "Use a larger batch.",
                 )
-            mean = x.mean((0, 2, 3))
+            # two passes, because E[x²] − μ² cancels; sums in float64, because they are long
+            mean = x.mean((0, 2, 3), np.float64).astype(x.dtype)
             centred = x - mean[:, None, None]
-            var = np.square(centred).mean((0, 2, 3))  # two passes: the one-pass form cancels
+            var = np.square(centred).mean((0, 2, 3), np.float64).astype(x.dtype)
             m = x.dtype.type(self.momentum)
             unbiased = var * x.dtype.type(count / (count - 1))
             statistics = {
@@ -105,8 +106,8 @@ class BatchNorm2d(Layer):
         ctx: Ctx = Ctx(),
     ) -> Grads:
         (dy,), xhat = dys, saved["xhat"]
-        dbias = dy.sum((0, 2, 3))
-        dweight = (dy * xhat).sum((0, 2, 3))
+        dbias = dy.sum((0, 2, 3), np.float64).astype(dy.dtype)
+        dweight = (dy * xhat).sum((0, 2, 3), np.float64).astype(dy.dtype)
         dparams = {"weight": dweight, "bias": dbias}
         if not need[0]:
             return Grads((None,), dparams)
@@ -123,15 +124,19 @@ class BatchNorm2d(Layer):
         slope = float(rec.params["weight"][k]) * float(rec.saved["inv_std"][k])
         x = float(rec.xs[0][cell])
         mean = x - float(rec.saved["xhat"][(rec.sample, *cell)]) / float(rec.saved["inv_std"][k])
+        source = ("constant", "mean") if rec.saved["trained"] else ("param", "running_mean", (k,))
         terms = (
             Term(("input", 0, cell), x, slope, "γ/√(σ² + ε)"),
-            Term(("constant", "mean"), mean, -slope, "μ"),
+            Term(source, mean, -slope, "μ"),
             Term(("param", "bias", (k,)), float(rec.params["bias"][k]), 1.0, "β"),
         )
         return Terms(terms, "sum", "γ (x − μ) / √(σ² + ε) + β")
 
     def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
-        """In training the terms of the shown sample; other samples of the batch add theirs."""
+        """In training every cell of the channel takes part, in all samples.
+
+        The cells of the other samples are one term, present where ``rec.batch_dys`` is.
+        """
         k, dy = cell[0], rec.dys[0]
         if dy is None:
             return Terms((), "sum")
@@ -147,6 +152,12 @@ class BatchNorm2d(Layer):
         for (r, c), other in np.ndenumerate(maps):
             factor = float((r, c) == cell[1:]) - (1 + here * float(other)) / count
             terms.append(Term(("output_grad", 0, (k, r, c)), float(dy[k, r, c]), slope * factor))
+        batch = rec.batch_dys[0] if rec.batch_dys else None
+        if batch is not None and len(batch) > 1:
+            others = np.arange(len(batch)) != rec.sample
+            dy_others, xhat_others = batch[others, k], xhat[others, k]
+            shares = dy_others.sum(dtype=np.float64) + here * np.vdot(dy_others, xhat_others)
+            terms.append(Term(("constant", "other samples"), float(shares), -slope / count))
         return Terms(tuple(terms), "sum", "γ/√(σ² + ε) · (dy − mean dy − x̂ · mean(dy · x̂))")
 
     @property

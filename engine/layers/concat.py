@@ -11,6 +11,7 @@ import numpy as np
 from engine.layers.base import (
     Array,
     Ctx,
+    Fix,
     Grads,
     Layer,
     OnnxOp,
@@ -47,6 +48,7 @@ class Concat(Layer):
                     f"inputs for Concat that differ in channels only, {first} as the first",
                     f"{spec} at input {slot + 1}",
                     "Bring both to the same height and width.",
+                    _bring_together(first, spec, slot),
                 )
         channels = sum(spec.shape[1] for spec in specs)
         return (Spec((first.shape[0], channels, *first.shape[2:]), first.dtype),)
@@ -86,3 +88,18 @@ class Concat(Layer):
     @property
     def onnx(self) -> OnnxOp:
         return OnnxOp("Concat", {"axis": 1})
+
+
+def _bring_together(first: Spec, other: Spec, slot: int) -> tuple[Fix, ...]:
+    """What to put in front of one of two inputs so that only their channels differ."""
+    if {len(first.shape), len(other.shape)} == {2, 4}:
+        maps = 0 if len(first.shape) == 4 else slot
+        return (Fix("Add Flatten", "insert", {"kind": "Flatten"}, slot=maps),)
+    if len(first.shape) == len(other.shape) == 4:
+        for small, large, where in ((other, first, 0), (first, other, slot)):
+            factor = large.shape[2] // small.shape[2]
+            if factor > 1 and large.shape[2:] == tuple(factor * s for s in small.shape[2:]):
+                layer = {"kind": "MaxPool2d", "kernel_size": factor, "stride": factor}
+                text = f"Add {factor}×{factor} max pooling"
+                return (Fix(text, "insert", layer, slot=where),)
+    return ()

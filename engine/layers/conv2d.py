@@ -95,7 +95,7 @@ class Conv2d(Layer):
                 "Choose a number of groups that divides both.",
                 (Fix(f"Set groups to {groups}", "set", groups, "groups"),),
             )
-        height, width = self.window.checked_output_size(specs[0], "Conv2d")
+        height, width = self.window.checked_output_size(specs[0], self)
         return (Spec((n, self.out_channels, height, width), specs[0].dtype),)
 
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
@@ -114,17 +114,13 @@ class Conv2d(Layer):
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         (x,) = xs
-        w, g = p["weight"], self.groups
-        out = self.window.output_size(*x.shape[2:])
-        windows = self.window.view(self.window.pad(x), out)  # (N, C, H_out, W_out, i, j)
-        y = np.empty((len(x), self.out_channels, *out), x.dtype)
-        for xg, wg, yg in zip(
-            np.split(windows, g, 1), np.split(w, g), np.split(y, g, 1), strict=True
-        ):
-            # (N, C, H, W, i, j) · (O, C, i, j) -> (N, H, W, O)
-            yg[...] = np.tensordot(xg, wg, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+        n, out = len(x), self.window.output_size(*x.shape[2:])
+        # for each group: (windows, cells of a window) · (cells of a kernel, kernels)
+        y = self._windows(x, out) @ self._kernels(p["weight"]).transpose(0, 2, 1)
+        y = y.reshape(self.groups, n, *out, -1).transpose(1, 0, 4, 2, 3)
+        y = y.reshape(n, self.out_channels, *out)
         if self.bias:
-            y += p["bias"][:, None, None]
+            y = y + p["bias"][:, None, None]
         return Result((y,), {"x": x})
 
     def backward(
@@ -136,30 +132,38 @@ class Conv2d(Layer):
         ctx: Ctx = Ctx(),
     ) -> Grads:
         x, (dy,), w, g = saved["x"], dys, p["weight"], self.groups
-        out, window = (dy.shape[2], dy.shape[3]), self.window
-        windows = window.view(window.pad(x), out)
-        dw = np.empty_like(w)
-        for xg, dyg, dwg in zip(
-            np.split(windows, g, 1), np.split(dy, g, 1), np.split(dw, g), strict=True
-        ):
-            # sum over samples and positions: (N, O, H, W) · (N, C, H, W, i, j) -> (O, C, i, j)
-            dwg[...] = np.tensordot(dyg, xg, ((0, 2, 3), (0, 2, 3)))
-        dparams = {"weight": dw}
+        n, c, *size = x.shape
+        out = (dy.shape[2], dy.shape[3])
+        rows = (
+            dy.reshape(n, g, -1, *out).transpose(1, 0, 3, 4, 2).reshape(g, n * out[0] * out[1], -1)
+        )
+        # a sum over samples and positions, because one kernel serves them all
+        dw = rows.transpose(0, 2, 1) @ self._windows(x, out)
+        dparams = {"weight": dw.reshape(w.shape)}
         if self.bias:
             dparams["bias"] = dy.sum((0, 2, 3))
         if not need[0]:
             return Grads((None,), dparams)
-        padded = np.zeros((*x.shape[:2], *window.padded_size(*x.shape[2:])), x.dtype)
-        for pg, dyg, wg in zip(
-            np.split(padded, g, 1), np.split(dy, g, 1), np.split(w, g), strict=True
-        ):
-            # every kernel position sends its share back to the cells that it looked at
-            shares = np.tensordot(dyg, wg, ((1,), (0,)))  # (N, H_out, W_out, C, i, j)
-            for i in range(w.shape[2]):
-                for j in range(w.shape[3]):
-                    tap = window.tap(pg, i, j, out)
-                    tap += shares[..., i, j].transpose(0, 3, 1, 2)
-        return Grads((window.body(padded, *x.shape[2:]),), dparams)
+        shares = (rows @ self._kernels(w)).reshape(g, n, *out, -1, *w.shape[2:])
+        shares = shares.transpose(1, 0, 4, 2, 3, 5, 6).reshape(n, c, *out, *w.shape[2:])
+        padded = np.zeros((n, c, *self.window.padded_size(*size)), x.dtype)
+        for i in range(w.shape[2]):
+            for j in range(w.shape[3]):
+                # every kernel position sends its share back to the cells that it looked at
+                tap = self.window.tap(padded, i, j, out)
+                tap += shares[..., i, j]
+        return Grads((self.window.body(padded, *size),), dparams)
+
+    def _windows(self, x: Array, out: tuple[int, int]) -> Array:
+        """Every window as a row (im2col): (groups, N·H_out·W_out, C / groups · i · j)."""
+        n, c, g = x.shape[0], x.shape[1], self.groups
+        windows = self.window.view(self.window.pad(x), out)  # (N, C, H_out, W_out, i, j)
+        windows = windows.reshape(n, g, c // g, *windows.shape[2:])
+        return windows.transpose(1, 0, 3, 4, 2, 5, 6).reshape(g, n * out[0] * out[1], -1)
+
+    def _kernels(self, w: Array) -> Array:
+        """Every kernel as a row: (groups, out_channels / groups, C / groups · i · j)."""
+        return w.reshape(self.groups, self.out_channels // self.groups, -1)
 
     def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
         o, row, column = cell

@@ -37,8 +37,10 @@ class MaxPool2d(Layer):
     zero; where windows overlap, a cell collects from each window that it won.
 
     Ties: the first in row-major order wins (as PyTorch and ONNX), which is one element of the
-    subdifferential. Padding never wins: it counts as −∞. NaN wins over every number. With
-    ``ceil_mode`` a window that would start beyond input plus left padding is dropped.
+    subdifferential. Padding never wins: it counts as −∞, and a window that lies only in padding
+    (a dilated one can) gives −∞ and sends its gradient nowhere. NaN wins over every number, the
+    first of several (PyTorch takes the last). With ``ceil_mode`` a window that would start beyond
+    input plus left padding is dropped.
 
     Source: Scherer et al. 2010; ONNX operator MaxPool.
     """
@@ -91,11 +93,14 @@ class MaxPool2d(Layer):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         expect_rank(specs, 4, "MaxPool2d", "Pooling needs maps: put it before the Flatten.")
-        out = self.window.checked_output_size(specs[0], "MaxPool2d")
+        out = self.window.checked_output_size(specs[0], self)
         return (Spec((*specs[0].shape[:2], *out), specs[0].dtype),)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        """``saved["argmax"]``: int64 (N, C, H_out, W_out), index row·W + column of the input."""
+        """``saved["argmax"]``: int64 (N, C, H_out, W_out), index row·W + column of the input.
+
+        It is −1 where a window lies only in padding.
+        """
         (x,) = xs
         height, width = x.shape[2:]
         window = self.window
@@ -115,17 +120,20 @@ class MaxPool2d(Layer):
     def locate(self, winner: Array, x: Array) -> Array:
         """Turn window positions i·K + j (N, C, H_out, W_out) into flat indices of the input.
 
-        A window of −∞ alone may name a padding cell; its first cell inside the input is taken.
+        A window of −∞ alone may name a padding cell; its first cell inside the input is taken, or
+        −1 where it has none.
         """
         window, out = self.window, winner.shape[2:]
         i, j = np.divmod(winner, window.kernel_size[1])
         r = i * window.dilation[0] + (np.arange(out[0]) * window.stride[0])[:, None]
         c = j * window.dilation[1] + np.arange(out[1]) * window.stride[1]
         r, c = r - window.before[0], c - window.before[1]
-        if max(window.before) or max(window.after) or window.ceil_mode:
-            r = np.where(r < 0, r + -(r // window.dilation[0]) * window.dilation[0], r)
-            c = np.where(c < 0, c + -(c // window.dilation[1]) * window.dilation[1], c)
-        return r * x.shape[3] + c
+        if not max(window.before):
+            return r * x.shape[3] + c
+        r = np.where(r < 0, r % window.dilation[0], r)
+        c = np.where(c < 0, c % window.dilation[1], c)
+        inside = (r < x.shape[2]) & (c < x.shape[3])
+        return np.where(inside, r * x.shape[3] + c, -1)
 
     def backward(
         self,
@@ -139,9 +147,12 @@ class MaxPool2d(Layer):
             return Grads((None,))
         x, argmax, (dy,) = saved["x"], saved["argmax"], dys
         n, c, h, w = x.shape
-        plane = np.arange(n * c).reshape(n, c, 1, 1) * (h * w)
+        cells = np.arange(n * c).reshape(n, c, 1, 1) * (h * w) + argmax
+        if max(self.window.before):
+            won = argmax >= 0
+            cells, dy = cells[won], dy[won]
         # bincount adds where overlapping windows chose the same cell, and works in float64
-        dx = np.bincount((plane + argmax).ravel(), dy.ravel(), minlength=x.size)
+        dx = np.bincount(cells.ravel(), dy.ravel(), minlength=x.size)
         return Grads((dx.reshape(x.shape).astype(dy.dtype),))
 
     def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
@@ -187,7 +198,8 @@ class MaxPool2d(Layer):
         if cells.shape[-1] < 2:
             return float("inf")
         top = np.partition(cells, -2, axis=-1)[..., -2:]
-        return float(np.min(top[..., 1] - top[..., 0]) / 2)
+        top = top[np.isfinite(top[..., 0])]  # a window with one cell has no rival to overtake
+        return float(np.min(top[..., 1] - top[..., 0], initial=np.inf) / 2)
 
     @property
     def onnx(self) -> OnnxOp:

@@ -29,7 +29,7 @@ class ReLU(Layer):
     y = max(x, 0)
 
     Gradient: dx = dy where x > 0, else an exact zero. At x = 0, where the function has a kink, the
-    gradient is 0 (as PyTorch). NaN stays NaN.
+    gradient is 0. NaN stays NaN and lets its gradient through (both as PyTorch).
 
     Source: Nair & Hinton 2010; Glorot, Bordes & Bengio 2011.
     """
@@ -53,7 +53,8 @@ class ReLU(Layer):
         need: tuple[bool, ...],
         ctx: Ctx = Ctx(),
     ) -> Grads:
-        return Grads((dys[0] * (saved["y"] > 0) if need[0] else None,))
+        # a choice, not a product: an infinite dy must not turn into NaN where the gate is shut
+        return Grads((np.where(saved["y"] <= 0, 0, dys[0]) if need[0] else None,))
 
     def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
         x = float(rec.xs[0][cell])
@@ -61,13 +62,13 @@ class ReLU(Layer):
             Term(("input", 0, cell), x, 1.0),
             Term(("constant", "zero"), 0.0, 1.0, "the floor"),
         )
-        return Terms(terms, "max", "max(x, 0)", 0 if x > 0 else 1)
+        return Terms(terms, "max", "max(x, 0)", 1 if x <= 0 else 0)
 
     def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
         dy = rec.dys[0]
         if dy is None:
             return Terms((), "sum")
-        passes = float(rec.xs[0][cell] > 0)
+        passes = 0.0 if rec.xs[0][cell] <= 0 else 1.0
         note = "x > 0" if passes else "x ≤ 0"
         return Terms((Term(("output_grad", 0, cell), float(dy[cell]), passes, note),), "sum")
 

@@ -7,12 +7,20 @@ quotient is rounded up and a last window that would start beyond input plus left
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from engine.layers.base import Array, Fix, HyperparameterError, ShapeError, Spec
+
+
+class Sliding(Protocol):
+    """A layer that moves a window over its input."""
+
+    @property
+    def window(self) -> Window: ...
 
 
 @dataclass(frozen=True)
@@ -33,53 +41,52 @@ class Window:
         """(H, W) of the output; may be zero or negative when the window does not fit."""
         sizes = []
         for i, size in enumerate((height, width)):
-            extent = self.dilation[i] * (self.kernel_size[i] - 1) + 1
-            room = size + self.before[i] + self.after[i] - extent
-            if room < 0:
-                sizes.append(0)
-                continue
+            room = size + self.before[i] + self.after[i] - self.extent[i]
             if self.ceil_mode:
                 out = -(-room // self.stride[i]) + 1
                 if (out - 1) * self.stride[i] >= size + self.before[i]:
                     out -= 1
             else:
                 out = room // self.stride[i] + 1
-            sizes.append(out)
+            sizes.append(max(0, out))
         return sizes[0], sizes[1]
 
-    def checked_output_size(self, spec: Spec, layer: str) -> tuple[int, int]:
-        """(H, W) of the output; raises ShapeError when the window is larger than its input."""
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first to the last cell of the window, dilation included."""
+        return (
+            self.dilation[0] * (self.kernel_size[0] - 1) + 1,
+            self.dilation[1] * (self.kernel_size[1] - 1) + 1,
+        )
+
+    def checked_output_size(self, spec: Spec, layer: Sliding) -> tuple[int, int]:
+        """(H, W) of the output; raises ShapeError when the window is larger than its input.
+
+        ``layer`` is the owner of this window; only changes of it that mend the error are offered.
+        """
         height, width = spec.shape[2:]
         out = self.output_size(height, width)
         if min(out) < 1:
-            extent = tuple(
-                d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)
-            )
-            missing = max(
-                extent[0] - height - self.before[0] - self.after[0],
-                extent[1] - width - self.before[1] - self.after[1],
-            )
-            padding = max(self.before) + -(-missing // 2)
-            fits = tuple(
-                max(1, (size + b + a - 1) // d + 1)
-                for size, b, a, d in zip(
-                    (height, width), self.before, self.after, self.dilation, strict=True
-                )
-            )
-            kernel = (
-                min(self.kernel_size[0], fits[0]),
-                min(self.kernel_size[1], fits[1]),
-            )
-            fixes = [
-                Fix(f"Set kernel_size to {kernel[0]}×{kernel[1]}", "set", kernel, "kernel_size")
+            rooms = [
+                size + b + a
+                for size, b, a in zip((height, width), self.before, self.after, strict=True)
             ]
-            if layer.startswith("Conv") or all(padding <= k // 2 for k in self.kernel_size):
-                fixes.insert(0, Fix(f"Set padding to {padding}", "set", padding, "padding"))
+            missing = max(e - room for e, room in zip(self.extent, rooms, strict=True))
+            padding = max(*self.before, *self.after) + -(-missing // 2)
+            kernel = tuple(
+                min(k, max(1, (room - 1) // d + 1))
+                for k, room, d in zip(self.kernel_size, rooms, self.dilation, strict=True)
+            )
+            fixes = (
+                Fix(f"Set padding to {padding}", "set", padding, "padding"),
+                Fix(f"Set kernel_size to {kernel[0]}×{kernel[1]}", "set", kernel, "kernel_size"),
+            )
             raise ShapeError(
-                f"an input at least as large as the {extent[0]}×{extent[1]} window of {layer}",
+                f"an input at least as large as the {self.extent[0]}×{self.extent[1]} window "
+                f"of {type(layer).__name__}",
                 f"{height}×{width} with padding {self.before} and {self.after}",
                 "Use a smaller kernel_size or more padding.",
-                tuple(fixes),
+                tuple(fix for fix in fixes if _mends(fix, layer, height, width)),
             )
         return out
 
@@ -89,7 +96,7 @@ class Window:
         sizes = [
             max(
                 size + self.before[i] + self.after[i],
-                (out[i] - 1) * self.stride[i] + self.dilation[i] * (self.kernel_size[i] - 1) + 1,
+                (out[i] - 1) * self.stride[i] + self.extent[i],
             )
             for i, size in enumerate((height, width))
         ]
@@ -172,3 +179,11 @@ def padding_sides(padding: int | tuple[int, ...]) -> tuple[tuple[int, int], tupl
         "padding: expected one number, (rows, columns) or (top, left, bottom, right), "
         f"received {len(padding)} numbers."
     )
+
+
+def _mends(fix: Fix, layer: Any, height: int, width: int) -> bool:
+    try:
+        mended = replace(layer, **{fix.name: fix.value})
+    except HyperparameterError:
+        return False
+    return min(mended.window.output_size(height, width)) >= 1

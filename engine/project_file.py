@@ -7,14 +7,11 @@ is kept as it is.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import math
 import os
 import sys
-import types
-import typing
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -28,7 +25,7 @@ from engine.data.errors import DataError
 from engine.data.preprocessing import Preprocessing
 from engine.graph import CycleError, Graph, GraphError
 from engine.layers import REGISTRY
-from engine.layers.base import Array, Layer, ShapeError
+from engine.layers.base import Array, HyperparameterError, ShapeError, layer_from_dict
 from engine.losses import LOSSES
 from engine.parameters import Parameters
 
@@ -309,6 +306,13 @@ def _graph(data: Mapping[str, Any], where: str) -> Graph:
                     f"program knows ({', '.join(sorted(known))}), received {kind!r}. "
                     "Install the program that wrote the file."
                 )
+            if entry.get("params") is not None:
+                _typed(entry["params"], str, f"params of {entry.get('id')}", where)
+            try:
+                if key:
+                    layer_from_dict(holder)
+            except HyperparameterError as error:
+                raise ProjectError(f"{where}: {entry.get('id')}: {error}") from error
     try:
         graph = Graph.from_dict(described)
     except GraphError as error:
@@ -319,8 +323,6 @@ def _graph(data: Mapping[str, Any], where: str) -> Graph:
             f"{where}: expected ids as text and shapes as whole numbers in graph, received other "
             "types. Use an earlier copy."
         )
-    for node in graph.nodes:
-        _check_types(node.id, node.layer, where)
     _check_graph(graph, where)
     return graph
 
@@ -346,38 +348,6 @@ def _check_graph(graph: Graph, where: str) -> None:
             )
 
 
-def _check_types(node_id: str, layer: Layer, where: str) -> None:
-    """Raise ProjectError when a hyper-parameter's value is not of its declared type."""
-    hints = typing.get_type_hints(type(layer))
-    for f in dataclasses.fields(layer):
-        value = getattr(layer, f.name)
-        if not _fits(value, hints[f.name]):
-            raise ProjectError(
-                f"{where}: {f.name} of {node_id}: expected {f.type}, received {value!r}. "
-                "Use an earlier copy."
-            )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotation such as ``int | tuple[int, ...]``."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, part) for part in arguments)
-    if origin is typing.Literal:
-        return value in arguments
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return all(_fits(part, arguments[0]) for part in value)
-        return len(value) == len(arguments) and all(map(_fits, value, arguments))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return hint is Any or isinstance(value, hint)
-
-
 def _required(graph: Graph) -> dict[tuple[str, str], tuple[int, ...]]:
     """The shape of every parameter that the graph, as far as it is complete, must have."""
     specs = graph.infer().specs
@@ -401,7 +371,7 @@ def _required(graph: Graph) -> dict[tuple[str, str], tuple[int, ...]]:
 
 def _check_parameters(graph: Graph, parameters: Parameters, where: str) -> None:
     required = _required(graph)
-    for owner, name in required.keys() - parameters.keys():
+    for owner, name in (key for key in required if key not in parameters):
         raise ProjectError(
             f"{where}: {name} of {owner}: expected an array of shape {required[owner, name]}, "
             "received none. Use weights that belong to this network."
@@ -516,12 +486,13 @@ def _project(
 ) -> Project:
     layout = {}
     for node_id, place in _typed(data.get("layout"), dict, "layout", where).items():
-        numbers = isinstance(place, list) and [v for v in place if _fits(v, float)]
-        if not numbers or len(numbers) != 2 or not all(map(math.isfinite, numbers)):
+        numbers = place if isinstance(place, list) else []
+        numbers = [float(v) for v in numbers if type(v) in (int, float) and math.isfinite(v)]
+        if len(numbers) != 2 or len(place) != 2:
             raise ProjectError(
                 f"{where}: position of {node_id}: expected two finite numbers, received {place!r}."
             )
-        layout[node_id] = (float(numbers[0]), float(numbers[1]))
+        layout[node_id] = (numbers[0], numbers[1])
     described = data.get("preprocessing")
     try:
         preprocessing = (

@@ -277,8 +277,10 @@ def _bars(values: NDArray, scale: Scale, table: Lut, height: int, width: int) ->
     top = np.where(np.isfinite(values), top, 1.0)  # what is not finite is a full bar of its colour
     level = (np.arange(height)[::-1] + 0.5) / height
     low, high = np.minimum(top, zero), np.maximum(top, zero)
-    # A value at the baseline still shows as a hairline, so that a zero is visible.
-    inside = (level[:, None] >= low - 0.5 / height) & (level[:, None] <= high + 0.5 / height)
+    inside = (level[:, None] >= low) & (level[:, None] < high)
+    # A bar lower than a pixel still shows as one, so that a zero is visible.
+    flat = np.flatnonzero(~inside.any(axis=0))
+    inside[height - 1 - np.minimum(height - 1, (top[flat] * height).astype(int)), flat] = True
     colours = np.where(inside, colourise(values, scale, table)[None, :], 0).astype(np.uint32)
     gap = 1 if bar >= 3 else 0
     colours = colours.repeat(bar, axis=1).reshape(height, len(values), bar)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -31,7 +33,7 @@ def smooth(points: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]
         if len(points) < 3:
             break
         result = [points[0]]
-        for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
             result.append((0.75 * x0 + 0.25 * x1, 0.75 * y0 + 0.25 * y1))
             result.append((0.25 * x0 + 0.75 * x1, 0.25 * y0 + 0.75 * y1))
         result.append(points[-1])

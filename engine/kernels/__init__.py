@@ -1,4 +1,8 @@
-"""Fast forms of layers, chosen by the plan. A file dropped into this folder is found here."""
+"""Fast forms of layers, chosen by the plan. A file dropped into this folder is found here.
+
+Of two that serve a site the plan takes the first in the order of the file names, so the choice
+depends on shapes alone and a run can be repeated exactly.
+"""
 
 from importlib import import_module
 from pkgutil import iter_modules

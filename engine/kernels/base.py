@@ -1,11 +1,13 @@
 """What a fast form of a layer must offer. Kernels are never seen outside the plan.
 
-A kernel is bound once, for given shapes: it allocates its buffers then, and allocates nothing
-while it runs. Each is tested against the layer's plain form over random shapes that it accepts.
+A kernel is bound once, for given shapes: it allocates its buffers then (those whose memory order
+follows an argument's: at the first run), and allocates nothing afterwards. Views of an argument are
+made when it is first seen and kept while the same array comes again. Each is tested against the layer's plain form over random shapes that it accepts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -35,6 +37,20 @@ class Site:
         n, c, h, w = spec.shape
         allocate = np.zeros if zeros else np.empty
         return allocate((n, h, w, c), spec.dtype).transpose(0, 3, 1, 2)
+
+
+def memory(x: Array) -> Array | None:
+    """The elements of a dense array as a vector in the order of memory, a view; else None."""
+    if x.flags.c_contiguous:
+        return x.reshape(-1)
+    order = sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], -x.shape[axis]))
+    ordered = x.transpose(order)
+    return ordered.reshape(-1) if ordered.flags.c_contiguous else None
+
+
+def all_finite(flat: Array, ones: Array) -> bool:
+    """Whether a vector has neither NaN nor ∞, by one dot product (an overflow counts as ∞)."""
+    return math.isfinite(np.dot(flat, ones))
 
 
 class Bound(Protocol):

@@ -1,0 +1,54 @@
+"""Element-wise sum into a buffer of the first input's memory order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from engine.kernels.base import Site
+from engine.layers.add import Add
+from engine.layers.base import Array, Ctx, Grads, Layer, Result
+
+
+class FastAdd:
+    """Backward hands dy on, as it is."""
+
+    name: ClassVar[str] = "add"
+    layer: ClassVar[type[Layer]] = Add
+
+    def offers(self, site: Site) -> bool:
+        return True
+
+    def bind(self, site: Site) -> BoundAdd:
+        return BoundAdd()
+
+
+class BoundAdd:
+    def __init__(self) -> None:
+        self.strides: tuple[int, ...] | None = None
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
+        if xs[0].strides != self.strides:
+            self.strides, self.y = xs[0].strides, np.empty_like(xs[0])
+        np.add(xs[0], xs[1], out=self.y)
+        for x in xs[2:]:
+            np.add(self.y, x, out=self.y)
+        return Result((self.y,), {})
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx,
+    ) -> Grads:
+        return Grads(tuple(dys[0] if wanted else None for wanted in need))
+
+    def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
+        return saved
+
+
+KERNEL = FastAdd()

@@ -1,0 +1,166 @@
+"""Every fast form against its plain form, over random shapes that it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.kernels import KERNELS, PLAIN
+from engine.kernels.base import Kernel, Site, memory
+from engine.layers.add import Add
+from engine.layers.base import Array, Ctx, Layer, ShapeError, Spec
+from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.conv2d import Conv2d
+from engine.layers.flatten import Flatten
+from engine.layers.linear import Linear
+from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.relu import ReLU
+
+BY_NAME = {kernel.name: kernel for kernel in KERNELS}
+TOLERANCE = {"float64": 1e-13, "float32": 3e-5}
+Draw = tuple[Layer, tuple[tuple[int, ...], ...]]
+
+
+def sizes(rng: np.random.Generator, *highest: int) -> list[int]:
+    return [int(rng.integers(1, high + 1)) for high in highest]
+
+
+def conv(rng: np.random.Generator, high: int = 7) -> Draw:
+    n, c, h, w = sizes(rng, 4, high, 12, 12)
+    padding: Any = [0, 1, (2, 1), (0, 1, 2, 3)][rng.integers(4)]
+    layer = Conv2d(
+        int(rng.integers(1, high + 1)),
+        tuple(sizes(rng, 5, 5)),
+        tuple(sizes(rng, 3, 3)),
+        padding,
+        tuple(sizes(rng, 2, 2)),
+        bias=bool(rng.integers(2)),
+    )
+    return layer, ((n, c, h, w),)
+
+
+def pointwise(rng: np.random.Generator) -> Draw:
+    return Conv2d(sizes(rng, 8)[0], 1, bias=bool(rng.integers(2))), (tuple(sizes(rng, 4, 8, 6, 6)),)
+
+
+def tiled_pool(rng: np.random.Generator) -> Draw:
+    kernel = tuple(sizes(rng, 3, 3))
+    ceil_mode = bool(rng.integers(2))
+    return MaxPool2d(kernel, kernel, ceil_mode=ceil_mode), (tuple(sizes(rng, 4, 5, 12, 12)),)
+
+
+def maps(layer: Callable[[], Layer], count: int = 1) -> Callable[[np.random.Generator], Draw]:
+    return lambda rng: (layer(), (tuple(sizes(rng, 4, 20, 7, 7)),) * count)
+
+
+def linear(rng: np.random.Generator) -> Draw:
+    return Linear(sizes(rng, 9)[0], bool(rng.integers(2))), (tuple(sizes(rng, 5, 9)),)
+
+
+DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
+    "im2col": (conv, pointwise),
+    "banded": (conv,),
+    "tiled maxima": (tiled_pool,),
+    "relu": (maps(ReLU),),
+    "add": (maps(Add, 2), maps(Add, 3)),
+    "flatten": (maps(Flatten),),
+    "gemm": (linear,),
+    "rows": (maps(BatchNorm2d),),
+}
+
+
+def site_of(layer: Layer, shapes: tuple[tuple[int, ...], ...], dtype: str, need: bool) -> Site:
+    specs = tuple(Spec(shape, dtype) for shape in shapes)
+    trained = {k: s for k, s in layer.parameters(*specs).items() if s.kind == "weight"}
+    dparams = {name: np.full(s.shape, np.nan, dtype) for name, s in trained.items()}
+    return Site(layer, specs, layer.outputs(*specs), (need,) * len(specs), dparams, True)
+
+
+def ordered(rng: np.random.Generator, x: Array) -> Array:
+    """The same values in a random order of memory, as different producers leave them."""
+    if x.ndim != 4:
+        return x
+    order = [(0, 1, 2, 3), (0, 2, 3, 1), (0, 2, 1, 3)][rng.integers(3)]
+    return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+
+
+def close(a: Array, b: Array, dtype: str) -> None:
+    assert a.shape == b.shape and a.dtype == b.dtype
+    scale = max(1.0, float(np.abs(b).max(initial=0)))
+    np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+def compare(
+    kernel: Kernel, layer: Layer, shapes: Any, dtype: str, rng: np.random.Generator, need: bool
+) -> None:
+    """Two runs of each form on the same numbers; the second reuses the buffers of the first."""
+    mode: Any = ("train", "eval")[rng.integers(2)]
+    site, plain_site = site_of(layer, shapes, dtype, need), site_of(layer, shapes, dtype, need)
+    fast, plain = kernel.bind(site), PLAIN.bind(plain_site)
+    specs = layer.parameters(*site.inputs)
+    p = {k: s.initial(rng, dtype) + rng.random(s.shape).astype(dtype) for k, s in specs.items()}
+    for _ in range(2):
+        xs = [ordered(rng, rng.integers(-3, 4, s).astype(dtype)) for s in shapes]
+        xs = [x + (rng.random() < 0.5) * rng.standard_normal(x.shape).astype(dtype) for x in xs]
+        dys = tuple(ordered(rng, rng.standard_normal(s.shape).astype(dtype)) for s in site.outputs)
+        before = [a.copy() for a in (*xs, *dys, *p.values())]
+        ctx, needs = Ctx(mode), site.need
+        result, expected = fast.forward(p, *xs, ctx=ctx), plain.forward(p, *xs, ctx=ctx)
+        close(result.ys[0], expected.ys[0], dtype)
+        assert result.statistics.keys() == expected.statistics.keys()
+        for name, statistic in expected.statistics.items():
+            close(result.statistics[name], statistic, dtype)
+        described = fast.describe(result.saved)
+        assert described.keys() == expected.saved.keys()
+        for name, value in expected.saved.items():
+            entry = described[name]
+            close(entry() if callable(entry) else entry, value, dtype)
+        grads = fast.backward(p, result.saved, dys, needs, ctx)
+        wanted = plain.backward(p, expected.saved, dys, needs, ctx)
+        for dx, dx_expected in zip(grads.dxs, wanted.dxs, strict=True):
+            assert (dx is None) == (dx_expected is None) == (not need)
+            if dx is not None and dx_expected is not None:
+                close(dx, dx_expected, dtype)
+        for name, value in plain_site.dparams.items():
+            close(site.dparams[name], value, dtype)
+        for old, array in zip(before, (*xs, *dys, *p.values()), strict=True):
+            np.testing.assert_array_equal(old, array)  # no argument was written to
+
+
+def test_every_kernel_is_compared() -> None:
+    assert {kernel.name for kernel in KERNELS} == set(DRAWS)
+    assert len(BY_NAME) == len(KERNELS)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", DRAWS)
+def test_fast_form_equals_plain_form(name: str, dtype: str) -> None:
+    rng = np.random.default_rng(len(name))
+    kernel, compared = BY_NAME[name], 0
+    while compared < 25:
+        for draw in DRAWS[name]:
+            layer, shapes = draw(rng)
+            try:
+                accepted = kernel.offers(site_of(layer, shapes, dtype, True))
+            except ShapeError:
+                continue
+            if accepted:
+                compare(kernel, layer, shapes, dtype, rng, need=bool(rng.random() < 0.8))
+                compared += 1
+
+
+def test_the_comparison_notices_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = BY_NAME["gemm"]
+    bind = kernel.bind
+
+    def wrong(site: Site) -> Any:
+        bound = bind(site)
+        bound.ones = bound.ones * 1.001  # type: ignore[attr-defined]
+        return bound
+
+    monkeypatch.setattr(type(kernel), "bind", lambda self, site: wrong(site))
+    with pytest.raises(AssertionError):
+        compare(kernel, Linear(4), ((3, 5),), "float64", np.random.default_rng(0), True)

@@ -7,6 +7,8 @@ light to dark needs no restart.
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -157,7 +159,7 @@ LIGHT = Tokens(
     padding="#9aa3b2",
     cell_gap="#ffffff",
     sequential=("#2a0a52", "#2f4a8c", "#1f7f8c", "#45b070", "#b9d63f", "#fdf3a0"),
-    diverging=("#0b3c8c", "#3f83c9", "#9fc6e6", "#f7f7f5", "#f3b784", "#d9701f", "#8a3300"),
+    diverging=("#0b3c8c", "#3f83c9", "#9fc6e6", "#ededeb", "#f0b482", "#d9701f", "#8a3300"),
     windows=("#d6006c", "#0072b2", "#e69f00", "#00946b", "#8a4fd0", "#4d4d4d"),
     tooltip="#1f232c",
     tooltip_text="#f4f5f8",
@@ -201,7 +203,7 @@ DARK = Tokens(
     padding="#5d6675",
     cell_gap="#1b1e25",
     sequential=("#1d0a3c", "#2f4a8c", "#1f7f8c", "#45b070", "#b9d63f", "#fdf3a0"),
-    diverging=("#a9d3ff", "#5a9fe6", "#2a5a94", "#1a1c22", "#8a4a17", "#e0812f", "#ffd0a1"),
+    diverging=("#a9d3ff", "#5a9fe6", "#2a5a94", "#262a32", "#8a4a17", "#e0812f", "#ffd0a1"),
     windows=("#ff6fb0", "#56b4e9", "#f5c04a", "#3fd3a4", "#b994ff", "#cfcfcf"),
     tooltip="#3a404d",
     tooltip_text="#f4f5f8",
@@ -577,6 +579,7 @@ QLineEdit[invalid="true"], QAbstractSpinBox[invalid="true"], QComboBox[invalid="
 QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {{
     background: {t.background}; color: {t.text_disabled}; border-color: {t.border};
 }}
+{_indicators(t, m)}
 QComboBox QAbstractItemView {{
     background: {t.surface}; color: {t.text}; border: 1px solid {t.border_strong};
     selection-background-color: {t.selection}; selection-color: {t.text};
@@ -702,6 +705,64 @@ QCheckBox, QRadioButton {{ spacing: {m.space_2}px; }}
 
 
 _clones: list[QIconEngine] = []
+
+
+def _indicators(t: Tokens, m: Metrics) -> str:
+    """Check marks and arrows: a stylesheet takes them from files only, so they are written once."""
+    side = m.icon_small
+    result = f"""
+QComboBox::drop-down, QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
+    background: transparent; border: none; width: {side + m.space_1}px;
+}}
+QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover {{
+    background: {t.hover};
+}}
+QCheckBox::indicator, QRadioButton::indicator, QAbstractItemView::indicator {{
+    width: {side - 4}px; height: {side - 4}px; background: {t.surface};
+    border: 1px solid {t.border_strong}; border-radius: {m.radius_small}px;
+}}
+QRadioButton::indicator {{ border-radius: {(side - 2) // 2}px; }}
+QCheckBox::indicator:hover, QRadioButton::indicator:hover {{ border-color: {t.accent}; }}
+QCheckBox::indicator:checked, QAbstractItemView::indicator:checked {{
+    background: {t.accent}; border-color: {t.accent};
+}}
+QRadioButton::indicator:checked {{
+    width: {side - 10}px; height: {side - 10}px; border: 4px solid {t.accent};
+}}
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{
+    background: {t.background}; border-color: {t.border};
+}}
+"""
+    for selector, name, colour in (
+        ("QCheckBox::indicator:checked", "check", t.text_on_accent),
+        ("QAbstractItemView::indicator:checked", "check", t.text_on_accent),
+        ("QComboBox::down-arrow", "chevron-down", t.text_muted),
+        ("QAbstractSpinBox::down-arrow", "chevron-down", t.text_muted),
+        ("QAbstractSpinBox::up-arrow", "chevron-up", t.text_muted),
+    ):
+        path = _icon_file(name, colour)
+        if path is not None:
+            size = side - 4
+            result += f"{selector} {{ image: url({path}); width: {size}px; height: {size}px; }}\n"
+    return result
+
+
+@lru_cache(maxsize=1)
+def _icon_folder() -> str:
+    folder = tempfile.TemporaryDirectory(prefix="gradient-flow-icons-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
+@lru_cache(maxsize=64)
+def _icon_file(name: str, colour: str) -> str | None:
+    """An icon in one colour as a file of its own; None if none can be written."""
+    try:
+        path = Path(_icon_folder()) / f"{name}-{colour[1:]}.svg"
+        path.write_bytes(_svg(name, colour))
+    except OSError:
+        return None  # the look loses a check mark, the program runs
+    return path.as_posix()
 
 
 class _SvgIconEngine(QIconEngine):

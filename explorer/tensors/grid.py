@@ -797,8 +797,10 @@ class TensorGrid(QWidget):
         self, painter: QPainter, channels: list[int], visible: QRectF, tokens: theme.Tokens
     ) -> None:
         zoom = self._view.zoom
+        # As large as a usual number allows: two decimals and a sign.
         font = theme.font("number")
-        font.setPixelSize(max(8, min(font.pixelSize(), int(zoom / 3))))
+        room = QFontMetricsF(font).horizontalAdvance("−0.00") / font.pixelSize()
+        font.setPixelSize(max(7, min(font.pixelSize(), int((zoom - 3) / room))))
         painter.setFont(font)
         metrics = QFontMetricsF(font)
         table = lut(tokens, self._scale.kind)
@@ -817,10 +819,10 @@ class TensorGrid(QWidget):
             ) / 255**2.2
             for i, row in enumerate(rows):
                 for j, column in enumerate(columns):
-                    text = format_number(float(part[i, j]), 3)
-                    if metrics.horizontalAdvance(text) > zoom - 2:
-                        text = format_number(float(part[i, j]), 2)
-                    if metrics.horizontalAdvance(text) > zoom:
+                    value = float(part[i, j])
+                    texts = (format_number(value, digits) for digits in (3, 2, 1))
+                    text = next((t for t in texts if metrics.horizontalAdvance(t) < zoom), "")
+                    if not text:
                         continue  # the tooltip has it; a cut number would be a wrong one
                     painter.setPen(dark if luminance[i, j] > 0.18 else light)
                     painter.drawText(

@@ -77,7 +77,7 @@ class ScaleLegend(QWidget):
         m = theme.metrics()
         line = round(QFontMetricsF(theme.font("small")).height())
         rows = 1 + bool(self._caption) + bool(self.special_texts())
-        return QSize(m.pad_size // 2, m.scale_bar_height + rows * line + m.space_2)
+        return QSize(m.pad_size // 2, m.scale_bar_height + rows * line + 2 * m.space_2)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(theme.metrics().control_height * 3, self.sizeHint().height())
@@ -124,7 +124,7 @@ class ScaleLegend(QWidget):
                 continue
             taken.append((x, x + width))
             painter.drawText(QPointF(x, y + metrics.ascent()), text)
-        x, y = 0.0, y + line
+        x, y = 0.0, y + line + m.space_1
         for token, text in self.special_texts():
             side = metrics.capHeight()
             painter.fillRect(

@@ -66,21 +66,9 @@ def test_contrast_of_black_on_white_is_21() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "text",
-        "text_muted",
-        "accent",
-        "forward",
-        "backward",
-        "skip",
-        "branch",
-        "error",
-        "warning",
-        "success",
-        "phase_forward",
-        "phase_loss",
-        "phase_backward",
-        "phase_accumulate",
-        "phase_update",
+        *("text", "text_muted", "accent", "forward", "backward", "skip", "branch"),
+        *("error", "warning", "success"),
+        *("phase_forward", "phase_loss", "phase_backward", "phase_accumulate", "phase_update"),
     ],
 )
 def test_text_can_be_read(tokens: Tokens, area: str, text: str) -> None:

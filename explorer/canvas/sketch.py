@@ -80,6 +80,7 @@ class Sketch(QGraphicsItem):
             painter.setBrush(QColor(colour))
             painter.drawEllipse(self._wire.end, m.space_1, m.space_1)
         if not self._band.isNull():
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
             painter.setPen(ink.pen(tokens.accent, now.hairline, (), True))
             painter.setBrush(tokens.colour("accent", 0.12))
             painter.drawRect(self._band)

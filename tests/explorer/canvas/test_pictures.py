@@ -1,0 +1,377 @@
+"""What the canvas paints: the traced numbers in their colours, and nothing not yet computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QApplication
+
+from engine.cell import Cell
+from engine.graph import Graph, Input, Node
+from engine.layers.conv2d import Conv2d
+from engine.layers.linear import Linear
+from engine.trace import Step, Trace
+from explorer import theme
+from explorer.canvas import Canvas, geometry
+from explorer.canvas.edge_item import EdgeItem
+from explorer.canvas.node_item import NodeItem
+from explorer.canvas.strips import compose, compose_picture
+from explorer.tensors.scales import colourise, edge_width, lut, scale_for
+
+Run = tuple[Graph, Trace, list[Step]]
+
+
+def pixels(image: QImage) -> np.ndarray:
+    image = image.convertToFormat(QImage.Format.Format_RGB32)
+    rows = np.frombuffer(image.constBits(), np.uint32)
+    # A copy: the image, and with it the memory, ends with this function.
+    return rows.reshape(image.height(), image.bytesPerLine() // 4)[:, : image.width()].copy()
+
+
+def colour(token: str) -> int:
+    return QColor(getattr(theme.current(), token)).rgb()
+
+
+def count(image: QImage, token: str, area: QRectF | None = None) -> int:
+    found = pixels(image)
+    if area is not None:
+        box = area.toAlignedRect()
+        found = found[max(0, box.top()) : box.bottom() + 1, max(0, box.left()) : box.right() + 1]
+    return int((found == colour(token)).sum())
+
+
+def on_screen(canvas: Canvas, name: str, margin: float = 0.0) -> QRectF:
+    box = canvas.network.items_by_id[name].scene_rect().adjusted(-margin, -margin, margin, margin)
+    return QRectF(canvas.viewportTransform().mapRect(box))
+
+
+def tile_colours(stage: Any, name: str, show: str) -> np.ndarray:
+    """The colour in the middle of each cell of each tile of a strip, as it is on the screen."""
+    canvas = stage.canvas
+    item = canvas.network.items_by_id[name]
+    shot = pixels(stage.picture())
+    made = item.picture(show)
+    _, rows, columns = made.arrangement.maps
+    found = np.zeros((made.shown, rows, columns), np.uint32)
+    for c in range(made.shown):
+        for y in range(rows):
+            for x in range(columns):
+                _, cell = made.rects_of((made.first + c, y, x))
+                centre = item.pos() + item.strip_corner(show) + cell.center()
+                at = canvas.viewportTransform().map(centre)
+                found[c, y, x] = shot[int(at.y()), int(at.x())]
+    return found
+
+
+@pytest.mark.parametrize("zoom", [1.0, 2.0])
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_strip_pixels_are_the_colours_of_the_traced_values(
+    stage: Any, resnet: Run, zoom: float, mode: Any
+) -> None:
+    graph, trace, steps = resnet
+    theme.set_mode(mode)
+    name = next(n.id for n in graph.nodes if isinstance(n.layer, Conv2d))
+    stage.show(graph, zoom, name)
+    stage.canvas.set_run(trace, len(steps))
+    for show, kind, ramp in (("value", "value", "sequential"), ("grad", "grad", "diverging")):
+        array = trace.look(kind, (name, 0))[0]
+        assert np.ptp(array) > 0
+        expected = colourise(array, scale_for(array, ramp), lut(theme.current(), ramp))[:8]
+        assert len(np.unique(expected)) > 20
+        assert np.array_equal(tile_colours(stage, name, show), expected)
+
+
+def test_an_earlier_position_shows_what_was_there_then(stage: Any, lenet: Run) -> None:
+    graph, trace, _ = lenet
+    stage.show(graph, 1.0, "conv1")
+    stage.canvas.set_run(trace, 0)
+    area = on_screen(stage.canvas, "conv1")
+    body = QRectF(
+        stage.canvas.viewportTransform().mapRect(
+            geometry.BODY.translated(stage.canvas.network.items_by_id["conv1"].pos())
+        )
+    )
+    empty = pixels(stage.picture())
+    inside = body.adjusted(4, 4, -4, -4).toAlignedRect()
+    crop = empty[inside.top() : inside.bottom(), inside.left() : inside.right()]
+    # Nothing computed: only the card and the faint outlines of the two empty places.
+    assert len(np.unique(crop)) <= 20
+    assert not stage.canvas.network.items_by_id["conv1"].computed
+    stage.canvas.set_run(trace, 1)
+    assert stage.canvas.network.items_by_id["conv1"].computed
+    assert not stage.canvas.network.items_by_id["conv1"].has_array("grad")
+    assert len(np.unique(pixels(stage.picture()))) > len(np.unique(empty))
+    stage.canvas.set_run(trace, 0)
+    assert np.array_equal(pixels(stage.picture()), empty)
+    assert area.width() > 0
+
+
+def test_the_input_shows_its_picture_in_grey(stage: Any, lenet: Run) -> None:
+    graph, trace, _ = lenet
+    stage.show(graph, 2.0, "image")
+    stage.canvas.set_run(trace, 0)
+    array = trace.look("value", ("image", 0), 0)[0]
+    expected = colourise(array, scale_for(array, "grey"), lut(theme.current(), "grey"))
+    assert np.array_equal(tile_colours(stage, "image", "value"), expected)
+
+
+def test_the_loss_shows_its_value_and_the_probabilities(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    loss = graph.losses[0].id
+    stage.show(graph, 1.0, loss)
+    forward = sum(s.phase in ("forward", "loss") for s in steps)
+    stage.canvas.set_run(trace, forward - 1)
+    item = stage.canvas.network.items_by_id[loss]
+    assert item.loss is None
+    before = count(stage.picture(), "success", on_screen(stage.canvas, loss))
+    stage.canvas.set_run(trace, forward)
+    assert item.loss == pytest.approx(float(trace.look("value", (loss, 0))))
+    assert item.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert item.target == 3
+    shot = stage.picture()
+    # The target's bar is green, the others are blue; their areas are as the probabilities.
+    area = on_screen(stage.canvas, loss)
+    green, blue = count(shot, "success", area) - before, count(shot, "forward", area)
+    p = item.probabilities
+    assert green / (green + blue) == pytest.approx(p[3], abs=0.06)
+
+
+def test_the_current_step_is_ringed_in_the_colour_of_its_phase(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    stage.show(graph, 1.0, "pool1")
+    forward = next(i for i, s in enumerate(steps) if s.node == "pool1")
+    backward = next(i for i, s in enumerate(steps) if (s.node, s.phase) == ("pool1", "backward"))
+    for at, token in ((forward, "phase_forward"), (backward, "phase_backward")):
+        stage.canvas.set_run(trace, at + 1)
+        stage.canvas.set_current(None)
+        area = on_screen(stage.canvas, "pool1", 10)
+        before = count(stage.picture(), token, area)
+        stage.canvas.set_current(steps[at])
+        assert count(stage.picture(), token, area) > before + 300
+        lit = stage.canvas.network.edges_of_step(steps[at])
+        assert ("pool1", 0) in lit
+    # Backward also reads the gradient that arrives from its reader.
+    assert ("conv2", 0) in lit
+
+
+def test_the_focus_is_ringed_in_its_channel_and_turns_the_page(stage: Any, resnet: Run) -> None:
+    graph, trace, steps = resnet
+    name = next(n.id for n in graph.nodes if isinstance(n.layer, Conv2d))
+    stage.show(graph, 2.0, name)
+    stage.canvas.set_run(trace, len(steps))
+    assert count(stage.picture(), "focus_ring") == 0
+    stage.canvas.set_focus(Cell(name, 0, (2, 3, 4)))
+    assert count(stage.picture(), "focus_ring") > 200
+    item = stage.canvas.network.items_by_id[name]
+    channels = trace.look("value", (name, 0)).shape[1]
+    stage.canvas.set_focus(Cell(name, 0, (channels - 1, 0, 0)))
+    assert item.page == (channels - 1) // 8
+    assert item.picture("value").rects_of((channels - 1, 0, 0)) is not None
+    stage.canvas.set_focus(None)
+    assert count(stage.picture(), "focus_ring") == 0
+
+
+def test_gradients_widen_the_edges_on_a_log_scale(stage: Any, resnet: Run) -> None:
+    graph, trace, steps = resnet
+    stage.show(graph)
+    stage.canvas.set_run(trace, len(steps))
+    network = stage.canvas.network
+    widths = []
+    for (reader, slot), edge in network.edges.items():
+        readers = graph.readers[edge.facts.ref]
+        kind, ref = ("part", (reader, slot)) if len(readers) > 1 else ("grad", edge.facts.ref)
+        array = trace.look(kind, ref)
+        norm = float(np.sqrt((array[0].astype(np.float64) ** 2).sum()))
+        assert edge.norm == pytest.approx(norm, rel=1e-6)
+        assert edge.line_width == pytest.approx(edge_width(norm, network.widths))
+        widths.append(edge.line_width)
+    assert max(widths) > 1.3 * min(widths)
+    assert stage.canvas.legend.isVisible()
+    assert any(kind == "width" for kind, _ in stage.canvas.legend.entries())
+
+
+def test_an_exact_zero_is_a_thin_dashed_line_and_the_legend_says_so(stage: Any) -> None:
+    graph = Graph((Input("image", (1, 4, 4)),), (Node("a", Conv2d(1, 1), (("image", 0),)),))
+    stage.show(graph)
+    edge = stage.canvas.network.edges["a", 0]
+    edge.norm = 0.0
+    _, width, dash = edge.style(theme.current())
+    assert width <= theme.metrics().hairline and dash == theme.METRICS.dash_zero
+    edge.norm = 1.0
+    assert edge.style(theme.current())[2] == ()
+
+
+def test_an_add_shows_norm_and_share_and_its_skip_has_its_own_look(stage: Any, resnet: Run) -> None:
+    graph, trace, steps = resnet
+    stage.show(graph)
+    network = stage.canvas.network
+    skips = [e for e in network.edges.values() if e.facts.skip]
+    assert skips and all(graph.node(e.facts.reader).layer.title == "Add" for e in skips)
+    before = count(stage.picture(), "skip")
+    stage.canvas.set_run(trace, len(steps))
+    skip = skips[0]
+    style, _, dash = skip.style(theme.current())
+    assert style == theme.current().skip and len(dash) == 2
+    assert before > 5 and count(stage.picture(), "skip") > 2 * before
+    reader = skip.facts.reader
+    both = [e for k, e in network.edges.items() if k[0] == reader]
+    norms = [
+        float(np.linalg.norm(trace.look("grad", (reader, 0)))) for _ in both
+    ]  # an Add hands its gradient on unchanged
+    assert [e.norm for e in both] == pytest.approx(norms, rel=1e-6)
+    assert [e.share for e in both] == pytest.approx([0.5, 0.5])
+    fork = skip.facts.ref
+    parts = [float(np.linalg.norm(trace.look("part", key))) for key in graph.readers[fork]]
+    shares = [network.edges[key].fork_share for key in graph.readers[fork]]
+    assert shares == pytest.approx([p / sum(parts) for p in parts], rel=1e-5)
+    assert (
+        sum(
+            f"{share * 100:.0f}%" in text
+            for share in shares
+            for key in graph.readers[fork]
+            for _, text in network.edges[key].labels()
+        )
+        >= 2
+    )
+
+
+def test_an_error_stands_on_its_card(stage: Any) -> None:
+    graph = Graph(
+        (Input("image", (1, 4, 4)),),
+        (
+            Node("a", Conv2d(2, 1), (("image", 0),)),
+            Node("fc", Linear(3), (("a", 0),)),
+        ),
+    )
+    stage.show(graph, 1.0, "fc")
+    item = stage.canvas.network.items_by_id["fc"]
+    assert item.facts.trouble is not None
+    assert "vector" in item.facts.trouble.expected and "2×4×4" in item.facts.trouble.received
+    assert [fix.text for _, fix in item.buttons()] == ["Add Flatten"]
+    assert count(stage.picture(), "error", on_screen(stage.canvas, "fc")) > 60
+    assert count(stage.picture(), "error", on_screen(stage.canvas, "a")) == 0
+
+
+def test_an_empty_canvas_says_what_to_do(stage: Any, lenet: Run) -> None:
+    stage.show(Graph())
+    shot = pixels(stage.picture())
+    assert len(np.unique(shot)) > 2  # text on the background
+    stage.show(lenet[0])
+    assert stage.canvas.network.items_by_id
+    stage.show(Graph())
+    assert np.array_equal(pixels(stage.picture()), shot)
+
+
+def test_a_far_view_draws_the_same_network_as_one_item(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    stage.show(graph)
+    stage.canvas.set_run(trace, len(steps))
+    stage.canvas.set_zoom(0.4)
+    network = stage.canvas.network
+    assert network.far and network.far_item.isVisible()
+    assert not any(i.isVisible() for i in network.items_by_id.values())
+    stage.canvas.center_on("conv1")
+    shot = stage.picture()
+    ramp = lut(theme.current(), "sequential").colours
+    area = on_screen(stage.canvas, "conv1").toAlignedRect()
+    crop = pixels(shot)[area.top() : area.bottom(), area.left() : area.right()]
+    assert len(np.unique(crop)) > 40  # feature maps, averaged
+    stage.canvas.set_selection(frozenset({"conv1"}))
+    assert count(stage.picture(), "accent") > 100
+    stage.canvas.set_zoom(0.6)
+    assert not network.far and network.items_by_id["conv1"].isVisible()
+    assert len(ramp) == 256
+
+
+def test_a_step_repaints_only_what_its_reads_and_writes_name(
+    stage: Any, lenet: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, trace, steps = lenet
+    painted: list[str] = []
+    original = NodeItem.paint
+
+    def counting(self: NodeItem, *args: Any) -> None:
+        painted.append(self.facts.id)
+        original(self, *args)
+
+    monkeypatch.setattr(NodeItem, "paint", counting)
+    stage.show(graph)
+    stage.canvas.fit()
+    assert not stage.canvas.network.far
+    at = next(i for i, s in enumerate(steps) if s.node == "pool1")
+    stage.canvas.set_run(trace, at)
+    stage.canvas.set_current(steps[at - 1])
+    QApplication.processEvents()
+    assert len(set(painted)) == len(stage.canvas.network.items_by_id)
+    painted.clear()
+    stage.canvas.set_run(trace, at + 1)
+    stage.canvas.set_current(steps[at])
+    QApplication.processEvents()
+    # The step's node, the one that was current before, and who touches the edge that is lit.
+    assert "pool1" in painted
+    assert set(painted) <= {"relu1", "pool1", "conv2", "conv1"}
+    painted.clear()
+    stage.canvas.set_run(trace, at + 1)
+    stage.canvas.set_current(steps[at])
+    stage.canvas.set_selection(frozenset())
+    stage.show(graph)
+    QApplication.processEvents()
+    assert painted == []
+
+
+def test_equal_values_move_and_touch_nothing(
+    stage: Any, resnet: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = resnet[0]
+    stage.show(graph)
+    items = dict(stage.canvas.network.items_by_id)
+    edges = dict(stage.canvas.network.edges)
+    name = graph.nodes[0].id
+    changed = graph.replace_node(name, layer=Conv2d(16, 3, padding=1, bias=False))
+    painted: list[object] = []
+    original = EdgeItem.paint
+
+    def counting(self: EdgeItem, *args: Any) -> None:
+        painted.append(self)
+        original(self, *args)
+
+    monkeypatch.setattr(EdgeItem, "paint", counting)
+    stage.show(changed)
+    assert stage.canvas.network.items_by_id == items
+    assert stage.canvas.network.edges == edges
+    assert len(painted) < len(edges) / 2
+
+
+def test_channels_are_paged_and_share_one_scale() -> None:
+    array = np.random.default_rng(3).normal(size=(20, 8, 8)).astype(np.float32)
+    pages = [compose(array, "sequential", page) for page in range(3)]
+    assert [(p.first, p.shown, p.pages) for p in pages] == [(0, 8, 3), (8, 8, 3), (16, 4, 3)]
+    assert pages[1].label == "9–16 of 20"
+    assert len({p.scale for p in pages}) == 1
+    assert all(p.size[0] <= geometry.STRIP_WIDTH for p in pages)
+    assert pages[0].page_of((19, 0, 0)) == 2
+    found = pages[1].rects_of((10, 2, 5))
+    assert found is not None and pages[1].index_at(found[1].center()) == (10, 2, 5)
+    assert pages[1].rects_of((0, 0, 0)) is None
+    assert pages[1].index_at(QPointF(-1, 0)) is None
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 7, 8, 12, 14, 16, 24, 28, 32, 56, 112])
+def test_eight_channels_fit_at_any_size(side: int) -> None:
+    array = np.random.default_rng(4).random((8, side, side), np.float32)
+    made = compose(array, "sequential")
+    assert made.shown == 8 and made.size[0] <= geometry.STRIP_WIDTH + 0.01
+    assert made.size[1] <= geometry.TILE + 0.01
+
+
+def test_a_colour_picture_keeps_its_colours() -> None:
+    array = np.zeros((3, 4, 4), np.float32)
+    array[0, 0, 0] = array[1, 1, 1] = 1
+    made = compose_picture(array, "grey", 84)
+    assert made.image.pixelColor(0, 0).name() == "#ff0000"
+    assert made.image.pixelColor(1, 1).name() == "#00ff00"
+    assert made.image.pixelColor(2, 2).name() == "#000000"

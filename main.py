@@ -107,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        prog=PROGRAM, title="commands", metavar="COMMAND", required=True
+    )
     cli.add_commands(commands)
     tour = commands.add_parser(
         "tour",

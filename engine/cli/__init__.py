@@ -1,0 +1,20 @@
+"""The commands that need no screen: step, train, export, networks.
+
+``main`` parses the words and turns errors into one line and an exit code; a command here prints
+its results on stdout and returns a code. Parsing must be quick, so that commands import what they
+need when they run.
+"""
+
+from engine.cli.common import Commands
+from engine.cli.export import add_export
+from engine.cli.networks import add_networks
+from engine.cli.step import add_step
+from engine.cli.train import add_train
+
+
+def add_commands(commands: Commands) -> None:
+    """Add step, train, export and networks; each sets ``run``, which returns the exit code."""
+    add_step(commands)
+    add_train(commands)
+    add_export(commands)
+    add_networks(commands)

@@ -1,0 +1,122 @@
+"""What the commands share: words of their help, the network they are about, files they write."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from engine.data.preprocessing import Preprocessing
+    from engine.graph import Graph
+    from engine.optimizers import SGD, Adam
+    from engine.project_file import Project
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What ``add_subparsers`` returns; argparse has no public name for it."""
+
+EXIT_CODES = """
+exit codes:
+  0    done
+  1    failed for a reason inside the program
+  2    wrong usage: unknown command, option or value
+  3    bad input: a file that cannot be read or written, or does not fit the network
+"""
+NETWORK_HELP = "lenet5, resnet-digits (see the command networks), or a project file"
+
+
+class NetworkError(ValueError):
+    """NETWORK names no network, or one that the command cannot use."""
+
+
+def new_parser(
+    commands: Commands,
+    name: str,
+    *,
+    summary: str,
+    description: str,
+    example: str,
+    codes: str = "",
+) -> argparse.ArgumentParser:
+    """A command's parser; its help ends with an example (%(prog)s allowed) and the exit codes."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"example:\n  {example}\n{EXIT_CODES}{codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def whole_number(text: str) -> int:
+    """An argument that is a whole number from 0."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, received {text!r}")
+    return int(text)
+
+
+def open_network(name: str) -> Project:
+    """The project that NETWORK names: a known network with its shipped weights, or a file.
+
+    Raises NetworkError or ProjectError.
+    """
+    from engine import project_file
+    from engine.architectures import ARCHITECTURES
+
+    architecture = ARCHITECTURES.get(name)
+    if architecture is not None and architecture.file is not None:
+        file = resources.files("resources").joinpath("networks", architecture.file)
+        try:
+            return project_file.load_bytes(file.read_bytes(), architecture.file)
+        except OSError as error:
+            raise NetworkError(
+                f"{name}: expected its weights in {file}, received {error.strerror}. "
+                "Install the program again."
+            ) from error
+    if Path(name).suffix or Path(name).exists():
+        return project_file.load(name)
+    raise NetworkError(
+        f"{name}: expected {', '.join(ARCHITECTURES)} or a {project_file.SUFFIX} file, received "
+        "neither. Check the name."
+    )
+
+
+def plain_preprocessing(graph: Graph) -> Preprocessing:
+    """Pictures as they are, in [0, 1], for a project that says nothing about them."""
+    from engine.data.preprocessing import Preprocessing
+
+    shape = graph.inputs[0].shape if len(graph.inputs) == 1 else ()
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise NetworkError(
+            f"{graph.name}: expected one input of 1 or 3 channels for a picture, received "
+            f"{'×'.join(map(str, shape)) or f'{len(graph.inputs)} inputs'}. Use another network."
+        )
+    channels, height, width = shape
+    return Preprocessing((height, width), channels, (0.0,) * channels, (1.0,) * channels)
+
+
+def optimizer(name: str, lr: float | None) -> SGD | Adam:
+    """An optimizer by name, with its usual learning rate or ``lr``; raises TrainingError."""
+    from engine.optimizers import OPTIMIZERS
+    from engine.train import TrainSettings
+
+    usual = TrainSettings().optimizer
+    kind = OPTIMIZERS[name]
+    if lr is None:
+        return usual if kind is type(usual) else kind()
+    # The settings check the rate and say what is wrong with it.
+    return TrainSettings(optimizer=kind(lr=lr)).optimizer
+
+
+def writable(path: Path) -> Path:
+    """The path; raises NetworkError now rather than after the work is done."""
+    folder = path.parent
+    if path.is_dir():
+        raise NetworkError(f"--out {path}: expected a file name, received a folder.")
+    if not folder.is_dir():
+        raise NetworkError(f"--out {path}: there is no folder {folder}. Create it first.")
+    if not os.access(folder, os.W_OK):
+        raise NetworkError(f"--out {path}: no permission to write in {folder}. Choose another.")
+    return path

@@ -1,0 +1,44 @@
+"""Make resources/networks/lenet5.gflow: LeNet-5, trained on the 60,000 pictures of MNIST.
+
+Run `python -m resources.make.lenet5 --mnist DIR`, where DIR holds MNIST's four IDX files, which
+are not shipped. It takes a few minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engine.data.idx import mnist
+from engine.optimizers import SGD
+from engine.train import TrainSettings
+from resources.make.network import make
+from resources.make.shift import random_shift
+
+SETTINGS = TrainSettings(
+    epochs=15,
+    batch_size=64,
+    optimizer=SGD(lr=0.02, momentum=0.9, weight_decay=5e-4),
+    seed=0,
+    schedule="cosine",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mnist", type=Path, required=True, metavar="DIR")
+    folder = parser.parse_args().mnist
+    training, test = mnist(folder)
+    make(
+        "lenet5",
+        training,
+        test,
+        SETTINGS,
+        augment=random_shift,
+        command="python -m resources.make.lenet5 --mnist DIR",
+        notes="Each training picture shifted by up to 2 pixels; weights of the last epoch.",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -244,15 +244,18 @@ class Trace:
 
     def lines(self) -> Iterator[str]:
         """The run as text, a line a step, with size and range of what was written."""
+        width = max((len(step.node) for step in self.steps), default=0)
         for step in self.steps:
             parts = []
             for key in step.writes:
                 a = self.at(key)
+                # only tensors have a batch axis, which is left out
+                shape = a.shape[1:] if key.kind in ("value", "grad", "part") else a.shape
                 parts.append(
-                    f"{key} {'×'.join(map(str, a.shape[1:] or a.shape)) or 'scalar'} "
+                    f"{key} {'×'.join(map(str, shape)) or 'scalar'} "
                     + (f"= {float(a):.6g}" if a.ndim == 0 else _summary(a))
                 )
-            yield f"{step.index:4d}  {step.phase:<10s}  {step.node:<24s}  {'; '.join(parts)}"
+            yield f"{step.index:4d}  {step.phase:<10s}  {step.node:<{width}s}  {'; '.join(parts)}"
 
     # ---- file ------------------------------------------------------------------------------
 

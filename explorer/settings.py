@@ -50,7 +50,7 @@ SETTINGS: dict[str, Setting] = {
     "windows": Setting({}, "Sizes and places of the window and its panels."),
     "hint_seen": Setting(False, "The first hint was closed."),
     "scale_mode": Setting(
-        "shared", "Colour scale of the maps.", ("shared", "per_channel", "frozen")
+        "shared", "Colour scale of the maps.", ("shared", "per channel", "frozen")
     ),
 }
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, Qt
 from PySide6.QtWidgets import QApplication
 
 from engine.atomic_file import replacing
@@ -151,14 +151,9 @@ def run(chosen: argparse.Namespace) -> int:
     """Draw the tour into ``chosen.out``; raises OSError when the folder cannot be written."""
     out: Path = chosen.out
     out.mkdir(parents=True, exist_ok=True)
-    app = application()
+    application()
     with tempfile.TemporaryDirectory() as home:
-        window = Window(Settings(Path(home) / "settings.json"))
-        # laid out and painted as on a screen, but never put on one
-        window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
-        window.controller.unsaved.path = Path(home) / "unsaved.gflow"
-        window.resize(*SIZE)
-        window.show()
+        window = offscreen_window(Settings(Path(home) / "settings.json"), Path(home))
         pages: list[tuple[Stop, str, str]] = []
         stops = []
         for name, plan in (("lenet5", lenet_stops), ("resnet-digits", residual_stops)):
@@ -170,38 +165,50 @@ def run(chosen: argparse.Namespace) -> int:
             if stop.network != opened:
                 window.controller.open_shipped(stop.network)
                 opened = stop.network
-                _settle(app)
+                settle()
                 window.canvas.fit()
             window.controller.go_to(stop.position)
             window.controller.select({stop.selected})
-            _settle(app)
+            settle()
             name = f"{number:02d}-{stop.network}-{stop.selected.replace('/', '-')}.png"
-            with replacing(out / name) as file:
-                file.write(_png(window))
+            save_picture(window, out / name)
             pages.append((stop, name, window.narration.sentence.text))
             print(f"[{number}/{len(stops)}] {name}  {stop.title}", flush=True)
         window.close()
-        _settle(app)
+        settle()
     with replacing(out / "index.html") as file:
         file.write(_page(pages).encode())
     print(f"Open {out / 'index.html'}", file=sys.stdout)
     return 0
 
 
-def _settle(app: QApplication) -> None:
-    """Let the window lay itself out and finish what it does in slices."""
+def settle() -> None:
+    """Let the windows lay themselves out and finish what they do in slices."""
     for _ in range(4):
-        app.processEvents()
+        QApplication.processEvents()
 
 
-def _png(window: Window) -> bytes:
-    from PySide6.QtCore import QBuffer, QByteArray, QIODevice
+def offscreen_window(settings: Settings, home: Path) -> Window:
+    """A window laid out and painted as on a screen, but never put on one."""
+    window = Window(settings)
+    window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
+    window.controller.unsaved.path = home / "unsaved.gflow"
+    window.hint.hide()
+    window.resize(*SIZE)
+    window.show()
+    settle()
+    return window
 
+
+def save_picture(window: Window, path: Path) -> None:
+    """Write what the window shows as a PNG; raises OSError."""
+    settle()
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     window.grab().save(buffer, "PNG")
-    return data.data()
+    with replacing(path) as file:
+        file.write(data.data())
 
 
 def _page(pages: list[tuple[Stop, str, str]]) -> str:

@@ -39,6 +39,7 @@ from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, tr
 from explorer.controller import Controller, Notice
 from explorer.document import Document
+from explorer.hint import Hint
 from explorer.narration import sentence
 from explorer.notices import NoticeBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
@@ -90,6 +91,12 @@ class Window(QMainWindow):
         }
         self._make_docks()
         self.actions_by_id = Actions(self, self._commands())
+        self.hint = Hint(
+            tuple(self.actions_by_id[c] for c in ("step.next", "sample.draw", "view.build")), self
+        )
+        self.hint.setVisible(not self.settings["hint_seen"])
+        self.hint.closed.connect(lambda: self.settings.set("hint_seen", True))
+        column.insertWidget(0, self.hint)
         self._make_menus()
         self._make_toolbar()
         self._connect_views()

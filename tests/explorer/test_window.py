@@ -1,0 +1,299 @@
+"""The whole window, driven as a person does: mouse, wheel, keys, drops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
+from pytestqt.qtbot import QtBot
+
+from engine import project_file
+from engine.layers.base import Layer, layer_to_dict
+from engine.layers.conv2d import Conv2d
+from engine.layers.relu import ReLU
+from explorer.settings import Settings
+from explorer.window import Window
+
+MIME = "application/x-gradient-flow-layer"
+
+
+@pytest.fixture
+def window(qtbot: QtBot, tmp_path: Path) -> Iterator[Window]:
+    window = Window(Settings(tmp_path / "settings.json"))
+    qtbot.addWidget(window)
+    window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
+    window.resize(1600, 900)
+    window.controller.start(None)
+    window.show()
+    settle()
+    window.canvas.fit()
+    yield window
+    window.close()
+
+
+def settle() -> None:
+    for _ in range(4):
+        QApplication.processEvents()
+
+
+def drop(target: QWidget, layer: Layer, pixel: QPoint) -> None:
+    """Drag a layer from the palette to a pixel and let it go there."""
+    data = QMimeData()
+    data.setData(MIME, json.dumps(layer_to_dict(layer)).encode())
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    action = Qt.DropAction.CopyAction
+    QApplication.sendEvent(target, QDragEnterEvent(pixel, action, data, buttons, keys))
+    QApplication.sendEvent(target, QDragMoveEvent(pixel, action, data, buttons, keys))
+    QApplication.sendEvent(target, QDropEvent(QPointF(pixel), action, data, buttons, keys))
+    settle()
+
+
+def between(window: Window, upper: str, lower: str) -> QPoint:
+    """A pixel on the edge between two nodes that stand one under the other."""
+    spots = {n: window.canvas.network.items_by_id[n].scene_rect() for n in (upper, lower)}
+    middle = QPointF(spots[upper].center().x(), (spots[upper].bottom() + spots[lower].top()) / 2)
+    return window.canvas.to_pixel(middle)
+
+
+def press(widget: QWidget, key: Qt.Key, keys: Qt.KeyboardModifier | None = None) -> None:
+    QTest.keyClick(widget, key, keys or Qt.KeyboardModifier.NoModifier)
+    settle()
+
+
+class TestFirstMinute:
+    def test_opens_on_a_trained_network_that_has_read_a_digit(self, window: Window) -> None:
+        document = window.document
+        assert document.graph.name.startswith("LeNet-5")
+        assert document.step is not None and document.step.phase == "forward"
+        maps = document.trace.look("value", ("conv1", 0), document.position)
+        assert maps.shape == (1, 6, 28, 28) and np.ptp(maps) > 0.1
+        logits = document.trace.look("value", ("fc3", 0), document.position)
+        assert logits.argmax() == document.sample.label == 7
+
+    def test_feature_maps_are_on_the_canvas(self, window: Window) -> None:
+        picture = window.canvas.viewport().grab().toImage()
+        rect = window.canvas.network.items_by_id["conv1"].scene_rect()
+        top, bottom = (
+            window.canvas.to_pixel(rect.topLeft()),
+            window.canvas.to_pixel(rect.bottomRight()),
+        )
+        colours = {
+            picture.pixel(x, y)
+            for x in range(top.x() + 8, bottom.x() - 8, 2)
+            for y in range(top.y() + 8, bottom.y() - 8, 2)
+        }
+        assert len(colours) > 60
+
+    def test_the_hint_is_closed_for_good(self, window: Window, tmp_path: Path) -> None:
+        assert window.hint.isVisible()
+        button = window.hint.findChild(QWidget, "hint.close")
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        assert not window.hint.isVisible()
+        assert Settings(tmp_path / "settings.json")["hint_seen"]
+
+
+class TestStepping:
+    def test_next_back_and_ends_by_keys(self, window: Window) -> None:
+        document = window.document
+        start = document.position
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_F10)
+        assert document.position == start + 1 and document.step.phase == "loss"
+        press(window.canvas, Qt.Key.Key_Space)
+        assert document.position == start + 2 and document.step.phase == "backward"
+        press(window.canvas, Qt.Key.Key_N)
+        assert document.position == start + 3
+        press(window.canvas, Qt.Key.Key_F10, Qt.KeyboardModifier.ShiftModifier)
+        assert document.position == start + 2
+        press(window.canvas, Qt.Key.Key_End, Qt.KeyboardModifier.ControlModifier)
+        assert document.position == len(document.operations)
+        assert document.step.phase == "update"
+        press(window.canvas, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+        assert document.position == 0 and document.step is None
+
+    def test_stepping_back_shows_the_same_picture_again(self, window: Window) -> None:
+        window.controller.go_to(5)
+        settle()
+        before = window.canvas.viewport().grab().toImage()
+        window.controller.next()
+        settle()
+        assert window.canvas.viewport().grab().toImage() != before
+        window.controller.back()
+        settle()
+        assert window.canvas.viewport().grab().toImage() == before
+
+    def test_a_click_on_the_timeline_moves_there(self, window: Window) -> None:
+        rect = window.timeline.rect_of(3)
+        QTest.mouseClick(window.timeline, Qt.MouseButton.LeftButton, pos=rect.center().toPoint())
+        settle()
+        assert window.document.position == 4
+        assert "relu2" not in window.narration.sentence.text
+        assert window.document.operations[3].node in window.narration.sentence.text
+
+    def test_playing_goes_on_by_itself_and_stops_at_the_end(
+        self, window: Window, qtbot: QtBot
+    ) -> None:
+        window.controller.set_play_speed(20.0)
+        window.controller.go_to(len(window.document.operations) - 2)
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_F5)
+        qtbot.waitUntil(
+            lambda: window.document.position == len(window.document.operations), timeout=3000
+        )
+        qtbot.waitUntil(lambda: not window.actions_by_id["step.play"].isChecked(), timeout=3000)
+
+    def test_finish_phase(self, window: Window) -> None:
+        window.controller.go_to(0)
+        press(window.canvas, Qt.Key.Key_F11, Qt.KeyboardModifier.ShiftModifier)
+        assert window.document.position == window.document.run.forward_length
+
+
+class TestEditing:
+    def test_a_layer_dropped_on_an_edge_is_inserted_and_undone(self, window: Window) -> None:
+        document = window.document
+        before = document.graph
+        old = document.parameters["conv2", "weight"]
+        layer = Conv2d(out_channels=6, kernel_size=3, padding=1)
+        drop(window.canvas.viewport(), layer, between(window, "conv1", "relu1"))
+        (new,) = set(document.graph.by_id) - set(before.by_id)
+        assert document.graph.node(new).inputs == (("conv1", 0),)
+        assert document.graph.node("relu1").inputs == ((new, 0),)
+        assert document.inference.valid
+        assert document.trace is not None  # it has run again
+        press(window.canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        assert document.graph == before
+        assert document.parameters["conv2", "weight"] is old
+        press(window.canvas, Qt.Key.Key_Z, _SHIFT_CONTROL)
+        assert new in document.graph.by_id
+
+    def test_a_layer_dropped_on_the_canvas_is_added_and_deleted(self, window: Window) -> None:
+        document = window.document
+        count = len(document.graph.nodes)
+        drop(window.canvas.viewport(), ReLU(), QPoint(40, window.canvas.height() - 120))
+        assert len(document.graph.nodes) == count + 1
+        (new,) = document.selection
+        assert new in document.inference.errors
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_Delete)
+        assert len(document.graph.nodes) == count
+        assert document.inference.valid
+
+    def test_deleting_in_the_middle_heals_the_chain(self, window: Window) -> None:
+        window.controller.select({"relu1"})
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_Delete)
+        assert window.document.graph.node("pool1").inputs == (("conv1", 0),)
+        assert window.document.inference.valid and window.document.trace is not None
+
+    def test_an_error_says_what_to_do_and_the_network_stops(self, window: Window) -> None:
+        window.controller.delete(["flatten"])
+        settle()
+        assert "fc1" in window.document.inference.errors
+        assert window.document.trace is None
+        fix = window.document.inference.errors["fc1"].fixes[0]
+        assert fix.text == "Add Flatten"
+        window.controller.apply_fix("fc1", fix)
+        assert window.document.inference.valid and window.document.trace is not None
+
+
+_SHIFT_CONTROL = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+
+class TestFiles:
+    def test_save_close_reopen(
+        self, window: Window, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "mine.gflow"
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+        window.controller.select({"relu1"})
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_Delete)
+        assert window.windowTitle().startswith("LeNet-5*") or "*" in window.windowTitle()
+        press(window.canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
+        assert path.exists() and "*" not in window.windowTitle()
+        graph = window.document.graph
+        window.close()
+        again = Window(Settings(tmp_path / "settings.json"))
+        qtbot.addWidget(again)
+        again.controller.start(path)
+        assert again.document.graph == graph
+        assert again.settings["recent"][0] == str(path)
+        again.close()
+
+    def test_unsaved_work_is_there_at_the_next_start(
+        self, window: Window, qtbot: QtBot, tmp_path: Path
+    ) -> None:
+        window.controller.delete(["relu1"])
+        graph = window.document.graph
+        window.close()
+        again = Window(Settings(tmp_path / "settings.json"))
+        qtbot.addWidget(again)
+        again.controller.start(None)
+        assert again.document.graph == graph and again.document.modified
+        again.close()
+
+    def test_a_truncated_project_changes_nothing(self, window: Window, tmp_path: Path) -> None:
+        path = tmp_path / "broken.gflow"
+        path.write_bytes(project_file.save_bytes(window.document.project())[:-400])
+        graph, trace = window.document.graph, window.document.trace
+        assert not window.controller.open(path)
+        assert window.document.graph is graph and window.document.trace is trace
+        assert "broken.gflow" in window.notices.text
+
+    def test_a_text_file_is_no_picture(self, window: Window, tmp_path: Path) -> None:
+        path = tmp_path / "notes.png"
+        path.write_text("this is no picture")
+        sample = window.document.sample
+        window.controller.open_picture(path)
+        assert window.document.sample is sample
+        assert "notes.png" in window.notices.text
+
+    def test_an_unwritable_folder_loses_nothing(self, window: Window, tmp_path: Path) -> None:
+        window.controller.delete(["relu1"])
+        (tmp_path / "file").write_text("in the way")
+        assert not window.controller.save(tmp_path / "file" / "mine.gflow")
+        assert window.document.modified
+        assert "mine.gflow" in window.notices.text
+
+
+class TestLook:
+    def test_workspaces_show_their_panels_and_keep_the_document(self, window: Window) -> None:
+        content, position = window.document.content, window.document.position
+        shown = {}
+        for key, name in ((Qt.Key.Key_1, "build"), (Qt.Key.Key_3, "train"), (Qt.Key.Key_2, "step")):
+            press(window.canvas, key, Qt.KeyboardModifier.ControlModifier)
+            shown[name] = {n for n, d in window.docks.items() if d.isVisibleTo(window)}
+        assert "layers" in shown["build"] and "layers" not in shown["step"]
+        assert "training" in shown["train"] and "timeline" in shown["step"]
+        assert window.document.content is content and window.document.position == position
+
+    def test_dark_and_light_differ(self, window: Window) -> None:
+        window.actions_by_id["view.dark"].trigger()
+        settle()
+        dark = window.grab().toImage().pixelColor(3, 3).lightness()
+        window.actions_by_id["view.light"].trigger()
+        settle()
+        assert window.grab().toImage().pixelColor(3, 3).lightness() > dark + 80
+
+    def test_the_command_box_runs_a_command(self, window: Window) -> None:
+        press(window.canvas, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+        box = QApplication.activePopupWidget()
+        assert box is not None
+        QTest.keyClicks(box.line, "to the end")
+        QTest.keyClick(box.line, Qt.Key.Key_Return)
+        settle()
+        assert window.document.position == len(window.document.operations)
+
+    def test_minimum_size_shows_everything_that_matters(self, window: Window) -> None:
+        window.resize(1024, 680)
+        settle()
+        for widget in (window.canvas, window.narration, window.timeline, window.inspector):
+            assert widget.isVisible()
+            assert widget.width() > 100 and widget.height() > 40

@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.project_file import SUFFIX
-from explorer import theme
+from explorer import panels, theme
 from explorer.canvas import Canvas
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, tr
@@ -159,15 +159,13 @@ class Window(QMainWindow):
         return self._made[name]
 
     def _make_panel(self, name: str) -> QWidget:
-        from explorer.panels import FlowPanel, Outline, Palette, Problems, TrainingPanel
-
         controller = self.controller
         if name == "layers":
-            palette = Palette(self)
+            palette = panels.Palette(self)
             palette.add_requested.connect(controller.append_layer)
             return palette
         if name == "outline":
-            outline = Outline(self)
+            outline = panels.Outline(self)
             outline.select_requested.connect(controller.select)
             outline.delete_requested.connect(controller.delete)
             outline.rename_requested.connect(controller.rename)
@@ -181,7 +179,7 @@ class Window(QMainWindow):
             outline.set_selection(self.document.selection)
             return outline
         if name == "flow":
-            flow = FlowPanel(self)
+            flow = panels.FlowPanel(self)
             flow.select_requested.connect(controller.select)
 
             def show() -> None:
@@ -192,7 +190,7 @@ class Window(QMainWindow):
             show()
             return flow
         if name == "problems":
-            problems = Problems(self)
+            problems = panels.Problems(self)
             problems.select_requested.connect(controller.select)
             problems.fix_requested.connect(controller.apply_fix)
             self.document.network_changed.connect(
@@ -200,7 +198,7 @@ class Window(QMainWindow):
             )
             problems.set_errors(self.document.inference.errors)
             return problems
-        training = TrainingPanel(self)
+        training = panels.TrainingPanel(self)
         self.training.attach(training)
         return training
 
@@ -611,7 +609,7 @@ class Window(QMainWindow):
         side = max(360, self.width() * 3 // 10)
         self.resizeDocks([self.docks["inspector"], self.docks["properties"]], [side, side], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
-        low = {"step": 110, "learn": 110}.get(self.settings["workspace"], 240)
+        low = {"step": 110, "learn": 110, "build": 120}.get(self.settings["workspace"], 240)
         names = ("timeline", "flow", "training", "problems")
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
 

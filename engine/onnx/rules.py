@@ -1,0 +1,158 @@
+"""How ONNX operators are written: one entry per operator, for what is more than plain data.
+
+A layer names its operator, attributes and parameters in ``Layer.onnx``; ``plain`` writes that.
+An operator whose form depends on the opset or on the number of inputs has a rule of its own in
+``RULES``. The table is keyed by the operator's name in the file, so that a reader can keep its half
+of the pair beside the writer's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from engine.layers.base import Array, Layer, OnnxOp, Spec
+from engine.layers.window import Window
+
+
+class RuleError(ValueError):
+    """An operator cannot be written in this opset; says from which one on it can."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer goes in the file.
+
+    ``id`` is the node's id in the graph, ``name`` its name in the file; ``mapped`` is what the
+    layer says of itself. ``inputs``, ``params`` and ``outputs`` are tensor names, ``specs`` those
+    of the inputs. ``constant(role, array)`` adds an initializer and returns its name,
+    ``fresh(role)`` returns a name for a tensor between two nodes of the layer.
+    """
+
+    id: str
+    name: str
+    layer: Layer
+    mapped: OnnxOp
+    inputs: tuple[str, ...]
+    specs: tuple[Spec, ...]
+    params: tuple[str, ...]
+    outputs: tuple[str, ...]
+    opset: int
+    constant: Callable[[str, Array], str]
+    fresh: Callable[[str], str]
+
+
+Nodes = list[onnx.NodeProto]
+
+
+def node(place: Place, op: str, inputs: tuple[str, ...], **attributes: object) -> onnx.NodeProto:
+    """One node of the place's outputs; its doc string is the id, which the name may only resemble.
+
+    Raises RuleError for an attribute that the operator does not have in the opset.
+    """
+    schema = onnx.defs.get_schema(op, place.opset, "")
+    for attribute in attributes:
+        if attribute not in schema.attributes:
+            newest = onnx.defs.get_schema(op)
+            remedy = (
+                f"Choose opset {newest.since_version} or later."
+                if attribute in newest.attributes
+                else "Remove the layer."
+            )
+            raise RuleError(
+                f"{place.id}: expected an attribute of {op} in opset {place.opset}, "
+                f"received {attribute}. {remedy}"
+            )
+    return helper.make_node(
+        op, list(inputs), list(place.outputs), name=place.name, doc_string=place.id, **attributes
+    )
+
+
+def plain(place: Place) -> Nodes:
+    """The operator as the layer describes it: tensors first, then parameters."""
+    mapped = place.mapped
+    return [node(place, mapped.op, place.inputs + place.params, **mapped.attributes)]
+
+
+def total(place: Place) -> Nodes:
+    """Two inputs as Add, which every tool knows; more as Sum."""
+    return [node(place, "Add" if len(place.inputs) == 2 else "Sum", place.inputs)]
+
+
+def batch_normalization(place: Place) -> Nodes:
+    """With the running statistics; opset 14 says so by an attribute, 13 by the single output."""
+    mode = {"training_mode": 0} if place.opset >= 14 else {}
+    attributes = {**place.mapped.attributes, **mode}
+    return [node(place, "BatchNormalization", place.inputs + place.params, **attributes)]
+
+
+def dropout(place: Place) -> Nodes:
+    """The identity outside training; its ratio is an input, kept for whoever trains on."""
+    ratio = place.constant("ratio", np.asarray(getattr(place.layer, "p", 0.5), "float32"))
+    return [node(place, "Dropout", (*place.inputs, ratio))]
+
+
+def pool(place: Place) -> Nodes:
+    """Pooling; ceil_mode becomes padding at the bottom and right that makes the same windows.
+
+    Operators before opset 22 count a window too many where the last one would start in the
+    padding, and runtimes differ in what its average is divided by; of padding they all agree.
+    """
+    attributes = dict(place.mapped.attributes)
+    top, left, bottom, right = attributes["pads"]
+    kernel = attributes["kernel_shape"]
+    after = [bottom, right]
+    hangs_over = attributes.pop("ceil_mode", 0)
+    if hangs_over:
+        strides, dilation = attributes["strides"], attributes.get("dilations", (1, 1))
+        window = Window(kernel, strides, (top, left), (bottom, right), dilation, ceil_mode=True)
+        size = place.specs[0].shape[2:]
+        out = window.output_size(*size)
+        for i in range(2):
+            extent = dilation[i] * (kernel[i] - 1) + 1
+            after[i] = max(0, (out[i] - 1) * strides[i] + extent - size[i] - window.before[i])
+    if hangs_over and attributes.get("count_include_pad"):
+        # The layer's own padding counts, what hangs over does not: so the former becomes input.
+        pads = [0, 0, top, left, 0, 0, bottom, right]
+        over = [max(0, after[0] - bottom), max(0, after[1] - right)]
+        attributes |= {"pads": [0, 0, *over], "count_include_pad": 0}
+        return _padded(place, attributes, pads, 0.0)
+    if any(
+        side >= k for sides in ((top, left), after) for side, k in zip(sides, kernel, strict=True)
+    ):
+        # onnxruntime refuses padding as large as the kernel, also where dilation spreads that out.
+        pads = [0, 0, top, left, 0, 0, *after]
+        return _padded(place, {**attributes, "pads": [0, 0, 0, 0]}, pads, -math.inf)
+    attributes["pads"] = [top, left, *after]
+    return [node(place, place.mapped.op, place.inputs, **attributes)]
+
+
+def _padded(
+    place: Place, attributes: Mapping[str, object], pads: Sequence[int], value: float
+) -> Nodes:
+    """A Pad operator before the layer's own."""
+    sides = place.constant("pads", np.array(pads, "int64"))
+    filling = place.constant("pad_value", np.array(value, "float32"))
+    padded = place.fresh("padded")
+    pad = helper.make_node("Pad", [*place.inputs, sides, filling], [padded], name=padded)
+    return [pad, node(place, place.mapped.op, (padded,), **attributes)]
+
+
+RULES: Mapping[str, Callable[[Place], Nodes]] = {
+    "AveragePool": pool,
+    "BatchNormalization": batch_normalization,
+    "Dropout": dropout,
+    "MaxPool": pool,
+    "Sum": total,
+}
+"""By operator, what writes it where ``plain`` does not suffice."""
+
+
+def write(place: Place) -> Nodes:
+    """The nodes of a layer, in order; the last is named as the place says. Raises RuleError where the opset has no form of it."""
+    return RULES.get(place.mapped.op, plain)(place)

@@ -9,10 +9,10 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from explorer import theme
 from explorer.canvas import geometry, ink
 from explorer.canvas.facts import EdgeFacts
-from explorer.canvas.node_item import LEGIBLE_SMALL, Mark
+from explorer.canvas.node_item import Mark
 from explorer.tensors.scales import WidthScale, edge_width, format_number
 
-_LABEL_WIDTH = 8.5 * theme.METRICS.space_4
+_LABEL_WIDTH = 10.0 * theme.METRICS.space_4
 _LABEL_HEIGHT = float(theme.METRICS.text_body + theme.METRICS.space_1)
 
 
@@ -129,7 +129,7 @@ class EdgeItem(QGraphicsItem):
         painter.drawPath(self.route.path)
         self._paint_arrow(painter, colour, width)
         zoom = option.levelOfDetailFromTransform(painter.worldTransform())
-        pixels = min(m.text_body + 1, max(m.text_small, round(LEGIBLE_SMALL / zoom)))
+        pixels = ink.legible(zoom, m.text_small, m.text_heading)
         painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
         for rect, text in self.labels():

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from explorer import theme
 from explorer.canvas import geometry, ink
-from explorer.canvas.node_item import LEGIBLE, THUMBNAIL
+from explorer.canvas.node_item import THUMBNAIL
 
 if TYPE_CHECKING:
     from explorer.canvas.scene import NetworkScene
@@ -118,7 +118,7 @@ class FarItem(QGraphicsItem):
     def _paint_names(
         self, painter: QPainter, zoom: float, seen: list, tokens: theme.Tokens
     ) -> None:
-        pixels = min(int(geometry.HEADER_HEIGHT), round(LEGIBLE / zoom))
+        pixels = ink.legible(zoom, 1, int(geometry.HEADER_HEIGHT))
         painter.setFont(ink.font("strong", pixels))
         shapes = int(geometry.HEADER.width())
         for item in seen:

@@ -203,6 +203,7 @@ class Wire(Gesture):
                 edge.setVisible(False)
             if old[0] in self._graph.by_id:
                 self._graph = self._graph.disconnect(*old)
+        self._circle = self._forbidden()
         self._light()
 
     def _light(self) -> None:
@@ -213,37 +214,33 @@ class Wire(Gesture):
                 if name == self._ref[0] or not item.facts.all_slots:
                     continue
                 slot = self._best_slot(item)
-                good = name not in self._above and legality.may_fit(
+                good = name not in self._circle and legality.may_fit(
                     graph, inference, self._ref, name, slot
                 )
             else:
                 assert self._slot is not None
                 if name == self._slot[0] or not item.facts.ports:
                     continue
-                good = name not in self._below and legality.may_fit(
+                good = name not in self._circle and legality.may_fit(
                     graph, inference, (name, 0), *self._slot
                 )
             if good:
                 self.network.set_mark(item, "legal")
 
-    @property
-    def _above(self) -> frozenset[str]:
-        assert self._ref is not None
-        return self._graph.ancestors(self._ref[0])
-
-    @property
-    def _below(self) -> frozenset[str]:
+    def _forbidden(self) -> frozenset[str]:
+        """Cards that would close a circle: sources of the output, or readers of the input."""
+        if self._ref is not None:
+            return self._graph.ancestors(self._ref[0])
         assert self._slot is not None
+        reads: dict[str, set[str]] = {}
+        for ref, readers in self._graph.readers.items():
+            reads.setdefault(ref[0], set()).update(reader for reader, _ in readers)
         below: set[str] = set()
         stack = [self._slot[0]]
         while stack:
-            name = stack.pop()
-            for ref, readers in self._graph.readers.items():
-                if ref[0] == name:
-                    for reader, _ in readers:
-                        if reader not in below:
-                            below.add(reader)
-                            stack.append(reader)
+            new = reads.get(stack.pop(), set()) - below
+            below |= new
+            stack += new
         return frozenset(below)
 
     def _best_slot(self, item: NodeItem) -> int:

@@ -14,6 +14,14 @@ from explorer.theme import FontRole
 _GLYPH_SCALE = 3
 
 
+def legible(zoom: float, least: int, most: int) -> int:
+    """Pixels of a text in scene units: grows when zoomed out so that it can still be read.
+
+    Between ``least``, its size at 100%, and ``most``, what there is room for.
+    """
+    return min(most, max(least, round(theme.metrics().text_small / max(zoom, 0.01))))
+
+
 @lru_cache(maxsize=256)
 def font(role: FontRole, pixels: int) -> QFont:
     """A font of the scale at another size, for text that must stay legible when zoomed out."""

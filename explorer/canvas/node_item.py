@@ -26,8 +26,6 @@ _BOUNDS = geometry.CARD.adjusted(
 )
 # Below this zoom the second line would be too small to read and the name is drawn larger.
 TWO_LINES = 0.68
-LEGIBLE = 11
-LEGIBLE_SMALL = 10
 THUMBNAIL = 0.25
 
 
@@ -229,7 +227,7 @@ class NodeItem(QGraphicsItem):
         found = []
         x = geometry.BODY.left()
         for fix in trouble.fixes:
-            wide = ink.metrics("small", m.text_small).horizontalAdvance(fix.text) + 2 * m.space_2
+            wide = ink.metrics("body", m.text_body).horizontalAdvance(fix.text) + 2 * m.space_2
             wide = min(wide, geometry.BODY.right() - x)
             if wide < m.icon_large:
                 break
@@ -256,17 +254,17 @@ class NodeItem(QGraphicsItem):
         zoom = option.levelOfDetailFromTransform(painter.worldTransform())
         tokens = theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        self._paint_card(painter, tokens)
+        self._paint_card(painter, tokens, zoom)
         self._paint_header(painter, tokens, zoom)
         if self.facts.trouble is not None:
-            self._paint_trouble(painter, tokens)
+            self._paint_trouble(painter, tokens, zoom)
         elif self.facts.kind == "loss":
-            self._paint_loss(painter, tokens)
+            self._paint_loss(painter, tokens, zoom)
         else:
             self._paint_strips(painter, tokens, zoom)
         self._paint_ports(painter, tokens)
 
-    def _paint_card(self, painter: QPainter, tokens: theme.Tokens) -> None:
+    def _paint_card(self, painter: QPainter, tokens: theme.Tokens, zoom: float) -> None:
         m, now = theme.METRICS, theme.metrics()
         colour, width = tokens.border, now.hairline
         dash: tuple[float, ...] = ()
@@ -291,18 +289,19 @@ class NodeItem(QGraphicsItem):
             painter.setPen(ink.pen(phase, now.line_strong))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(ring, m.radius_large + m.space_1, m.radius_large + m.space_1)
-            self._paint_tag(painter, tokens, phase)
+            self._paint_tag(painter, tokens, phase, zoom)
 
-    def _paint_tag(self, painter: QPainter, tokens: theme.Tokens, colour: str) -> None:
+    def _paint_tag(self, painter: QPainter, tokens: theme.Tokens, colour: str, zoom: float) -> None:
         m = theme.METRICS
         text = tr(self.phase)
-        wide = ink.metrics("small", m.text_small).horizontalAdvance(text) + 2 * m.space_2
-        high = m.text_small + m.space_2
+        pixels = ink.legible(zoom, m.text_small, m.text_heading)
+        wide = ink.metrics("small", pixels).horizontalAdvance(text) + 2 * m.space_2
+        high = pixels + m.space_2
         rect = QRectF(m.space_4, -high / 2 - m.space_1, wide, high)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colour))
         painter.drawRoundedRect(rect, m.radius_small, m.radius_small)
-        painter.setFont(ink.font("small", m.text_small))
+        painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.background))
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
 
@@ -319,7 +318,7 @@ class NodeItem(QGraphicsItem):
         text = area.adjusted(side + m.space_2, 0, 0, 0)
         painter.setPen(QColor(getattr(tokens, token)))
         if zoom < TWO_LINES:
-            pixels = min(int(text.height() * 0.8), round(LEGIBLE / max(zoom, 0.01)))
+            pixels = ink.legible(zoom, m.text_body, int(text.height() * 0.8))
             painter.setFont(ink.font("strong", pixels))
             shape_width = 0.0
             if facts.shape:
@@ -337,8 +336,8 @@ class NodeItem(QGraphicsItem):
             painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, name)
             return
         # Text grows a little when zoomed out, as far as the header has room for it.
-        big = min(m.text_heading, max(m.text_body, round((LEGIBLE + 1) / zoom)))
-        small = min(m.text_body + 1, max(m.text_small, round(LEGIBLE_SMALL / zoom)))
+        big = ink.legible(zoom, m.text_body, m.text_heading + 1)
+        small = ink.legible(zoom, m.text_small, m.text_body + 1)
         half = text.height() * big / (big + small)
         upper = QRectF(text.left(), text.top(), text.width(), half)
         lower = QRectF(text.left(), text.top() + half, text.width(), text.height() - half)
@@ -442,7 +441,7 @@ class NodeItem(QGraphicsItem):
             painter.setPen(ring)
             painter.drawRect(cell)
 
-    def _paint_trouble(self, painter: QPainter, tokens: theme.Tokens) -> None:
+    def _paint_trouble(self, painter: QPainter, tokens: theme.Tokens, zoom: float) -> None:
         m = theme.METRICS
         trouble = self.facts.trouble
         assert trouble is not None
@@ -457,7 +456,8 @@ class NodeItem(QGraphicsItem):
             ]
             if not buttons:
                 lines.append(trouble.remedy)
-        painter.setFont(ink.font("small", m.text_small))
+        pixels = ink.legible(zoom, m.text_small, m.text_body + 1)
+        painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.error))
         flags = Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
         painter.save()
@@ -471,11 +471,13 @@ class NodeItem(QGraphicsItem):
             )
             painter.drawRoundedRect(rect, m.radius, m.radius)
             painter.setPen(QColor(tokens.text))
-            text = ink.elided(fix.text, "small", m.text_small, int(rect.width() - m.space_2))
+            painter.setFont(ink.font("body", m.text_body))
+            text = ink.elided(fix.text, "body", m.text_body, int(rect.width() - m.space_2))
             painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
 
-    def _paint_loss(self, painter: QPainter, tokens: theme.Tokens) -> None:
+    def _paint_loss(self, painter: QPainter, tokens: theme.Tokens, zoom: float) -> None:
         m = theme.METRICS
+        small = ink.legible(zoom, m.text_small, m.text_body + 1)
         body = geometry.BODY
         if self.loss is None:
             self._paint_empty(painter, tokens, body)
@@ -484,7 +486,7 @@ class NodeItem(QGraphicsItem):
         painter.setPen(QColor(tokens.phase_loss))
         painter.setFont(ink.font("heading", m.text_title))
         painter.drawText(left, Qt.AlignmentFlag.AlignVCenter, format_number(self.loss))
-        painter.setFont(ink.font("small", m.text_small))
+        painter.setFont(ink.font("small", small))
         painter.setPen(QColor(tokens.text_muted))
         painter.drawText(left, Qt.AlignmentFlag.AlignBottom, tr("loss"))
         p = self.probabilities
@@ -499,7 +501,7 @@ class NodeItem(QGraphicsItem):
             if self.target is not None and self.target not in shown:
                 shown[-1] = self.target
         pitch = area.width() / len(shown)
-        foot = m.text_small + m.space_1
+        foot = small + m.space_1
         high = area.height() - 2 * foot
         best = int(np.argmax(p))
         for place, k in enumerate(shown):
@@ -518,7 +520,7 @@ class NodeItem(QGraphicsItem):
             painter.drawText(
                 under,
                 Qt.AlignmentFlag.AlignCenter,
-                ink.elided(label, "small", m.text_small, int(pitch)),
+                ink.elided(label, "small", small, int(pitch)),
             )
             if k == best or k == self.target:
                 above = QRectF(slot.left() - pitch, slot.top(), 3 * pitch, foot)

@@ -256,7 +256,7 @@ class Minimap(QWidget):
 
     def _scale(self) -> tuple[float, QPointF]:
         m = theme.METRICS
-        box = self._scene.content()
+        box = self._scene.bounds
         scale = min(
             (self.width() - 2 * m.space_2) / max(1.0, box.width()),
             (self.height() - 2 * m.space_2) / max(1.0, box.height()),
@@ -275,7 +275,11 @@ class Minimap(QWidget):
         self._go(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._go(event)
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._go(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         m, tokens = theme.METRICS, theme.current()

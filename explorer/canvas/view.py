@@ -588,6 +588,8 @@ class Canvas(QGraphicsView):
             if chosen:
                 self.delete_requested.emit(chosen)
             return bool(chosen)
+        if key == Qt.Key.Key_Space and event.isAutoRepeat():
+            return True  # holding it is not many steps
         if key in (Qt.Key.Key_Space, Qt.Key.Key_N):
             self.next_requested.emit()
         elif key == Qt.Key.Key_B:

@@ -120,7 +120,10 @@ class Stage:
         left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
         copy = Qt.DropAction.CopyAction
         enter = QDragEnterEvent(QPoint(2, 2), copy, mime, left, none)
+        enter.ignore()
         QApplication.sendEvent(view, enter)
+        if not enter.isAccepted():
+            return False  # no window system sends more to a widget that refused
         over = QDragMoveEvent(at, copy, mime, left, none)
         over.ignore()
         QApplication.sendEvent(view, over)

@@ -1,0 +1,168 @@
+"""The layers with hyper-parameters and shapes that every test of layers runs through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from engine.layers import REGISTRY
+from engine.layers.add import Add
+from engine.layers.avg_pool2d import AvgPool2d
+from engine.layers.base import Array, Ctx, Grads, Layer, Mode, Record, Result, Spec
+from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.concat import Concat
+from engine.layers.conv2d import Conv2d
+from engine.layers.dropout import Dropout
+from engine.layers.flatten import Flatten
+from engine.layers.global_avg_pool import GlobalAvgPool
+from engine.layers.linear import Linear
+from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.relu import ReLU
+from engine.layers.softmax import Softmax
+
+MAPS = (2, 4, 6, 5)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, the shapes of its inputs and the mode of the run."""
+
+    layer: Layer
+    shapes: tuple[tuple[int, ...], ...] = (MAPS,)
+    mode: Mode = "eval"
+    ctx: Ctx = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ctx", Ctx(self.mode, (3, 1, 4)))
+
+    def __str__(self) -> str:
+        changed = [
+            f"{f.name}={getattr(self.layer, f.name)}"
+            for f in self.layer.hyperparameters()
+            if getattr(self.layer, f.name) != f.default
+        ]
+        shapes = ", ".join("x".join(map(str, s)) for s in self.shapes)
+        return f"{type(self.layer).__name__}({', '.join(changed)}) {shapes} {self.mode}"
+
+    def specs(self, dtype: str = "float64") -> tuple[Spec, ...]:
+        return tuple(Spec(shape, dtype) for shape in self.shapes)
+
+    def inputs(self, seed: int, dtype: str = "float64") -> tuple[Array, ...]:
+        rng = np.random.default_rng(seed)
+        return tuple(frozen(rng.standard_normal(shape).astype(dtype)) for shape in self.shapes)
+
+    def params(self, seed: int, dtype: str = "float64") -> dict[str, Array]:
+        """Random values: the zeros and ones that some start with would hide wrong factors."""
+        rng = np.random.default_rng([seed, 1])
+        found = {}
+        for name, spec in self.layer.parameters(*self.specs(dtype)).items():
+            value = rng.standard_normal(spec.shape)
+            if spec.kind == "statistic" and spec.init == "ones":
+                value = rng.uniform(0.5, 2.0, spec.shape)
+            found[name] = frozen(value.astype(dtype))
+        return found
+
+    def run(self, seed: int, dtype: str = "float64") -> Run:
+        """Forward and backward with random upstream gradients; arguments cannot be written to."""
+        xs, p = self.inputs(seed, dtype), self.params(seed, dtype)
+        result = self.layer.forward(p, *xs, ctx=self.ctx)
+        rng = np.random.default_rng([seed, 2])
+        dys = tuple(frozen(rng.standard_normal(y.shape).astype(dtype)) for y in result.ys)
+        saved = {name: frozen(a) for name, a in result.saved.items()}
+        need = (True,) * len(xs)
+        return Run(xs, p, result, dys, self.layer.backward(p, saved, dys, need, self.ctx), self)
+
+
+@dataclass(frozen=True)
+class Run:
+    xs: tuple[Array, ...]
+    params: dict[str, Array]
+    result: Result
+    dys: tuple[Array, ...]
+    grads: Grads
+    case: Case
+
+    def record(self, sample: int) -> Record:
+        return Record(
+            tuple(x[sample] for x in self.xs),
+            tuple(y[sample] for y in self.result.ys),
+            tuple(dy[sample] for dy in self.dys),
+            self.params,
+            self.result.saved,
+            sample,
+            self.case.mode,
+            self.dys,
+        )
+
+
+def frozen(array: Array) -> Array:
+    """A view that refuses to be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+CASES: tuple[Case, ...] = (
+    Case(Conv2d(3, 3)),
+    Case(Conv2d(3, 1, stride=2, bias=False)),
+    Case(Conv2d(2, 3, stride=2, padding=1)),
+    Case(Conv2d(2, (2, 3), stride=(1, 2), padding=(0, 1, 2, 0))),
+    Case(Conv2d(2, 3, padding=(2, 1), dilation=(2, 1))),
+    Case(Conv2d(6, 3, padding=1, groups=2)),
+    Case(Conv2d(4, 3, padding=1, groups=4)),
+    Case(Conv2d(8, 2, groups=4, stride=(2, 1), bias=False)),
+    Case(Conv2d(2, 2, stride=4)),
+    Case(Conv2d(3, (6, 5)), ((1, 2, 6, 5),)),
+    Case(MaxPool2d()),
+    Case(MaxPool2d(3, 2, 1)),
+    Case(MaxPool2d(3, 1, 1)),
+    Case(MaxPool2d((3, 2), (2, 3), (1, 0), ceil_mode=True)),
+    Case(MaxPool2d(3, 2, (0, 1, 1, 0))),
+    Case(MaxPool2d(2, 1, dilation=2)),
+    Case(MaxPool2d(2, 3)),
+    Case(MaxPool2d(3, 2, ceil_mode=True), ((1, 2, 2, 2),)),
+    Case(AvgPool2d()),
+    Case(AvgPool2d(3, 2, 1)),
+    Case(AvgPool2d(3, 2, 1, count_include_pad=True)),
+    Case(AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=True)),
+    Case(AvgPool2d((3, 2), 2, (1, 0), ceil_mode=True)),
+    Case(AvgPool2d(3, 1, (0, 1, 1, 0), count_include_pad=True)),
+    Case(AvgPool2d(2, 3)),
+    Case(AvgPool2d(3, 2, ceil_mode=True), ((1, 2, 2, 2),)),
+    Case(GlobalAvgPool()),
+    Case(GlobalAvgPool(), ((3, 2, 1, 4),)),
+    Case(BatchNorm2d()),
+    Case(BatchNorm2d(), mode="train"),
+    Case(BatchNorm2d(eps=0.1, momentum=0.5), ((3, 2, 2, 1),), mode="train"),
+    Case(BatchNorm2d(), ((1, 3, 3, 2),), mode="train"),
+    Case(Linear(5), ((3, 4),)),
+    Case(Linear(1, bias=False), ((1, 4),)),
+    Case(Flatten()),
+    Case(Flatten(), ((2, 3),)),
+    Case(ReLU()),
+    Case(ReLU(), ((2, 7),)),
+    Case(Dropout()),
+    Case(Dropout(0.3), mode="train"),
+    Case(Dropout(0.0), ((2, 7),), mode="train"),
+    Case(Softmax(), ((3, 5),)),
+    Case(Softmax(), ((2, 3, 2, 2),)),
+    Case(Add(), (MAPS, MAPS)),
+    Case(Add(), ((2, 3), (2, 3), (2, 3))),
+    Case(Concat(), ((2, 3, 2, 3), (2, 1, 2, 3), (2, 2, 2, 3))),
+    Case(Concat(), ((2, 3), (2, 4))),
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with an argument ``case`` runs for every case, one with ``kind`` for every layer."""
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", CASES, ids=str)
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", sorted(REGISTRY))
+
+
+@pytest.fixture
+def cases() -> tuple[Case, ...]:
+    return CASES

@@ -1,0 +1,227 @@
+"""What holds for every layer in the registry: gradients, terms, purity, description."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.gradient_check import gradient_check
+from engine.layers import REGISTRY
+from engine.layers.base import (
+    HyperField,
+    HyperparameterError,
+    Record,
+    Term,
+    Terms,
+    layer_from_dict,
+    layer_to_dict,
+)
+
+
+def test_every_registered_layer_has_cases(kind: str, cases: tuple[Any, ...]) -> None:
+    own = [case for case in cases if type(case.layer).__name__ == kind]
+    assert own, f"{kind} has no case in tests/engine/layers/conftest.py: add some."
+    for name in (field.name for field in REGISTRY[kind].hyperparameters()):
+        values = {getattr(case.layer, name) for case in own}
+        assert len(values) > 1, f"No case changes {kind}.{name}: add one."
+
+
+def test_gradient_agrees_with_finite_differences(case: Any) -> None:
+    report = gradient_check(case.layer, case.inputs(1), case.params(1), ctx=case.ctx, seed=2)
+    assert report.passed, str(report)
+    for tensor in report.tensors:
+        assert tensor.scale > 1e-3, f"{tensor.name}: a gradient of zero proves nothing"
+        assert tensor.compared >= 0.9 * (tensor.compared + tensor.skipped), str(report)
+
+
+def test_shapes_and_dtypes_are_as_described(case: Any) -> None:
+    for dtype in ("float32", "float64"):
+        run = case.run(2, dtype)
+        specs = case.layer.outputs(*case.specs(dtype))
+        assert [(y.shape, str(y.dtype)) for y in run.result.ys] == [
+            (spec.shape, spec.dtype) for spec in specs
+        ]
+        for x, dx in zip(run.xs, run.grads.dxs, strict=True):
+            assert (dx.shape, dx.dtype) == (x.shape, x.dtype)
+        described = case.layer.parameters(*case.specs(dtype))
+        trained = {name for name, spec in described.items() if spec.kind == "weight"}
+        statistics = set(described) - trained
+        assert set(run.grads.dparams) == trained
+        assert set(run.result.statistics) == (statistics if case.mode == "train" else set())
+        for name, array in {**run.grads.dparams, **run.result.statistics}.items():
+            assert (array.shape, str(array.dtype)) == (described[name].shape, dtype)
+        sizes = [described[name].size for name in trained]
+        assert case.layer.cost(*case.specs(dtype)).parameters == sum(sizes)
+
+
+def test_float32_agrees_with_float64(case: Any) -> None:
+    single, double = case.run(3, "float32"), case.run(3, "float64")
+    pairs = list(zip(single.result.ys, double.result.ys, strict=True))
+    pairs += list(zip(single.grads.dxs, double.grads.dxs, strict=True))
+    pairs += [(single.grads.dparams[k], v) for k, v in double.grads.dparams.items()]
+    for ours, reference in pairs:
+        assert np.linalg.norm(ours - reference) <= 3e-6 * np.linalg.norm(reference)
+
+
+def test_a_run_repeats_exactly_and_needs_only_what_is_asked(case: Any) -> None:
+    first, second = case.run(4), case.run(4)
+    for a, b in zip(first.grads.dxs, second.grads.dxs, strict=True):
+        assert np.array_equal(a, b)
+    for wanted in range(len(first.xs)):
+        need = tuple(i == wanted for i in range(len(first.xs)))
+        grads = case.layer.backward(first.params, first.result.saved, first.dys, need, case.ctx)
+        for i, dx in enumerate(grads.dxs):
+            assert (dx is not None) == need[i]
+        assert np.array_equal(grads.dxs[wanted], first.grads.dxs[wanted])
+    nothing = case.layer.backward(
+        first.params, first.result.saved, first.dys, (False,) * len(first.xs), case.ctx
+    )
+    assert all(dx is None for dx in nothing.dxs)
+    for name, array in nothing.dparams.items():
+        assert np.array_equal(array, first.grads.dparams[name])
+
+
+# ---- terms ---------------------------------------------------------------------------------
+
+
+def _softmax(terms: Terms) -> float:
+    values = [math.exp(t.product) for t in terms.terms]
+    assert terms.chosen is not None
+    return values[terms.chosen] / sum(values)
+
+
+FORMULAS: dict[str, Callable[[Terms], float]] = {"exp(x_i) / Σ_j exp(x_j)": _softmax}
+
+
+def combined(terms: Terms) -> float:
+    """The number that the terms say they make."""
+    if terms.combine == "sum":
+        return sum(t.product for t in terms.terms)
+    if terms.combine == "max":
+        assert terms.chosen is not None
+        assert terms.terms[terms.chosen].product == max(t.product for t in terms.terms)
+        return terms.terms[terms.chosen].product
+    return FORMULAS[terms.formula](terms)
+
+
+def check_source(term: Term, record: Record) -> None:
+    """The number that a term shows is the one recorded at the place that it names."""
+    what, *where = term.source
+    if what == "input":
+        assert term.value == record.xs[where[0]][where[1]]
+    elif what == "output_grad":
+        dy = record.dys[where[0]]
+        assert dy is not None and term.value == dy[where[1]]
+    elif what == "param":
+        assert math.isclose(term.value, record.params[where[0]][where[1]], abs_tol=1e-12)
+    else:
+        assert what == "constant"
+
+
+def random_cells(shape: tuple[int, ...], count: int, seed: int) -> list[tuple[int, ...]]:
+    rng = np.random.default_rng(seed)
+    flat = rng.permutation(math.prod(shape))[:count]
+    return [tuple(int(i) for i in np.unravel_index(f, shape)) for f in flat]
+
+
+def test_reads_make_the_recorded_output(case: Any) -> None:
+    run = case.run(5)
+    for sample in range(case.shapes[0][0]):
+        record = run.record(sample)
+        for port, y in enumerate(record.ys):
+            for cell in random_cells(y.shape, 12, sample):
+                terms = case.layer.reads(cell, record, port)
+                for term in terms.terms:
+                    check_source(term, record)
+                assert math.isclose(combined(terms), y[cell], rel_tol=1e-12, abs_tol=1e-13)
+
+
+def test_feeds_add_up_to_the_gradient(case: Any) -> None:
+    run = case.run(6)
+    for sample in range(case.shapes[0][0]):
+        record = run.record(sample)
+        for slot, dx in enumerate(run.grads.dxs):
+            for cell in random_cells(dx.shape[1:], 12, sample):
+                terms = case.layer.feeds(cell, record, slot)
+                for term in terms.terms:
+                    check_source(term, record)
+                assert terms.combine == "sum"
+                assert math.isclose(combined(terms), dx[sample][cell], rel_tol=1e-12, abs_tol=1e-13)
+
+
+def test_feeds_are_empty_before_backward(case: Any) -> None:
+    record = case.run(7).record(0)._replace(dys=(None,), batch_dys=(None,))
+    cell = (0,) * (len(case.shapes[0]) - 1)
+    assert case.layer.feeds(cell, record).terms == ()
+
+
+# ---- description ---------------------------------------------------------------------------
+
+
+def test_a_layer_is_described_for_a_person(kind: str) -> None:
+    cls = REGISTRY[kind]
+    assert cls.title and cls.category and cls.slug.isidentifier()
+    doc = cls.__doc__ or ""
+    for part in ("Gradient", "Source: "):
+        assert part in doc, f"{kind}: the docstring lacks {part!r}"
+    assert doc.splitlines()[0].endswith(".")
+    for field in cls.hyperparameters():
+        assert field.help.endswith("."), f"{kind}.{field.name} needs a sentence of help"
+    cls()  # every default is legal
+
+
+def test_slugs_and_titles_differ() -> None:
+    for attribute in ("slug", "title"):
+        values = [getattr(cls, attribute) for cls in REGISTRY.values()]
+        assert len(values) == len(set(values))
+
+
+def test_round_trip_through_plain_data(case: Any) -> None:
+    data = layer_to_dict(case.layer)
+    assert layer_from_dict(data) == case.layer
+    with pytest.raises(HyperparameterError, match="received surprise"):
+        layer_from_dict({**data, "surprise": 1})
+
+
+@pytest.mark.parametrize("data", [{}, {"kind": "Nonsense"}, {"kind": None}, {"kind": ["ReLU"]}])
+def test_an_unknown_layer_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(HyperparameterError, match="Layer kind: expected one of"):
+        layer_from_dict(data)
+
+
+def wrong_values(field: HyperField) -> list[Any]:
+    whole = "float" not in field.type
+    step = 1 if whole else 1e-3
+    wrong: list[Any] = ["3", None, [3], {}]
+    if field.type == "bool":
+        return [*wrong, 1, 0.0]
+    wrong += [math.nan, math.inf, True, *([1.5, 2.0] if whole else [])]
+    wrong += [field.low - step] if field.low is not None else []
+    wrong += [field.high + step] if field.high is not None else []
+    if "tuple" not in field.type:
+        return [*wrong, (1, 1)]
+    wrong += [(), (1, 1, 1), (1, "2"), (field.low - 1, 1), (1, field.high + 1)]
+    return wrong if "..." in field.type else [*wrong, (1, 1, 1, 1), (1,)]
+
+
+def test_a_hyperparameter_out_of_range_is_refused(kind: str) -> None:
+    for field in REGISTRY[kind].hyperparameters():
+        if field.type != "bool":
+            assert field.low is not None and field.high is not None
+        for value in wrong_values(field):
+            with pytest.raises(HyperparameterError, match=rf"({kind}\.)?{field.name}: expected"):
+                REGISTRY[kind](**{field.name: value})
+                pytest.fail(f"{kind}.{field.name} accepted {value!r}")
+
+
+def test_limits_themselves_are_accepted(kind: str) -> None:
+    for field in REGISTRY[kind].hyperparameters():
+        # padding is also bounded by the window
+        if field.type != "bool" and field.name != "padding":
+            for value in (field.low, field.high):
+                dataclasses.replace(REGISTRY[kind](), **{field.name: value})

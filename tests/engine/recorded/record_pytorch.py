@@ -1,0 +1,306 @@
+"""Record what PyTorch computes, so that the tests need neither PyTorch nor a network.
+
+Run with PyTorch 2 and NumPy installed, from any folder::
+
+    python tests/engine/recorded/record_pytorch.py
+
+Writes ``layers.npz`` and ``training.npz`` beside this file. It imports nothing of the engine, so
+that an error there cannot reach the reference. Inputs are multiples of 1/256 kept as float32, exact
+in both precisions; outputs and gradients are float64. For each of them ``<name>.float32_error`` is
+the distance of PyTorch's own float32 run, ‖y32 − y64‖ / ‖y64‖.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+HERE = Path(__file__).parent
+INF = float("inf")
+NAN = float("nan")
+
+
+def sides(padding: Any) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right)."""
+    if isinstance(padding, int):
+        return (padding,) * 4
+    return (*padding, *padding) if len(padding) == 2 else tuple(padding)
+
+
+def padded(x: torch.Tensor, padding: Any, value: float = 0.0) -> torch.Tensor:
+    top, left, bottom, right = sides(padding)
+    return functional.pad(x, (left, right, top, bottom), value=value)
+
+
+def conv2d(x, p, h):
+    return functional.conv2d(
+        padded(x, h.get("padding", 0)),
+        p["weight"],
+        p.get("bias"),
+        h.get("stride", 1),
+        0,
+        h.get("dilation", 1),
+        h.get("groups", 1),
+    )
+
+
+def max_pool2d(x, p, h):
+    padding = h.get("padding", 0)
+    rest = (h["stride"], 0, h.get("dilation", 1), h.get("ceil_mode", False))
+    if isinstance(padding, list) and len(padding) == 4:
+        return functional.max_pool2d(padded(x, padding, -INF), h["kernel_size"], *rest)
+    return functional.max_pool2d(x, h["kernel_size"], rest[0], padding, *rest[2:])
+
+
+def avg_pool2d(x, p, h):
+    padding, include = h.get("padding", 0), h.get("count_include_pad", False)
+    ceil = h.get("ceil_mode", False)
+    if isinstance(padding, list) and len(padding) == 4:
+        pooled = functional.avg_pool2d(padded(x, padding), h["kernel_size"], h["stride"])
+        if include:
+            return pooled
+        ones = torch.ones_like(x)
+        return pooled / functional.avg_pool2d(padded(ones, padding), h["kernel_size"], h["stride"])
+    return functional.avg_pool2d(x, h["kernel_size"], h["stride"], padding, ceil, include)
+
+
+def batch_norm2d(x, p, h):
+    return functional.batch_norm(
+        x,
+        p["running_mean"],
+        p["running_var"],
+        p["weight"],
+        p["bias"],
+        h["mode"] == "train",
+        h.get("momentum", 0.1),
+        h.get("eps", 1e-5),
+    )
+
+
+FUNCTIONS = {
+    "Conv2d": conv2d,
+    "MaxPool2d": max_pool2d,
+    "AvgPool2d": avg_pool2d,
+    "BatchNorm2d": batch_norm2d,
+    "GlobalAvgPool": lambda x, p, h: x.mean((2, 3), keepdim=True),
+    "Linear": lambda x, p, h: functional.linear(x, p["weight"], p.get("bias")),
+    "ReLU": lambda x, p, h: torch.relu(x),
+    "Flatten": lambda x, p, h: torch.flatten(x, 1),
+    "Softmax": lambda x, p, h: torch.softmax(x, 1),
+    "Add": lambda xs, p, h: sum(xs[1:], xs[0]),
+    "Concat": lambda xs, p, h: torch.cat(xs, 1),
+}
+
+
+def cases() -> list[dict[str, Any]]:
+    """kind, hyper-parameters by the engine's names, input shapes, and what is special."""
+    found: list[dict[str, Any]] = []
+
+    def case(kind: str, shape: Any, special: str = "", mode: str = "eval", **hyper: Any) -> None:
+        shapes = shape if isinstance(shape[0], list) else [shape]
+        found.append(
+            {"kind": kind, "shapes": shapes, "special": special, "mode": mode, "hyper": hyper}
+        )
+
+    maps = [2, 4, 7, 6]
+    for hyper in (
+        {"kernel_size": 3},
+        {"kernel_size": 1, "stride": 2, "bias": False},
+        {"kernel_size": 3, "padding": 1, "stride": 2},
+        {"kernel_size": [2, 3], "padding": [0, 1, 2, 0], "stride": [1, 2]},
+        {"kernel_size": 3, "padding": [2, 1], "dilation": [2, 1]},
+        {"kernel_size": 3, "groups": 2, "padding": 1},
+        {"kernel_size": 3, "groups": 4, "padding": [1, 0, 0, 1], "out_channels": 4},
+        {"kernel_size": 3, "groups": 4, "padding": 1, "out_channels": 8, "bias": False},
+        {"kernel_size": 2, "stride": 4},
+        {"kernel_size": [7, 6]},
+    ):
+        case("Conv2d", maps, **{"out_channels": 6, **hyper})
+    pool = [2, 3, 7, 8]
+    for hyper in (
+        {"kernel_size": 2, "stride": 2},
+        {"kernel_size": 3, "stride": 2, "padding": 1},
+        {"kernel_size": 3, "stride": 1, "padding": 1},
+        {"kernel_size": [3, 2], "stride": [2, 3], "padding": [1, 0], "ceil_mode": True},
+        {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
+        {"kernel_size": 3, "stride": 2, "padding": [0, 1, 1, 0]},
+        {"kernel_size": 2, "stride": 3},
+        {"kernel_size": 3, "stride": 5, "ceil_mode": True},
+    ):
+        case("MaxPool2d", pool, **hyper)
+        case("MaxPool2d", pool, "ties", **hyper)
+        case("AvgPool2d", pool, **hyper)
+        case("AvgPool2d", pool, **hyper, count_include_pad=True)
+    case("MaxPool2d", pool, kernel_size=2, stride=1, dilation=2)
+    case("MaxPool2d", pool, kernel_size=3, stride=2, dilation=2, padding=1, ceil_mode=True)
+    case("MaxPool2d", [1, 2, 2, 2], kernel_size=3, stride=2, ceil_mode=True)
+    case("AvgPool2d", [1, 2, 2, 2], kernel_size=3, stride=2, ceil_mode=True)
+    case("MaxPool2d", pool, "not finite", kernel_size=2, stride=2)
+    case("MaxPool2d", pool, "minus infinity", kernel_size=3, stride=2, padding=1)
+    case("MaxPool2d", pool, "very negative", kernel_size=3, stride=2, padding=1)
+    case("AvgPool2d", pool, "not finite", kernel_size=2, stride=2)
+    case("ReLU", maps)
+    case("ReLU", [2, 5])
+    case("ReLU", maps, "ties")
+    case("ReLU", maps, "not finite")
+    case("BatchNorm2d", [3, 4, 5, 4], mode="train")
+    case("BatchNorm2d", [3, 4, 5, 4], mode="train", eps=1e-3, momentum=0.3)
+    case("BatchNorm2d", [1, 3, 2, 2], mode="train")
+    case("BatchNorm2d", [4, 3, 1, 1], mode="train")
+    case("BatchNorm2d", [4, 3, 3, 3], "far from zero", mode="train")
+    case("BatchNorm2d", [3, 4, 5, 4])
+    case("BatchNorm2d", [1, 3, 1, 1])
+    case("GlobalAvgPool", maps)
+    case("Linear", [4, 7], out_features=5)
+    case("Linear", [1, 3], out_features=1, bias=False)
+    case("Flatten", [2, 3, 4, 2])
+    case("Flatten", [2, 5])
+    case("Softmax", [3, 6])
+    case("Softmax", [2, 4, 3, 2])
+    case("Softmax", [3, 6], "large")
+    case("Add", [[2, 3, 4, 2], [2, 3, 4, 2]])
+    case("Add", [[2, 3], [2, 3], [2, 3]])
+    case("Concat", [[2, 3, 4, 2], [2, 1, 4, 2], [2, 2, 4, 2]])
+    case("Concat", [[2, 3], [2, 4]])
+    return found
+
+
+def draw(rng: np.random.Generator, shape: Any, special: str = "") -> np.ndarray:
+    x = np.round(rng.standard_normal(shape) * 256) / 256
+    if special == "ties":
+        x = np.round(x)
+    elif special == "large":
+        x = x * 300
+    elif special == "very negative":
+        x = -1e5 - 1e6 * np.abs(x)
+    elif special == "far from zero":
+        x = x + 1000
+    elif special == "not finite":
+        # at most one NaN in each 2×2 window: PyTorch and the engine choose another of several
+        x[0, 0, 0, 0] = NAN
+        x[0, 1, 3, 2] = INF
+        x[0, 1, 4, 4] = -INF
+        x[1, 0, 2, 2], x[1, 0, 2, 3] = NAN, INF
+        x[1, 1, 0, 0], x[1, 1, 0, 1] = 0.0, -0.0
+    elif special == "minus infinity":
+        x[0, 0, :4, :4] = -INF
+        x[1, 2] = -INF
+    return x.astype(np.float32)
+
+
+def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.ndarray]:
+    hyper, shape = case["hyper"], case["shapes"][0]
+    if case["kind"] == "Conv2d":
+        k = hyper["kernel_size"]
+        k = [k, k] if isinstance(k, int) else k
+        found = {
+            "weight": draw(rng, (hyper["out_channels"], shape[1] // hyper.get("groups", 1), *k))
+        }
+    elif case["kind"] == "Linear":
+        found = {"weight": draw(rng, (hyper["out_features"], shape[1]))}
+    elif case["kind"] == "BatchNorm2d":
+        return {
+            "weight": draw(rng, shape[1]),
+            "bias": draw(rng, shape[1]),
+            "running_mean": draw(rng, shape[1]),
+            "running_var": np.abs(draw(rng, shape[1])) + np.float32(0.5),
+        }
+    else:
+        return {}
+    if hyper.get("bias", True):
+        found["bias"] = draw(rng, len(found["weight"]))
+    return found
+
+
+def run(case: dict[str, Any], xs: list, p: dict, dy: Any, dtype: torch.dtype) -> dict:
+    hyper = {**case["hyper"], "mode": case["mode"]}
+    tensors = [torch.tensor(x, dtype=dtype, requires_grad=True) for x in xs]
+    params = {
+        k: torch.tensor(v, dtype=dtype, requires_grad=not k.startswith("running"))
+        for k, v in p.items()
+    }
+    many = case["kind"] in ("Add", "Concat")
+    y = FUNCTIONS[case["kind"]](tensors if many else tensors[0], params, hyper)
+    found = {"y": y.detach().numpy().copy()}
+    if dy is None:
+        return found
+    y.backward(torch.tensor(dy, dtype=dtype))
+    for i, x in enumerate(tensors):
+        found[f"dx{i}"] = x.grad.numpy()
+    for name, value in params.items():
+        if value.requires_grad:
+            found[f"d_{name}"] = value.grad.numpy()
+        else:
+            found[f"new_{name}"] = value.numpy()
+    return found
+
+
+def record_layers() -> None:
+    arrays: dict[str, np.ndarray] = {}
+    described = cases()
+    for number, case in enumerate(described):
+        rng = np.random.default_rng([2024, number])
+        xs = [draw(rng, shape, case["special"]) for shape in case["shapes"]]
+        p = parameters(rng, case)
+        dy = draw(rng, run(case, xs, p, None, torch.float64)["y"].shape)
+        double, single = (run(case, xs, p, dy, t) for t in (torch.float64, torch.float32))
+        given = {f"x{i}": x for i, x in enumerate(xs)} | {"dy": dy} | p
+        for name, value in given.items():
+            arrays[f"{number}/{name}"] = value
+        for name, value in double.items():
+            arrays[f"{number}/{name}"] = value
+            scale = np.linalg.norm(value[np.isfinite(value)]) or 1.0
+            with np.errstate(invalid="ignore"):
+                error = np.linalg.norm(np.nan_to_num(single[name] - value))
+            arrays[f"{number}/{name}.float32_error"] = np.float64(error / scale)
+    np.savez_compressed(HERE / "layers.npz", cases=json.dumps(described), **arrays)
+
+
+def record_training() -> None:
+    arrays: dict[str, np.ndarray] = {}
+    optimizers = [
+        ("SGD", {"lr": 0.1, "momentum": 0.0, "weight_decay": 0.0}),
+        ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0}),
+        ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}),
+        ("Adam", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}),
+        ("Adam", {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}),
+    ]
+    for number, (kind, hyper) in enumerate(optimizers):
+        rng = np.random.default_rng([7, number])
+        p = torch.tensor(rng.standard_normal(6), requires_grad=True)
+        gradients = rng.standard_normal((20, 6)) * 10.0 ** rng.integers(-3, 2, (20, 6))
+        gradients[:, 5] = 0
+        options = dict(hyper)
+        if kind == "Adam":
+            options["betas"] = (options.pop("beta1"), options.pop("beta2"))
+        optimizer = getattr(torch.optim, kind)([p], **options)
+        arrays[f"{number}/start"] = p.detach().numpy().copy()
+        steps = []
+        for gradient in gradients:
+            p.grad = torch.tensor(gradient)
+            optimizer.step()
+            steps.append(p.detach().numpy().copy())
+        arrays[f"{number}/gradients"], arrays[f"{number}/steps"] = gradients, np.array(steps)
+    for number, (n, k, scale) in enumerate(((4, 10, 1.0), (1, 2, 1.0), (6, 3, 400.0))):
+        rng = np.random.default_rng([8, number])
+        x = torch.tensor(draw(rng, (n, k)) * scale, dtype=torch.float64, requires_grad=True)
+        target = torch.tensor(rng.integers(0, k, n))
+        loss = functional.cross_entropy(x, target)
+        loss.backward()
+        arrays[f"cross_entropy{number}/x"] = x.detach().numpy()
+        arrays[f"cross_entropy{number}/target"] = target.numpy()
+        arrays[f"cross_entropy{number}/loss"] = loss.detach().numpy()
+        arrays[f"cross_entropy{number}/dx"] = x.grad.numpy()
+    np.savez_compressed(HERE / "training.npz", optimizers=json.dumps(optimizers), **arrays)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    record_layers()
+    record_training()
+    print(f"Recorded with PyTorch {torch.__version__} into {HERE}")

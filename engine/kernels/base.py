@@ -1,8 +1,9 @@
 """What a fast form of a layer must offer. Kernels are never seen outside the plan.
 
 A kernel is bound once, for given shapes: it allocates its buffers then (those whose memory order
-follows an argument's: at the first run), and allocates nothing afterwards. Views of an argument are
-made when it is first seen and kept while the same array comes again. Each is tested against the layer's plain form over random shapes that it accepts.
+follows an argument's: at the first run), and allocates nothing large afterwards. Views of an
+argument are made when it is first seen and kept while the same array comes again. Each is tested
+against the layer's plain form over random shapes that it accepts.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.kernels import KERNELS, PLAIN
-from engine.kernels.base import Kernel, Site, memory
+from engine.kernels.base import Kernel, Site
 from engine.layers.add import Add
 from engine.layers.base import Array, Ctx, Layer, ShapeError, Spec
 from engine.layers.batch_norm2d import BatchNorm2d

@@ -9,9 +9,10 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from explorer import theme
 from explorer.canvas import geometry, ink
 from explorer.canvas.facts import EdgeFacts
-from explorer.canvas.node_item import Mark
+from explorer.canvas.node_item import TWO_LINES, Mark
 from explorer.tensors.scales import WidthScale, edge_width, format_number
 
+_NORM = "‖g‖ "
 _LABEL_WIDTH = 10.0 * theme.METRICS.space_4
 _LABEL_HEIGHT = float(theme.METRICS.text_body + theme.METRICS.space_1)
 
@@ -72,7 +73,7 @@ class EdgeItem(QGraphicsItem):
         if self.norm is None:
             shape = self.facts.shape if self.label_here else ""
             return [(self._at_start(False), shape)] if shape else []
-        size = f"‖g‖ {format_number(self.norm)}"
+        size = _NORM + format_number(self.norm)
         found = []
         if self.facts.joins:
             text = size if self.share is None else f"{size} · {self.share * 100:.0f}%"
@@ -92,7 +93,7 @@ class EdgeItem(QGraphicsItem):
         if not right:
             left = start.x() - m.space_2 - _LABEL_WIDTH
             return QRectF(left, start.y() + m.space_2, _LABEL_WIDTH, _LABEL_HEIGHT)
-        down = geometry.BEND + m.space_2 if self.label_below else 0.0
+        down = geometry.BEND + m.space_2 if self.label_below else m.space_1
         return QRectF(start.x() + m.space_2, start.y() + down, _LABEL_WIDTH, _LABEL_HEIGHT)
 
     def _at_end(self) -> QRectF:
@@ -133,6 +134,8 @@ class EdgeItem(QGraphicsItem):
         painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
         for rect, text in self.labels():
+            if zoom < TWO_LINES:
+                text = text.removeprefix(_NORM)  # the colour and the arrow say it too
             left = rect.right() <= self.route.start.x() or rect.right() <= self.route.end.x()
             left = left and rect.left() != self.route.start.x() + m.space_2
             flag = Qt.AlignmentFlag.AlignRight if left else Qt.AlignmentFlag.AlignLeft

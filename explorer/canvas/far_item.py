@@ -124,7 +124,7 @@ class FarItem(QGraphicsItem):
         for item in seen:
             painter.setPen(QColor(tokens.text if item.computed else tokens.text_muted))
             area = geometry.HEADER.translated(item.pos())
-            name = ink.elided(item.facts.id, "strong", pixels, shapes, True)
+            name = ink.elided(item.facts.id, "strong", pixels, shapes)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, name)
             if item.facts.trouble is not None:
                 painter.setPen(QColor(tokens.error))

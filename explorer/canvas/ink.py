@@ -36,9 +36,10 @@ def metrics(role: FontRole, pixels: int) -> QFontMetricsF:
 
 
 @lru_cache(maxsize=8192)
-def elided(text: str, role: FontRole, pixels: int, width: int, middle: bool = False) -> str:
-    """The text, shortened with an ellipsis where it is wider than ``width``."""
-    mode = Qt.TextElideMode.ElideMiddle if middle else Qt.TextElideMode.ElideRight
+def elided(text: str, role: FontRole, pixels: int, width: int) -> str:
+    """The text, shortened where it is wider than ``width``; of a path the end is kept."""
+    path = "/" in text and " " not in text
+    mode = Qt.TextElideMode.ElideLeft if path else Qt.TextElideMode.ElideRight
     return metrics(role, pixels).elidedText(text, mode, width)
 
 

@@ -53,6 +53,7 @@ class NodeItem(QGraphicsItem):
         self._arrays: dict[Show, NDArray | None] = {"value": None, "grad": None}
         self._tags: dict[Show, object] = {"value": None, "grad": None}
         self._pictures: dict[Show, Picture | None] = {"value": None, "grad": None}
+        self._notes: dict[Show, tuple[str, ...]] = {"value": (), "grad": ()}
         self._thumbnail: QImage | None = None
         self._rect = QRectF(geometry.CARD)
         self.setZValue(1)
@@ -66,6 +67,7 @@ class NodeItem(QGraphicsItem):
         self._tags[show] = tag
         self._arrays[show] = array() if array is not None else None
         self._pictures[show] = None
+        self._notes[show] = ()
         self._thumbnail = None
         return True
 
@@ -78,6 +80,10 @@ class NodeItem(QGraphicsItem):
     def computed(self) -> bool:
         """Whether forward has reached it."""
         return self._arrays["value"] is not None or self.loss is not None
+
+    def notes(self) -> tuple[str, ...]:
+        """What is wrong with its numbers: not finite, mostly silent, no gradient at all."""
+        return self._notes["value"] + self._notes["grad"]
 
     def value_at(self, show: Show, index: tuple[int, ...]) -> float | None:
         """The recorded number of a cell; None where there is none."""
@@ -134,6 +140,7 @@ class NodeItem(QGraphicsItem):
             else:
                 made = compose(array, "sequential" if show == "value" else "diverging", self.page)
             self._pictures[show] = made
+            self._notes[show] = _notes_on(array, show)
             self._thumbnail = None
         return made
 
@@ -255,6 +262,9 @@ class NodeItem(QGraphicsItem):
         tokens = theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         self._paint_card(painter, tokens, zoom)
+        if self.needs_picture() and self._may_compose(self):
+            self.picture("value")
+            self.picture("grad")
         self._paint_header(painter, tokens, zoom)
         if self.facts.trouble is not None:
             self._paint_trouble(painter, tokens, zoom)
@@ -315,6 +325,13 @@ class NodeItem(QGraphicsItem):
             ink.draw_glyph(painter, "error", "error", icon)
         else:
             ink.draw_glyph(painter, facts.icon, token, icon)
+            if self.notes():
+                corner = QRectF(0, 0, m.icon_small, m.icon_small)
+                corner.moveCenter(icon.bottomRight())
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(QColor(tokens.surface))
+                painter.drawEllipse(corner)
+                ink.draw_glyph(painter, "warning", "warning", corner)
         text = area.adjusted(side + m.space_2, 0, 0, 0)
         painter.setPen(QColor(getattr(tokens, token)))
         if zoom < TWO_LINES:
@@ -331,7 +348,7 @@ class NodeItem(QGraphicsItem):
                 painter.setFont(ink.font("strong", pixels))
                 painter.setPen(QColor(getattr(tokens, token)))
             name = ink.elided(
-                facts.id, "strong", pixels, int(text.width() - shape_width - m.space_2), True
+                facts.id, "strong", pixels, int(text.width() - shape_width - m.space_2)
             )
             painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, name)
             return
@@ -362,7 +379,7 @@ class NodeItem(QGraphicsItem):
         painter.drawText(lower, Qt.AlignmentFlag.AlignVCenter, words)
         painter.setFont(ink.font("strong", big))
         painter.setPen(QColor(getattr(tokens, token)))
-        name = ink.elided(facts.id, "strong", big, int(upper.width() - taken[0]), True)
+        name = ink.elided(facts.id, "strong", big, int(upper.width() - taken[0]))
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, name)
 
     def subtitle(self) -> str:
@@ -414,11 +431,9 @@ class NodeItem(QGraphicsItem):
             if array is None:
                 self._paint_empty(painter, tokens, rect)
                 continue
-            if self._pictures[show] is None and not self._may_compose(self):
-                continue
-            made = self.picture(show)
+            made = self._pictures[show]
             if made is None:
-                continue
+                continue  # not composed yet: it comes within the next frames
             made.draw(painter, rect.topLeft(), zoom)
             if self.focus is not None:
                 self._paint_focus(painter, made, rect.topLeft(), zoom)
@@ -552,6 +567,24 @@ class NodeItem(QGraphicsItem):
             painter.setBrush(QColor(tokens.accent if lit else tokens.surface))
             grown = radius + 2 if lit else radius
             painter.drawEllipse(centre, grown, grown)
+
+
+def _notes_on(array: NDArray, show: Show) -> tuple[str, ...]:
+    finite = np.isfinite(array)
+    what = tr("value") if show == "value" else tr("gradient")
+    if not finite.all():
+        wrong = int(array.size - finite.sum())
+        return (tr("{n} numbers of its {what} are NaN or infinite").format(n=wrong, what=what),)
+    if show == "grad":
+        if array.size and not array.any():
+            return (tr("its gradient is exactly zero everywhere: nothing before it can learn"),)
+        return ()
+    if array.ndim >= 2 and array.shape[0] > 1 and array.min() >= 0:
+        silent = int((~array.reshape(array.shape[0], -1).any(axis=1)).sum())
+        if silent * 2 > array.shape[0]:
+            text = tr("{n} of {all} channels are zero everywhere for this picture")
+            return (text.format(n=silent, all=array.shape[0]),)
+    return ()
 
 
 def _mixed(a: str, b: str) -> QColor:

@@ -85,6 +85,7 @@ def _card_tip(item: NodeItem, at: QPointF) -> str:
                 high=format_number(made.scale.high),
             )
         )
+    lines += item.notes()
     cell = item.cell_at(at)
     if cell is not None:
         lines.append(tr("cell {index}").format(index=", ".join(str(i) for i in cell.index)))

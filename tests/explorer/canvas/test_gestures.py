@@ -603,3 +603,27 @@ def test_it_has_a_name_and_takes_the_focus(stage: Any) -> None:
     assert stage.canvas.accessibleName() == "Network canvas"
     assert "Delete: delete the selection." in stage.canvas.accessibleDescription()
     assert stage.canvas.focusPolicy() == Qt.FocusPolicy.StrongFocus
+
+
+def test_the_menu_key_opens_the_menu_of_the_selected_card(stage: Any, small: Graph) -> None:
+    stage.show(small)
+    stage.canvas.set_selection(frozenset({"join"}))
+    at = QPoint(5, 5)
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, at, stage.canvas.mapToGlobal(at))
+    QApplication.sendEvent(stage.canvas, event)
+    menu = stage.canvas.findChildren(QMenu, "canvas_menu")[-1]
+    assert "Disconnect from b" in [a.text() for a in menu.actions()]
+    menu.close()
+
+
+def test_escape_cancels_a_drop_and_a_wire(stage: Any, small: Graph) -> None:
+    stage.show(small)
+    stage.drop(ReLU(), stage.edge("wide"), let_go=False)
+    QTest.keyClick(stage.canvas, Qt.Key.Key_Escape)
+    assert not stage.canvas.bubble.isVisible()
+    assert stage.canvas.network.edges["wide", 0].mark == ""
+    stage.drag(stage.output("b"), empty_place(stage), release=False)
+    QTest.keyClick(stage.canvas, Qt.Key.Key_Escape)
+    QTest.mouseRelease(stage.canvas.viewport(), Qt.MouseButton.LeftButton, pos=stage.input("loose"))
+    assert stage.requests == []
+    assert all(i.mark == "" for i in stage.canvas.network.items_by_id.values())

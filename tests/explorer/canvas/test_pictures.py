@@ -375,3 +375,47 @@ def test_a_colour_picture_keeps_its_colours() -> None:
     assert made.image.pixelColor(0, 0).name() == "#ff0000"
     assert made.image.pixelColor(1, 1).name() == "#00ff00"
     assert made.image.pixelColor(2, 2).name() == "#000000"
+
+
+def test_numbers_that_are_wrong_put_a_badge_on_the_card(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    stage.show(graph, 1.0, "conv1")
+    stage.canvas.set_run(trace, len(steps))
+    before = count(stage.picture(), "warning", on_screen(stage.canvas, "conv1"))
+    item = stage.canvas.network.items_by_id["conv1"]
+    assert item.notes() == () and before == 0
+    broken = trace.look("value", ("conv1", 0))[0].copy()
+    broken[0, 0, :3] = np.nan
+    item.set_array("value", "broken", lambda: broken)
+    stage.canvas.viewport().update()
+    shot = stage.picture()
+    assert "3 numbers" in item.notes()[0] and "NaN" in item.notes()[0]
+    assert count(shot, "warning", on_screen(stage.canvas, "conv1")) > 5
+    assert count(shot, "nan", on_screen(stage.canvas, "conv1")) > 0
+
+
+def test_mostly_silent_channels_and_a_dead_gradient_are_noted(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    stage.show(graph, 1.0, "relu1")
+    stage.canvas.set_run(trace, len(steps))
+    item = stage.canvas.network.items_by_id["relu1"]
+    silent = np.zeros((6, 5, 5), np.float32)
+    silent[:2] = 1
+    item.set_array("value", "silent", lambda: silent)
+    item.set_array("grad", "dead", lambda: np.zeros((6, 5, 5), np.float32))
+    stage.canvas.viewport().update()
+    stage.picture()
+    assert [n.split(" ")[0] for n in item.notes()] == ["4", "its"]
+
+
+def test_presentation_has_thick_lines_and_a_large_ring(stage: Any, lenet: Run) -> None:
+    graph, trace, _ = lenet
+    stage.show(graph, 1.0, "conv1")
+    stage.canvas.set_run(trace, 1)
+    stage.canvas.set_focus(Cell("conv1", 0, (2, 3, 4)))
+    before = count(stage.picture(), "focus_ring")
+    theme.theme().set_presentation(True)
+    try:
+        assert count(stage.picture(), "focus_ring") > 1.5 * before > 0
+    finally:
+        theme.theme().set_presentation(False)

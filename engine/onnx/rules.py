@@ -154,5 +154,8 @@ RULES: Mapping[str, Callable[[Place], Nodes]] = {
 
 
 def write(place: Place) -> Nodes:
-    """The nodes of a layer, in order; the last is named as the place says. Raises RuleError where the opset has no form of it."""
+    """The nodes of a layer in order, the last under the place's name.
+
+    Raises RuleError where the opset has no form of it.
+    """
     return RULES.get(place.mapped.op, plain)(place)

@@ -162,7 +162,7 @@ def percent(share: float) -> str:
         return f"{format_number(100 * share)}%"
     for digits in range(1, 7):
         text = f"{100 * share:.{digits}f}"
-        if share == 1.0 or float(text) != 100.0:
+        if share in (0.0, 1.0) or float(text) not in (0.0, 100.0):
             break
     return f"{text.rstrip('0').rstrip('.')}%"
 

@@ -209,19 +209,20 @@ class Palette(QWidget):
         for i in range(self.tree.topLevelItemCount()):
             group = self.tree.topLevelItem(i)
             if group is not None and group is not self._none:
-                group.setHidden(all(group.child(j).isHidden() for j in range(group.childCount())))
+                children = (group.child(j) for j in range(group.childCount()))
+                group.setHidden(all(child is None or child.isHidden() for child in children))
         self._none.setHidden(first is not None)
         self._none.setText(0, self.tr("No layer is called “{text}”.").format(text=text))
         if first is not None:
             self.tree.setCurrentItem(first)
+        else:
+            self.tree.clearSelection()
 
     def _first(self) -> None:
         """Enter in the search field adds the best match."""
-        item: QTreeWidgetItem | None = self.tree.currentItem()
-        if not self.search.text().strip() or item is None or item.isHidden():
-            return
-        layer = item.data(0, _LAYER)
-        if layer is not None:
+        chosen = [item for item in self.tree.selectedItems() if not item.isHidden()]
+        layer = chosen[0].data(0, _LAYER) if chosen else None
+        if self.search.text().strip() and layer is not None:
             self.add_requested.emit(layer)
 
     def _enter_list(self) -> None:

@@ -1,0 +1,65 @@
+"""Keeps one channel of a pair of grids as large as the grids allow."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject
+
+from engine.cell import Cell
+from explorer import theme
+from explorer.tensors.grid import TensorGrid, View
+from explorer.tensors.pair import TensorPair
+
+
+class ChannelZoom(QObject):
+    """Follows the size of a pair's grids; the user's own zoom holds until another channel."""
+
+    def __init__(self, pair: TensorPair) -> None:
+        super().__init__(pair)
+        self._pair = pair
+        self._cell: Cell | None = None
+        pair.forward_grid.installEventFilter(self)
+
+    def set_channel(self, cell: Cell | None) -> None:
+        """Look at the channel of this cell, its first one, or at all channels for None."""
+        fitted = self._pair.forward_grid.view.fit
+        if cell == self._cell and (cell is None or not fitted):
+            return
+        self._cell = cell
+        if cell is None:
+            self._pair.forward_grid.fit()
+            self._pair.gradient_grid.fit()
+        else:
+            self._apply()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and self._cell is not None:
+            # All of it first: the arrangement of the channels depends on the size.
+            self._pair.forward_grid.fit()
+            self._pair.gradient_grid.fit()
+            self._apply()
+        return super().eventFilter(watched, event)
+
+    def _apply(self) -> None:
+        for grid in (self._pair.forward_grid, self._pair.gradient_grid):
+            view = self._view(grid)
+            if view is not None:
+                grid.set_view(view)
+
+    def _view(self, grid: TensorGrid) -> View | None:
+        maps = grid.maps
+        rect = grid.rect_of(self._cell) if self._cell is not None else None
+        if rect is None or not maps.size:
+            return None
+        height, width = maps.shape[1:]
+        edge = theme.metrics().space_1
+        zoom = min((grid.width() - 2 * edge) / width, (grid.height() - 2 * edge) / height)
+        zoom = min(float(theme.metrics().cell_max), max(zoom, 0.01))
+        zoom = float(int(zoom)) if zoom >= 2 else zoom
+        view = grid.view
+        x, y = (rect.x() - view.x) / view.zoom, (rect.y() - view.y) / view.zoom
+        return View(
+            zoom,
+            round(grid.width() / 2 - (x + width / 2) * zoom),
+            round(grid.height() / 2 - (y + height / 2) * zoom),
+            False,
+        )

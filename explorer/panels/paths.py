@@ -1,0 +1,89 @@
+"""What each path adds at a join and sends back at its fork, read from the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.graph import Graph, Node, Ref
+from engine.layers.base import Array
+from engine.trace import Trace
+from explorer.narration import cosine, join_at, norm, readers_at, tr
+from explorer.tensors.shares import Role, Shares
+
+
+def _role(name: str) -> Role:
+    if name == tr("skip"):
+        return "skip"
+    return "branch" if name.startswith(tr("branch")) else "part"
+
+
+def shares_of(labels: Sequence[str], parts: Sequence[Array], total: Array) -> Shares:
+    """Norms, projections on the sum, and the cosine between two parts; all in float64."""
+    whole = total.astype(np.float64).ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(whole @ whole)
+        shares = tuple(
+            float(part.astype(np.float64).ravel() @ whole) / square if square else 0.0
+            for part in parts
+        )
+    return Shares(
+        tuple(labels),
+        tuple(norm(part) for part in parts),
+        shares,
+        cosine(parts[0], parts[1]) if len(parts) == 2 else None,
+        norm(total),
+        tuple(_role(label) for label in labels),
+    )
+
+
+def values_joined(graph: Graph, trace: Trace, position: int, node: Node) -> Shares | None:
+    """What each input of an Add contributes to its output; None while it has not run."""
+    total = trace.look("value", (node.id, 0), position)
+    sources = [ref for ref in node.inputs if ref is not None]
+    parts = [trace.look("value", ref, position) for ref in sources]
+    known = [part[0] for part in parts if part is not None]
+    if total is None or len(known) < len(sources) or len(known) < 2:
+        return None
+    return shares_of(join_at(graph, node.id).names, known, total[0])
+
+
+@dataclass(frozen=True)
+class Fork:
+    """The gradients that meet at a tensor: by name what has arrived, and the sum once complete."""
+
+    ref: Ref
+    names: tuple[str, ...]
+    arrived: tuple[float | None, ...]
+    shares: Shares | None
+
+
+def gradients_met(graph: Graph, trace: Trace | None, position: int, ref: Ref) -> Fork | None:
+    """The state of a forked tensor's gradient; None where the tensor is read once or not at all."""
+    readers = graph.readers.get(ref, ())
+    if len(readers) < 2:
+        return None
+    names = readers_at(graph, ref)
+    labels = tuple(names[reader] for reader in readers)
+    if trace is None:
+        return Fork(ref, labels, (None,) * len(readers), None)
+    parts = [trace.look("part", reader, position) for reader in readers]
+    arrived = tuple(None if part is None else norm(part[0]) for part in parts)
+    known = [
+        (label, part[0]) for label, part in zip(labels, parts, strict=True) if part is not None
+    ]
+    key = trace.latest("grad", ref, position)
+    # k parts make k − 1 sums: only the last of them is the gradient.
+    complete = (
+        len(known) == len(readers)
+        and key is not None
+        and key.version % (len(readers) - 1) == len(readers) - 2
+    )
+    if not complete or key is None:
+        return Fork(ref, labels, arrived, None)
+    total = trace.at(key)[0]
+    return Fork(
+        ref, labels, arrived, shares_of([k for k, _ in known], [p for _, p in known], total)
+    )

@@ -71,8 +71,9 @@ class Window:
                 size + b + a
                 for size, b, a in zip((height, width), self.before, self.after, strict=True)
             ]
-            missing = max(e - room for e, room in zip(self.extent, rooms, strict=True))
-            padding = max(*self.before, *self.after) + -(-missing // 2)
+            padding = max(
+                -(-(e - size) // 2) for e, size in zip(self.extent, (height, width), strict=True)
+            )
             kernel = tuple(
                 min(k, max(1, (room - 1) // d + 1))
                 for k, room, d in zip(self.kernel_size, rooms, self.dilation, strict=True)

@@ -156,9 +156,18 @@ CASES: tuple[Case, ...] = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an argument ``case`` runs for every case, one with ``kind`` for every layer."""
-    if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", CASES, ids=str)
+    """A test with an argument ``case`` runs for every case, one with ``kind`` for every layer.
+
+    ``pooling`` and ``inference`` are the cases of poolings and those in evaluation mode.
+    """
+    poolings = (MaxPool2d, AvgPool2d)
+    for name, chosen in (
+        ("case", CASES),
+        ("pooling", [case for case in CASES if isinstance(case.layer, poolings)]),
+        ("inference", [case for case in CASES if case.mode == "eval"]),
+    ):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, chosen, ids=str)
     if "kind" in metafunc.fixturenames:
         metafunc.parametrize("kind", sorted(REGISTRY))
 

@@ -175,7 +175,8 @@ def draw(rng: np.random.Generator, shape: Any, special: str = "") -> np.ndarray:
     if special == "ties":
         x = np.round(x)
     elif special == "large":
-        x = x * 300
+        # exp of these overflows or vanishes unless the largest is subtracted first
+        x = x + np.array([1000, -1000, 100])[:, None]
     elif special == "very negative":
         x = -1e5 - 1e6 * np.abs(x)
     elif special == "far from zero":

@@ -1,0 +1,65 @@
+"""Every layer's forward against onnxruntime, through the layer's own ONNX mapping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from engine.layers.base import Array
+from engine.layers.dropout import Dropout
+
+
+def run_onnx(case: Any, xs: tuple[Array, ...], params: dict[str, Array]) -> Array:
+    """The output of a model of one node, built from ``layer.onnx``."""
+    mapping = case.layer.onnx
+    names = [f"x{i}" for i in range(len(xs))]
+    node = helper.make_node(mapping.op, [*names, *mapping.params], ["y"], **mapping.attributes)
+    (out,) = case.layer.outputs(*case.specs("float32"))
+    graph = helper.make_graph(
+        [node],
+        "one node",
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape)
+            for name, x in zip(names, xs, strict=True)
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, out.shape)],
+        [numpy_helper.from_array(np.array(params[name]), name) for name in mapping.params],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.checker.check_model(model, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (y,) = session.run(["y"], dict(zip(names, xs, strict=True)))
+    return y
+
+
+def agree(ours: Array, reference: Array) -> bool:
+    return bool(np.max(np.abs(ours - reference)) <= 1e-5 * np.max(np.abs(reference)))
+
+
+def test_forward_agrees_with_onnxruntime(inference: Any) -> None:
+    xs, p = inference.inputs(11, "float32"), inference.params(11, "float32")
+    assert set(inference.layer.onnx.params) == set(p)
+    reference = run_onnx(inference, xs, p)
+    if reference.size > 1:
+        assert np.ptp(reference) > 1e-3 * np.max(np.abs(reference)), "the reference is constant"
+    ours = inference.layer.forward(p, *xs, ctx=inference.ctx).ys[0]
+    assert ours.shape == reference.shape
+    assert agree(ours, reference)
+
+    changed = dict(p, weight=p["weight"] * np.float32(1.01)) if "weight" in p else p
+    moved = xs if "weight" in p else (xs[0] * np.float32(1.01), *xs[1:])
+    assert not agree(inference.layer.forward(changed, *moved, ctx=inference.ctx).ys[0], reference)
+
+
+def test_dropout_maps_to_an_operator_that_does_nothing_in_evaluation() -> None:
+    mapping = Dropout(0.3).onnx
+    assert mapping is not None and mapping.op == "Dropout" and not mapping.attributes

@@ -1,0 +1,175 @@
+"""What only one layer promises: batch norm's statistics, dropout's mask, ReLU's corner."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.layers.add import Add
+from engine.layers.base import Array, Ctx, Record, ShapeError, Spec
+from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.concat import Concat
+from engine.layers.conv2d import Conv2d
+from engine.layers.dropout import Dropout
+from engine.layers.flatten import Flatten
+from engine.layers.relu import ReLU
+from engine.layers.softmax import Softmax
+
+TRAIN = Ctx("train", (5, 6, 7))
+
+
+def statistics(channels: int) -> dict[str, Array]:
+    return {
+        "weight": np.ones(channels),
+        "bias": np.zeros(channels),
+        "running_mean": np.full(channels, 2.0),
+        "running_var": np.full(channels, 4.0),
+    }
+
+
+# ---- convolution ---------------------------------------------------------------------------
+
+
+def test_a_stride_beyond_the_kernel_leaves_cells_without_gradient() -> None:
+    layer = Conv2d(3, 1, stride=2)
+    p = {"weight": np.ones((3, 2, 1, 1)), "bias": np.zeros(3)}
+    result = layer.forward(p, np.ones((1, 2, 8, 8)))
+    (dx,) = layer.backward(p, result.saved, (np.ones_like(result.ys[0]),), (True,)).dxs
+    assert dx is not None and np.mean(dx == 0) == 0.75
+
+
+def test_convolution_does_not_flip_its_kernel() -> None:
+    x = np.zeros((1, 1, 3, 3))
+    x[0, 0, 0, 2] = 1
+    w = np.arange(9.0).reshape(1, 1, 3, 3)
+    assert Conv2d(1, 3, bias=False).forward({"weight": w}, x).ys[0].item() == w[0, 0, 0, 2] == 2
+
+
+def test_convolution_counts_multiply_adds() -> None:
+    spec = Spec((1, 6, 14, 14))
+    assert Conv2d(16, 5).cost(spec).multiply_adds == 16 * 6 * 25 * 100
+    assert Conv2d(16, 5).cost(spec).parameters == 16 * 6 * 25 + 16
+    assert Conv2d(6, 3, padding=1, groups=6, bias=False).cost(spec).multiply_adds == 6 * 9 * 196
+
+
+# ---- batch normalisation -------------------------------------------------------------------
+
+
+def test_batch_norm_of_a_single_number_per_channel_is_refused_in_training() -> None:
+    x = np.ones((1, 3, 1, 1))
+    with pytest.raises(ShapeError, match=r"at least 2 numbers per channel.*Use a larger batch\."):
+        BatchNorm2d().forward(statistics(3), x, ctx=TRAIN)
+    assert BatchNorm2d().forward(statistics(3), x).ys[0].shape == (1, 3, 1, 1)
+
+
+def test_running_statistics_move_by_momentum_with_the_unbiased_variance() -> None:
+    x = np.array([1.0, 2.0, 3.0, 6.0]).reshape(4, 1, 1, 1)
+    result = BatchNorm2d(momentum=0.25).forward(statistics(1), x, ctx=TRAIN)
+    assert result.statistics["running_mean"].item() == pytest.approx(0.75 * 2 + 0.25 * 3)
+    assert result.statistics["running_var"].item() == pytest.approx(0.75 * 4 + 0.25 * 14 / 3)
+    assert result.ys[0].mean() == pytest.approx(0)
+    assert BatchNorm2d().forward(statistics(1), x).statistics == {}
+
+
+def test_batch_norm_input_gradient_adds_up_to_zero_in_training_only() -> None:
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 3, 2, 4, 4))
+    for ctx in (TRAIN, Ctx("eval")):
+        result = BatchNorm2d().forward(statistics(2), x, ctx=ctx)
+        (dx,) = BatchNorm2d().backward(statistics(2), result.saved, (dy,), (True,), ctx).dxs
+        assert dx is not None
+        sums = np.abs(dx.sum((0, 2, 3)))
+        assert (sums < 1e-12).all() if ctx.mode == "train" else (sums > 0.1).all()
+
+
+def test_batch_norm_does_not_cancel_far_from_zero() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((8, 1, 6, 6))
+    p = {k: v.astype(np.float32) for k, v in statistics(1).items()}
+    far = BatchNorm2d().forward(p, (x + 4096).astype(np.float32), ctx=TRAIN).ys[0]
+    near = BatchNorm2d().forward(statistics(1), x, ctx=TRAIN).ys[0]
+    assert np.max(np.abs(far - near)) < 1e-3
+
+
+def test_other_samples_are_one_term_of_batch_norm() -> None:
+    rng = np.random.default_rng(2)
+    x, dy = rng.standard_normal((2, 3, 1, 2, 2))
+    result = BatchNorm2d().forward(statistics(1), x, ctx=TRAIN)
+    record = Record((x[1],), (result.ys[0][1],), (dy[1],), statistics(1), result.saved, 1, "train")
+    alone = BatchNorm2d().feeds((0, 0, 1), record)
+    whole = BatchNorm2d().feeds((0, 0, 1), record._replace(batch_dys=(dy,)))
+    assert len(alone.terms) == 4 and whole.terms[:-1] == alone.terms
+    assert whole.terms[-1].source == ("constant", "other samples")
+
+
+# ---- dropout -------------------------------------------------------------------------------
+
+
+def test_the_mask_is_a_function_of_the_key() -> None:
+    x = np.ones((4, 500))
+    layer = Dropout(0.3)
+    first = layer.forward({}, x, ctx=TRAIN).ys[0]
+    assert np.array_equal(first, layer.forward({}, x, ctx=TRAIN).ys[0])
+    for key in ((4, 6, 7), (5, 5, 7), (5, 6, 6)):
+        assert not np.array_equal(first, layer.forward({}, x, ctx=Ctx("train", key)).ys[0])
+    single = layer.forward({}, x.astype(np.float32), ctx=TRAIN).ys[0]
+    assert np.array_equal(single > 0, first > 0), "the mask depends on the precision"
+
+
+def test_dropped_share_and_scale() -> None:
+    y = Dropout(0.3).forward({}, np.ones((10, 1000)), ctx=TRAIN).ys[0]
+    assert set(np.unique(y)) == {0.0, 1 / 0.7}
+    assert np.mean(y == 0) == pytest.approx(0.3, abs=0.02)
+    assert np.mean(y) == pytest.approx(1, abs=0.03)
+
+
+def test_backward_uses_the_mask_of_forward() -> None:
+    x = np.ones((2, 50))
+    result = Dropout().forward({}, x, ctx=TRAIN)
+    (dx,) = Dropout().backward({}, result.saved, (x,), (True,), TRAIN).dxs
+    assert np.array_equal(dx, result.ys[0])
+    assert Dropout().forward({}, x).ys[0] is x
+
+
+# ---- the others ----------------------------------------------------------------------------
+
+
+def test_relu_at_its_corner_and_beyond_the_finite() -> None:
+    x = np.array([[-1.0, -0.0, 0.0, 1e-300, np.nan, np.inf, -np.inf]])
+    result = ReLU().forward({}, x)
+    assert np.array_equal(result.ys[0], [[0, 0, 0, 1e-300, np.nan, np.inf, 0]], equal_nan=True)
+    dy = np.full_like(x, np.inf)
+    (dx,) = ReLU().backward({}, result.saved, (dy,), (True,)).dxs
+    # a shut gate stays shut for an infinite gradient; NaN lets it through
+    assert np.array_equal(dx, [[0, 0, 0, np.inf, np.inf, np.inf, 0]])
+    assert ReLU().kinks({}, np.array([[-2.0, 0.5]])) == 0.5
+
+
+def test_softmax_does_not_overflow_and_adds_up_to_one() -> None:
+    y = Softmax().forward({}, np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4]])).ys[0]
+    assert np.array_equal(y[0], [1, 0, 0])
+    np.testing.assert_allclose(y[1], 1 / 3)
+
+
+def test_softmax_gradient_adds_up_to_zero() -> None:
+    rng = np.random.default_rng(3)
+    x, dy = rng.standard_normal((2, 4, 5))
+    result = Softmax().forward({}, x)
+    (dx,) = Softmax().backward({}, result.saved, (dy,), (True,)).dxs
+    assert dx is not None and np.abs(dx.sum(1)).max() < 1e-15 < np.abs(dx).max()
+
+
+def test_flatten_keeps_the_order_of_channel_row_column() -> None:
+    x = np.arange(24.0).reshape(1, 2, 3, 4)
+    y = Flatten().forward({}, x).ys[0]
+    assert y[0, (1 * 3 + 2) * 4 + 3] == x[0, 1, 2, 3]
+    assert Flatten().outputs(Spec((5, 2, 3, 4)))[0].shape == (5, 24)
+
+
+def test_add_of_a_tensor_with_itself_and_concat_in_order() -> None:
+    x = np.ones((1, 2, 1, 1))
+    assert np.array_equal(Add().forward({}, x, x).ys[0], 2 * x)
+    y = Concat().forward({}, x, 3 * x[:, :1]).ys[0]
+    assert np.array_equal(y.ravel(), [1, 1, 3])
+    with pytest.raises(IndexError, match="channel below 3"):
+        Concat().reads((3, 0, 0), Record((x[0], 3 * x[0, :1]), (y[0],), (None,), {}, {}))

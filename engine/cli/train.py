@@ -50,7 +50,7 @@ def add_train(commands: Commands) -> None:
         "--data",
         default="digits",
         metavar="NAME",
-        help="digits (shipped, 8×8), shapes (generated, 32×32, 16 classes) or mnist:DIR (a folder "
+        help="digits (shipped, 8×8), shapes (generated, 32×32) or mnist:DIR (a folder "
         "with MNIST's four files); resized to the network's input (default: %(default)s)",
     )
     parser.add_argument(

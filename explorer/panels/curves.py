@@ -1,0 +1,125 @@
+"""Loss and accuracy over the steps of training; pyqtgraph is imported with the first plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QPen
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from engine.train import Report
+from explorer import theme
+
+
+class Curves(QWidget):
+    """Two plots one above the other, over the same steps."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        import pyqtgraph as pg  # 0.15 s: after the first picture is on the screen
+
+        self._pg = pg
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        self.plots: list[Any] = []
+        self._lines: dict[str, Any] = {}
+        self._shown: tuple[int, Report | None] = (0, None)
+        for i in range(2):
+            plot = pg.PlotWidget()
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.setMouseEnabled(x=False, y=False)
+            plot.getPlotItem().addLegend(offset=(-8, 8), labelTextSize="11px")
+            plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            box.addWidget(plot, 1)
+            self.plots.append(plot)
+            if i:
+                plot.setXLink(self.plots[0])
+        loss, accuracy = self.plots
+        for plot, key, name, dashed in (
+            (loss, "loss", self.tr("loss of each batch"), False),
+            (loss, "validation_loss", self.tr("held-out loss"), True),
+            (accuracy, "accuracy", self.tr("right of the last 50 batches"), False),
+            (accuracy, "validation_accuracy", self.tr("right of the held-out"), True),
+        ):
+            self._lines[key] = plot.plot(
+                [], [], name=name, symbol="o" if dashed else None, symbolSize=6
+            )
+        loss.setAccessibleName(self.tr("Loss over the steps of training"))
+        accuracy.setAccessibleName(self.tr("Accuracy over the steps of training"))
+        accuracy.setYRange(0, 100, padding=0.05)
+        theme.theme().changed.connect(self._style)
+        self._style()
+
+    def sizeHint(self) -> QSize:
+        m = theme.metrics()
+        return QSize(8 * m.strip_height, 8 * m.strip_height)
+
+    def minimumSizeHint(self) -> QSize:
+        m = theme.metrics()
+        return QSize(4 * m.strip_height, 5 * m.strip_height)
+
+    def set_reports(self, reports: Sequence[Report]) -> None:
+        """Draw all reports; the held-out points stand where an epoch ended."""
+        shown = (len(reports), reports[-1] if reports else None)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        steps = np.array([r.step for r in reports], float)
+        self._lines["loss"].setData(steps, np.array([r.loss for r in reports], float))
+        self._lines["accuracy"].setData(steps, np.array([100 * r.accuracy for r in reports], float))
+        measured = [
+            r
+            for before, r in zip((None, *reports[:-1]), reports, strict=True)
+            if r.validation_loss is not None
+            and (
+                before is None
+                or (before.validation_loss, before.validation_accuracy)
+                != (r.validation_loss, r.validation_accuracy)
+            )
+        ]
+        at = np.array([r.step for r in measured], float)
+        self._lines["validation_loss"].setData(
+            at, np.array([r.validation_loss for r in measured], float)
+        )
+        self._lines["validation_accuracy"].setData(
+            at, np.array([100 * (r.validation_accuracy or 0.0) for r in measured], float)
+        )
+
+    def data(self, name: str) -> tuple[Any, Any]:
+        """(steps, values) of a curve as drawn: a field of Report, accuracies in percent."""
+        x, y = self._lines[name].getData()
+        return (np.zeros(0), np.zeros(0)) if x is None else (x, y)
+
+    def _style(self) -> None:
+        tokens, m = theme.current(), theme.metrics()
+        names = ((self.tr("loss"), ""), (self.tr("accuracy"), "%"))
+        for plot, (name, unit) in zip(self.plots, names, strict=True):
+            plot.setBackground(QColor(tokens.surface))
+            item = plot.getPlotItem()
+            for side in ("left", "bottom"):
+                axis = item.getAxis(side)
+                axis.setPen(QColor(tokens.border_strong))
+                axis.setTextPen(QColor(tokens.text_muted))
+                axis.setTickFont(theme.font("small"))
+                axis.enableAutoSIPrefix(False)
+            item.showGrid(y=True, alpha=0.15)
+            style = {"color": tokens.text_muted, "font-size": f"{m.text_small}px"}
+            item.setLabel("left", f"{name} ({unit})" if unit else name, **style)
+            item.getAxis("left").setWidth(m.strip_height + m.space_3)
+            item.setLabel("bottom", self.tr("step"), **style)
+            item.legend.setLabelTextColor(QColor(tokens.text))
+            item.legend.setBrush(tokens.colour("surface", 0.8))
+        for key, line in self._lines.items():
+            held = key.startswith("validation")
+            colour = QColor(tokens.accent if held else tokens.backward)
+            pen = QPen(colour, m.line)
+            pen.setCosmetic(True)
+            if held:
+                pen.setDashPattern([4, 3])
+                line.setSymbolBrush(colour)
+                line.setSymbolPen(colour)
+            line.setPen(pen)

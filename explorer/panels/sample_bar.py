@@ -1,0 +1,315 @@
+"""The picture that is shown to the network, what it says, and what is taken as right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.layers.base import Array
+from explorer import theme
+from explorer.narration import percent
+from explorer.tensors.pad import DrawPad
+
+GUESS = -1
+"""The target that stands for the network's own guess."""
+
+
+class Thumbnail(QWidget):
+    """A picture of any size as sharp squares."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._image: Array | None = None
+        self._picture = QImage()
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName(self.tr("Picture"))
+        theme.theme().changed.connect(self.updateGeometry)
+
+    def set_image(self, image: Array | None) -> None:
+        """(C, H, W) in [0, 1], grey for one channel, colour for three; None for no picture."""
+        self._image = image
+        self._picture = QImage()
+        if image is not None and image.size:
+            shown = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, 0)
+            pixels = np.nan_to_num(np.clip(shown, 0, 1), nan=0.0)
+            data = np.ascontiguousarray((pixels * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
+            height, width = data.shape[:2]
+            self._picture = QImage(
+                data.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888
+            ).copy()
+            self.setAccessibleDescription(
+                self.tr("{height} by {width} pixels").format(height=height, width=width)
+            )
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        side = 2 * theme.metrics().control_height
+        return QSize(side, side)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        tokens, m = theme.current(), theme.metrics()
+        painter = QPainter(self)
+        frame = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        if self._picture.isNull():
+            pen = QPen(QColor(tokens.border_strong), m.hairline)
+            pen.setDashPattern([3, 3])
+            painter.setPen(pen)
+            painter.drawRect(frame)
+        else:
+            size = self._picture.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+            target = QRectF(
+                (self.width() - size.width()) / 2,
+                (self.height() - size.height()) / 2,
+                size.width(),
+                size.height(),
+            )
+            painter.drawImage(target, self._picture, QRectF(self._picture.rect()))
+            painter.setPen(QPen(QColor(tokens.border_strong), m.hairline))
+            painter.drawRect(target.adjusted(0.5, 0.5, -0.5, -0.5))
+        painter.end()
+
+
+class PadPopup(QFrame):
+    """The drawing pad in a small window of its own, with clear and undo; Escape closes it."""
+
+    closed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent, Qt.WindowType.Tool | Qt.WindowType.FramelessWindowHint)
+        m = theme.metrics()
+        self.setProperty("role", "card")
+        self.setAccessibleName(self.tr("Draw your own digit"))
+        box = QVBoxLayout(self)
+        box.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
+        box.setSpacing(m.space_2)
+        heading = QLabel(self.tr("Draw a digit: the network looks after each stroke"))
+        heading.setWordWrap(True)
+        self.pad = DrawPad()
+        self.pad.setMinimumSize(m.pad_size, m.pad_size)
+        row = QHBoxLayout()
+        row.setSpacing(m.space_2)
+        self.undo = self._button("undo", self.tr("Undo"))
+        self.clear = self._button("clear", self.tr("Clear"))
+        self.done = self._button("check", self.tr("Done"))
+        self.undo.clicked.connect(self.pad.undo)
+        self.clear.clicked.connect(self.pad.clear)
+        self.done.clicked.connect(self.hide)
+        for button in (self.undo, self.clear):
+            row.addWidget(button)
+        row.addStretch(1)
+        row.addWidget(self.done)
+        box.addWidget(heading)
+        box.addWidget(self.pad, 1)
+        box.addLayout(row)
+
+    def _button(self, icon: str, text: str) -> QPushButton:
+        button = QPushButton(theme.icon(icon), text)
+        button.setAutoDefault(False)
+        return button
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.hide()
+        else:
+            super().keyPressEvent(event)
+
+    def hideEvent(self, event: object) -> None:
+        self.closed.emit()
+
+
+class SampleBar(QWidget):
+    """Steps through pictures, chooses the right answer, opens the drawing pad."""
+
+    previous_requested = Signal()
+    next_requested = Signal()
+    target_requested = Signal(int)  # a class, or GUESS for the network's own guess
+    drawing_requested = Signal(object)  # Drawing, after each stroke
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._labels: tuple[str, ...] = ()
+        self._shown: tuple[object, ...] = ()
+        m = theme.metrics()
+        self.setAccessibleName(self.tr("Picture and answer"))
+        self.previous = self._tool("image-previous", self.tr("Previous picture"))
+        self.next = self._tool("image-next", self.tr("Next picture"))
+        self.previous.clicked.connect(self.previous_requested)
+        self.next.clicked.connect(self.next_requested)
+        self.thumbnail = Thumbnail()
+        self.origin = QLabel()
+        self.origin.setProperty("role", "small")
+        self.origin.setTextFormat(Qt.TextFormat.PlainText)
+        self.origin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.answer = QLabel()
+        self.answer.setTextFormat(Qt.TextFormat.PlainText)
+        self.answer.setFont(theme.font("strong"))
+        self.answer.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.target = QComboBox()
+        self.target.setAccessibleName(self.tr("The right answer"))
+        self.target.setToolTip(self.tr("What the error is measured against"))
+        self.target.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.target.setMinimumContentsLength(16)
+        self.target.activated.connect(self._target_chosen)
+        self.draw = QPushButton(theme.icon("pen"), self.tr("Draw your own digit"))
+        self.draw.setCheckable(True)
+        self.draw.clicked.connect(self._toggle_pad)
+        self._popup: PadPopup | None = None
+        words = QVBoxLayout()
+        words.setSpacing(m.space_1)
+        words.addStretch(1)
+        words.addWidget(self.answer)
+        words.addWidget(self.origin)
+        words.addStretch(1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(m.space_2, m.space_1, m.space_2, m.space_1)
+        row.setSpacing(m.space_2)
+        row.addWidget(self.previous)
+        row.addWidget(self.thumbnail)
+        row.addWidget(self.next)
+        row.addLayout(words, 1)
+        row.addWidget(self.target)
+        row.addWidget(self.draw)
+        theme.theme().changed.connect(self._restyle)
+        self.set_sample(None, None, None, "")
+
+    def _tool(self, icon: str, text: str) -> QToolButton:
+        button = QToolButton()
+        button.setIcon(theme.icon(icon))
+        button.setToolTip(text)
+        button.setAccessibleName(text)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        return button
+
+    def _restyle(self) -> None:
+        self.answer.setFont(theme.font("strong"))
+        self._say_answer()
+
+    # ---- what is shown ---------------------------------------------------------------------
+
+    def set_labels(self, labels: Sequence[str]) -> None:
+        """The names of the classes, in order."""
+        if tuple(labels) == self._labels:
+            return
+        self._labels = tuple(labels)
+        chosen = self.target.currentData()
+        self.target.clear()
+        self.target.addItem(self.tr("Right answer: its own guess"), GUESS)
+        for i, label in enumerate(self._labels):
+            self.target.addItem(self.tr("Right answer: {label}").format(label=label), i)
+        self.set_target(chosen if isinstance(chosen, int) else None)
+
+    def set_sample(
+        self,
+        image: Array | None,
+        label: int | None,
+        prediction: tuple[int, float] | None,
+        origin: str,
+    ) -> None:
+        """Show a picture (C, H, W) in [0, 1] with what it shows, if known, and where it is from.
+
+        ``prediction`` is (class, probability); None while it is not computed.
+        """
+        shown = (image, label, prediction, origin)
+        if self._shown and shown[0] is self._shown[0] and shown[1:] == self._shown[1:]:
+            return
+        if not self._shown or image is not self._shown[0]:
+            self.thumbnail.set_image(image)
+        self._shown = shown
+        self.origin.setText(origin or self.tr("No picture yet"))
+        self.origin.setToolTip(origin)
+        self._say_answer()
+
+    def set_target(self, target: int | None) -> None:
+        """Which class is taken as right; None for the network's own guess."""
+        index = self.target.findData(GUESS if target is None else target)
+        self.target.setCurrentIndex(index if index >= 0 else 0)
+
+    def set_drawing(self, drawing: object) -> None:
+        """Show a drawing on the pad, silently, so that it can be drawn on."""
+        self._pad().pad.set_drawing(drawing)  # type: ignore[arg-type]
+
+    @property
+    def popup(self) -> PadPopup:
+        """The window of the pad; made when it is first asked for."""
+        return self._pad()
+
+    def _name(self, index: int) -> str:
+        return self._labels[index] if 0 <= index < len(self._labels) else str(index)
+
+    def _say_answer(self) -> None:
+        image, label, prediction, _ = self._shown
+        tokens = theme.current()
+        colour, tip = tokens.text, ""
+        if image is None:
+            text = self.tr("Choose a picture, or draw one")
+            colour = tokens.text_muted
+        elif not isinstance(prediction, tuple):
+            text = self.tr("Not predicted yet")
+            if isinstance(label, int):
+                text = self.tr("Shows {label} · not predicted yet").format(label=self._name(label))
+        else:
+            guess, share = prediction
+            says = self.tr("Network: {guess} ({share})").format(
+                guess=self._name(guess), share=percent(share)
+            )
+            if not isinstance(label, int):
+                text = says
+            elif label == guess:
+                text = self.tr("✓ {says}").format(says=says)
+                tip = self.tr("{says}; that is right").format(says=says)
+                colour = tokens.success
+            else:
+                text = self.tr("✗ {says}, shows {label}").format(says=says, label=self._name(label))
+                tip = self.tr("{says}, but the picture shows {label}").format(
+                    says=says, label=self._name(label)
+                )
+                colour = tokens.error
+        self.answer.setText(text)
+        self.answer.setToolTip(tip or text)
+        self.answer.setStyleSheet(f"color: {colour};")
+
+    # ---- requests --------------------------------------------------------------------------
+
+    def _target_chosen(self, index: int) -> None:
+        value = self.target.itemData(index)
+        if value is not None:
+            self.target_requested.emit(int(value))
+
+    def _pad(self) -> PadPopup:
+        if self._popup is None:
+            self._popup = PadPopup(self)
+            self._popup.pad.drawing_changed.connect(self.drawing_requested)
+            self._popup.closed.connect(lambda: self.draw.setChecked(False))
+        return self._popup
+
+    def _toggle_pad(self, on: bool) -> None:
+        popup = self._pad()
+        if not on:
+            popup.hide()
+            return
+        popup.adjustSize()
+        corner = self.draw.mapToGlobal(
+            QPoint(self.draw.width() - popup.width(), self.draw.height() + theme.metrics().space_1)
+        )
+        screen = self.screen().availableGeometry()
+        corner.setX(max(screen.left(), min(corner.x(), screen.right() - popup.width())))
+        corner.setY(max(screen.top(), min(corner.y(), screen.bottom() - popup.height())))
+        popup.move(corner)
+        popup.show()
+        popup.pad.setFocus()

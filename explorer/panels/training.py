@@ -1,0 +1,361 @@
+"""Training: its settings, its buttons, and how it stands, with live curves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.layers.base import HyperField, HyperparameterError
+from engine.optimizers import OPTIMIZERS
+from engine.train import Report, TrainingError, TrainSettings
+from explorer import theme
+from explorer.narration import percent
+from explorer.panels.curves import Curves
+from explorer.panels.fields import Field, field_for
+from explorer.tensors.scales import format_number
+
+STATES = ("idle", "starting", "running", "paused", "stopped", "finished", "failed")
+_BUSY = ("starting", "running", "paused")
+# What of an optimizer is offered here; the rest keeps its default.
+_OFFERED = ("lr", "momentum", "weight_decay")
+
+
+class TrainingPanel(QWidget):
+    """Asks for training to start, pause, resume and stop; shows what it reports."""
+
+    start_requested = Signal(object, str)  # TrainSettings, name of the data set
+    pause_requested = Signal()
+    resume_requested = Signal()
+    stop_requested = Signal()
+    restore_requested = Signal()  # back to the weights from before
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = "idle"
+        self._reports: Sequence[Report] = ()
+        self._can_restore = False
+        self.fields: dict[str, Field] = {}
+        self._messages: dict[str, QLabel] = {}
+        self._rows: dict[str, tuple[QLabel, Field, QLabel]] = {}
+        m = theme.metrics()
+        self.setAccessibleName(self.tr("Training"))
+        self.dataset = QComboBox()
+        self.dataset.setAccessibleName(self.tr("Data set"))
+        self.dataset.setMinimumContentsLength(8)
+        self.dataset.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.dataset.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.optimizer = QComboBox()
+        self.optimizer.setAccessibleName(self.tr("Optimizer"))
+        self.optimizer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for name, kind in OPTIMIZERS.items():
+            self.optimizer.addItem(kind.title, name)
+        form = QWidget()
+        self._form = form
+        left = QVBoxLayout(form)
+        left.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
+        left.setSpacing(m.space_2)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(m.space_3)
+        grid.setVerticalSpacing(m.space_1)
+        grid.setColumnStretch(1, 1)
+        self._grid = grid
+        for row, (text, widget) in enumerate(
+            ((self.tr("data set"), self.dataset), (self.tr("optimizer"), self.optimizer))
+        ):
+            label = QLabel(text)
+            label.setBuddy(widget)
+            grid.addWidget(label, row, 0)
+            grid.addWidget(widget, row, 1)
+        helps = {
+            "lr": self.tr("How far the weights move against their gradient."),
+            "momentum": self.tr("Share of the last step that is kept."),
+            "weight_decay": self.tr("Pulls the weights towards zero."),
+        }
+        for name in _OFFERED:
+            self._add_field(HyperField(name, "float", 0.0, None, None, "", helps[name], ()))
+        for description in TrainSettings.hyperparameters():
+            self._add_field(description)
+            self.fields[description.name].set_value(description.default)
+        left.addLayout(grid)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(m.space_2)
+        self.start = QPushButton(theme.icon("train", "text_on_accent"), self.tr("Start"))
+        self.start.setProperty("primary", True)
+        self.pause = QPushButton(theme.icon("pause"), self.tr("Pause"))
+        self.stop = QPushButton(theme.icon("stop"), self.tr("Stop"))
+        for button in (self.start, self.pause, self.stop):
+            buttons.addWidget(button)
+        left.addLayout(buttons)
+        self.restore = QPushButton(theme.icon("undo"), self.tr("Restore weights from before"))
+        left.addWidget(self.restore)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        left.addWidget(self.message)
+        left.addStretch(1)
+        right = QWidget()
+        box = QVBoxLayout(right)
+        box.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
+        box.setSpacing(m.space_2)
+        self.progress = QProgressBar()
+        self.progress.setAccessibleName(self.tr("Progress of training"))
+        self.numbers = QLabel()
+        self.numbers.setFont(theme.font("number"))
+        self.numbers.setWordWrap(True)
+        self.numbers.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.empty = QLabel(
+            self.tr("Choose a data set and press Start: loss and accuracy appear here, live.")
+        )
+        self.empty.setProperty("role", "muted")
+        self.empty.setWordWrap(True)
+        self.curves: Curves | None = None
+        self._curves_place = box
+        box.addWidget(self.progress)
+        box.addWidget(self.numbers)
+        box.addWidget(self.empty)
+        box.addStretch(1)
+        content = QWidget()
+        self._split = QBoxLayout(QBoxLayout.Direction.TopToBottom, content)
+        self._split.setContentsMargins(0, 0, 0, 0)
+        self._split.setSpacing(0)
+        self._split.addWidget(form, 0)
+        self._split.addWidget(right, 1)
+        area = QScrollArea()
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setWidget(content)
+        content.setAutoFillBackground(False)
+        area.viewport().setAutoFillBackground(False)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(area)
+        self.optimizer.currentIndexChanged.connect(self._optimizer_changed)
+        self.start.clicked.connect(self._start)
+        self.pause.clicked.connect(self._pause)
+        self.stop.clicked.connect(self.stop_requested)
+        self.restore.clicked.connect(self.restore_requested)
+        self._optimizer_changed()
+        self.set_state("idle", "")
+        self.set_datasets(())
+
+    def _add_field(self, description: HyperField) -> None:
+        m = theme.metrics()
+        row = self._grid.rowCount()
+        field = field_for(description)
+        for part in field.boxes():
+            part.setAccessibleName(description.name)
+            part.setAccessibleDescription(description.help)
+            part.setToolTip(description.help)
+        label = QLabel(description.name)
+        label.setToolTip(description.help)
+        label.setBuddy(field.boxes()[0])
+        message = QLabel()
+        message.setProperty("role", "error")
+        message.setWordWrap(True)
+        message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        message.hide()
+        label.setFixedHeight(m.control_height)
+        self._grid.addWidget(label, row, 0)
+        self._grid.addWidget(field, row, 1)
+        self._grid.addWidget(message, row + 1, 1)
+        field.typed.connect(self._check)
+        field.committed.connect(self._check)
+        self.fields[description.name] = field
+        self._messages[description.name] = message
+        self._rows[description.name] = (label, field, message)
+
+    # ---- settings --------------------------------------------------------------------------
+
+    def _optimizer_class(self) -> type[Any]:
+        return OPTIMIZERS[self.optimizer.currentData()]
+
+    def _optimizer_changed(self) -> None:
+        """The fields of the optimizer that is chosen, at its defaults."""
+        there = {f.name: f.default for f in dataclasses.fields(self._optimizer_class())}
+        for name in _OFFERED:
+            label, field, message = self._rows[name]
+            label.setVisible(name in there)
+            field.setVisible(name in there)
+            message.hide()
+            if name in there:
+                field.set_value(there[name])
+        self._check()
+
+    def settings(self) -> TrainSettings | None:
+        """The settings as they stand; None after saying at the field what is wrong."""
+        kind = self._optimizer_class()
+        own = {f.name for f in dataclasses.fields(kind)}
+        values: dict[str, Any] = {}
+        fine = True
+        for name, field in self.fields.items():
+            if name in _OFFERED and name not in own:
+                continue
+            text, value = "", field.value()
+            if value is None:
+                text = self.tr("Expected a number, received none. Type one.")
+            else:
+                try:
+                    if name in own:
+                        TrainSettings(optimizer=kind(**{name: value}))
+                    else:
+                        TrainSettings(**{name: value})
+                except (HyperparameterError, TrainingError) as error:
+                    text = str(error)
+            label = self._messages[name]
+            label.setText(text)
+            label.setVisible(bool(text))
+            field.set_invalid(bool(text))
+            fine = fine and not text
+            values[name] = value
+        if not fine:
+            return None
+        optimizer = kind(**{name: values.pop(name) for name in _OFFERED if name in own})
+        return TrainSettings(optimizer=optimizer, **values)
+
+    def set_settings(self, settings: TrainSettings) -> None:
+        """Show these settings, silently."""
+        name = type(settings.optimizer).__name__
+        self.optimizer.setCurrentIndex(self.optimizer.findData(name))
+        for field in _OFFERED:
+            if hasattr(settings.optimizer, field):
+                self.fields[field].set_value(getattr(settings.optimizer, field))
+        for description in TrainSettings.hyperparameters():
+            self.fields[description.name].set_value(getattr(settings, description.name))
+        self._check()
+
+    def _check(self) -> None:
+        self.start.setEnabled(
+            self.settings() is not None and self._state not in _BUSY and self.dataset.count() > 0
+        )
+
+    # ---- what is shown ---------------------------------------------------------------------
+
+    def set_datasets(self, names: Sequence[str]) -> None:
+        """The data sets that fit the network; the choice is kept where it still exists."""
+        names = list(names)
+        shown = [self.dataset.itemText(i) for i in range(self.dataset.count())]
+        if names != shown:
+            chosen = self.dataset.currentText()
+            self.dataset.clear()
+            self.dataset.addItems(names)
+            self.dataset.setCurrentIndex(max(0, self.dataset.findText(chosen)))
+        self.dataset.setEnabled(bool(names) and self._state not in _BUSY)
+        self.dataset.setPlaceholderText(self.tr("no data set fits this network"))
+        self._check()
+
+    def set_state(self, state: str, message: str = "") -> None:
+        """How training stands; ``message`` says why it stopped or failed."""
+        if state not in STATES:
+            raise ValueError(f"training state {state!r}: expected one of {', '.join(STATES)}")
+        self._state = state
+        busy = state in _BUSY
+        if busy:
+            self._can_restore = True
+        for widget in (self.dataset, self.optimizer, *self.fields.values()):
+            widget.setEnabled(not busy)
+        self.pause.setEnabled(state in ("running", "paused"))
+        paused = state == "paused"
+        self.pause.setText(self.tr("Resume") if paused else self.tr("Pause"))
+        self.pause.setIcon(theme.icon("play" if paused else "pause"))
+        self.stop.setEnabled(busy)
+        self.start.setText(self.tr("Starting …") if state == "starting" else self.tr("Start"))
+        self.restore.setVisible(self._can_restore and not busy)
+        texts = {
+            "paused": self.tr("Paused: the weights of this moment are in the network."),
+            "stopped": self.tr("Stopped. The network keeps what it has learnt."),
+            "finished": self.tr("Finished. The network keeps what it has learnt."),
+        }
+        self.message.setText(message or texts.get(state, ""))
+        self.message.setProperty("role", "error" if state == "failed" else "muted")
+        self.message.style().unpolish(self.message)
+        self.message.style().polish(self.message)
+        self.message.setVisible(bool(self.message.text()))
+        self._check()
+
+    def set_restorable(self, restorable: bool) -> None:
+        """Whether there are weights from before a training to go back to."""
+        self._can_restore = restorable
+        self.restore.setVisible(restorable and self._state not in _BUSY)
+
+    def set_reports(self, reports: Sequence[Report]) -> None:
+        """All reports of the run so far, oldest first."""
+        self._reports = reports
+        self._show_reports()
+
+    def _show_reports(self) -> None:
+        last = self._reports[-1] if self._reports else None
+        self.empty.setVisible(last is None)
+        self.progress.setVisible(last is not None)
+        self.numbers.setVisible(last is not None)
+        if self.curves is not None:
+            self.curves.setVisible(last is not None)
+            if self.isVisible():
+                self.curves.set_reports(self._reports)
+        if last is None:
+            return
+        self.progress.setRange(0, last.steps_total)
+        self.progress.setValue(last.step)
+        self.progress.setFormat(
+            self.tr("step {step} of {total}, epoch {epoch}").format(
+                step=last.step, total=last.steps_total, epoch=last.epoch
+            )
+        )
+        parts = [
+            self.tr("loss {0}").format(format_number(last.loss)),
+            self.tr("accuracy {0}").format(percent(last.accuracy)),
+        ]
+        if last.validation_accuracy is not None:
+            parts.append(self.tr("held-out {0}").format(percent(last.validation_accuracy)))
+        if last.validation_loss is not None:
+            parts.append(self.tr("held-out loss {0}").format(format_number(last.validation_loss)))
+        parts.append(self.tr("learning rate {0}").format(format_number(last.learning_rate)))
+        parts.append(self.tr("{0:.0f} samples/s").format(last.samples_per_second))
+        parts.append(self.tr("{0:.1f} s").format(last.seconds))
+        self.numbers.setText(" · ".join(parts))
+
+    # ---- requests and events ---------------------------------------------------------------
+
+    def _start(self) -> None:
+        settings = self.settings()
+        if settings is not None and self.dataset.currentText():
+            self.start_requested.emit(settings, self.dataset.currentText())
+
+    def _pause(self) -> None:
+        if self._state == "paused":
+            self.resume_requested.emit()
+        else:
+            self.pause_requested.emit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        # The plotting library is imported here, and not when the window opens.
+        if self.curves is None:
+            self.curves = Curves()
+            self._curves_place.insertWidget(2, self.curves, 1)
+        super().showEvent(event)
+        self._show_reports()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        wide = self.width() > 17 * theme.metrics().strip_height
+        direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        self._split.setDirection(direction)
+        self._form.setMaximumWidth(9 * theme.metrics().strip_height if wide else 16777215)

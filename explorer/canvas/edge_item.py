@@ -34,7 +34,8 @@ class EdgeItem(QGraphicsItem):
         self.label_below = False
         self.main = True
         self.dimmed = True
-        self.setZValue(0)
+        # Skip paths run behind the labels of the others.
+        self.setZValue(-1 if facts.skip else 0)
 
     def set_route(self, route: geometry.Route) -> None:
         self.prepareGeometryChange()
@@ -73,6 +74,8 @@ class EdgeItem(QGraphicsItem):
         if self.norm is None:
             shape = self.facts.shape if self.label_here else ""
             return [(self._at_start(False), shape)] if shape else []
+        if self.facts.crowded and self.facts.skip:
+            return []
         size = _NORM + format_number(self.norm)
         found = []
         if self.facts.joins:
@@ -133,11 +136,16 @@ class EdgeItem(QGraphicsItem):
         pixels = ink.legible(zoom, m.text_small, m.text_heading)
         painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
+        ground = tokens.colour("background", 0.85)
         for rect, text in self.labels():
             if zoom < TWO_LINES:
                 text = text.removeprefix(_NORM)  # the colour and the arrow say it too
             left = rect.right() <= self.route.start.x() or rect.right() <= self.route.end.x()
             left = left and rect.left() != self.route.start.x() + m.space_2
+            # Another line may pass behind: the text stands on the canvas's own colour.
+            wide = min(rect.width(), ink.metrics("small", pixels).horizontalAdvance(text))
+            start = rect.right() - wide if left else rect.left()
+            painter.fillRect(QRectF(start, rect.top(), wide, rect.height()), ground)
             flag = Qt.AlignmentFlag.AlignRight if left else Qt.AlignmentFlag.AlignLeft
             painter.drawText(rect, flag | Qt.AlignmentFlag.AlignVCenter, text)
 

@@ -14,6 +14,7 @@ from engine.layers.base import Cost, Fix, ShapeError
 from explorer import theme
 from explorer.canvas.placement import edges_of, main_path, ranks
 
+CROWD = 3
 Kind = Literal["input", "node", "loss"]
 _ICONS = {
     "Conv2d": "conv",
@@ -90,6 +91,7 @@ class EdgeFacts:
     skip: bool
     joins: bool  # the reader combines several inputs (Add, Concat)
     forks: bool  # the tensor has several readers
+    crowded: bool = False  # so many meet at an end that only tips can tell their numbers
 
     @property
     def key(self) -> tuple[str, int]:
@@ -144,8 +146,17 @@ def gather(
         node_ = graph.by_id.get(reader)
         joins = node_ is not None and node_.layer.arity[1] != 1
         skip = joins and rank[reader] - rank[source] > 1
+        around = readers.get(ref, ())
+        connected = sum(r is not None for r in node_.inputs) if node_ is not None else 1
         edges[reader, slot] = EdgeFacts(
-            ref, reader, slot, shape(ref), skip, joins, len(readers.get(ref, ())) > 1
+            ref,
+            reader,
+            slot,
+            shape(ref),
+            skip,
+            joins,
+            len(around) > 1,
+            max(len(around), connected) > CROWD,
         )
     return nodes, edges
 

@@ -217,8 +217,11 @@ def route(
 ) -> Route:
     """The course from an output to an input: direct where nothing is in the way."""
     left, right = min(start.x(), end.x()), max(start.x(), end.x())
-    if end.y() - start.y() >= BEND and not obstacles.blocked(
-        left - 2, start.y() + 1, right + 2, end.y() - 1, {source, reader}
+    near = right - left < 1.5 * WIDTH
+    if (
+        near
+        and end.y() - start.y() >= BEND
+        and not obstacles.blocked(left - 2, start.y() + 1, right + 2, end.y() - 1, {source, reader})
     ):
         return direct_route(start, end)
     top = min(start.y(), end.y() - 2 * BEND)

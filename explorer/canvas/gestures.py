@@ -74,15 +74,33 @@ class Move(Gesture):
             if name in canvas.network.items_by_id
         }
 
-    def move(self, at: QPointF, pixel: QPoint) -> None:
+    def _by(self, at: QPointF) -> QPointF:
+        """How far to move: with the mouse, or to line up with a card that stays."""
         by = at - self._start
+        if not self._before:
+            return by
+        lead = next(iter(self._before.values())) + by
+        reach = self.canvas.reach / 2
+        others = [
+            item.pos()
+            for name, item in self.network.items_by_id.items()
+            if name not in self._before
+        ]
+        across = min((p.x() - lead.x() for p in others), key=abs, default=reach)
+        down = min((p.y() - lead.y() for p in others), key=abs, default=reach)
+        return by + QPointF(
+            across if abs(across) < reach else 0.0, down if abs(down) < reach else 0.0
+        )
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        by = self._by(at)
         self.network.move_items({name: p + by for name, p in self._before.items()})
 
     def finish(self, at: QPointF, pixel: QPoint) -> None:
         self.move(at, pixel)
         self.network.settle()
         super().cancel()
-        by = at - self._start
+        by = self._by(at)
         if not by.isNull():
             self.canvas.move_requested.emit(
                 {n: (p.x() + by.x(), p.y() + by.y()) for n, p in self._before.items()}

@@ -211,6 +211,7 @@ class NetworkScene(QGraphicsScene):
             elif item.facts != facts or not _same(item.route, route):
                 self.touch(item)
                 item.facts = facts
+                item.setZValue(-1 if facts.skip else 0)
                 item.set_route(route)
                 self.touch(item)
             # The shape stands once per tensor, at the edge that goes straight on.

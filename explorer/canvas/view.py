@@ -128,6 +128,9 @@ class Canvas(QGraphicsView):
         costs: Mapping[str, Cost],
     ) -> None:
         """Show a network; items that are equal to what is shown are not touched."""
+        if self.gesture is not None and graph != self.network.graph:
+            # What was picked up may be gone: an edit from elsewhere ends the drag.
+            self.cancel_gesture()
         was_empty = not self.network.items_by_id
         changed = self.network.set_network(graph, layout, inference, costs)
         if was_empty != (not self.network.items_by_id):

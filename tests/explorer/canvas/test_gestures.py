@@ -266,6 +266,27 @@ def test_all_selected_cards_move_together(stage: Any, small: Graph) -> None:
         assert (x - old[0], y - old[1]) == pytest.approx((50, 20), abs=0.01)
 
 
+def test_a_moved_card_lines_up_with_the_others(stage: Any, small: Graph) -> None:
+    stage.show(small, 1.0, "b")
+    start = stage.header("b")
+    stage.drag(start, start + QPoint(4, 500))
+    ((moved,),) = stage.named("move")
+    assert moved["b"][0] == stage.positions["a"][0]  # 4 pixels off its column
+
+
+def test_an_edit_from_elsewhere_ends_a_drag(stage: Any, small: Graph) -> None:
+    stage.show(small)
+    start = stage.header("loose")
+    stage.drag(start, start + QPoint(60, 60), release=False)
+    smaller = small.remove(["loose"])
+    stage.show(smaller)
+    assert "loose" not in stage.canvas.network.items_by_id
+    QTest.mouseRelease(
+        stage.canvas.viewport(), Qt.MouseButton.LeftButton, pos=start + QPoint(60, 60)
+    )
+    assert stage.named("move") == []
+
+
 def test_escape_cancels_a_move(stage: Any, small: Graph) -> None:
     stage.show(small, 1.0, "b")
     start = stage.header("b")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import onnx
 from onnx import helper
 
+from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Layer, OnnxOp, Spec
 from engine.layers.window import Window
 
@@ -50,7 +52,7 @@ class Place:
 Nodes = list[onnx.NodeProto]
 
 
-def node(place: Place, op: str, inputs: tuple[str, ...], **attributes: object) -> onnx.NodeProto:
+def node(place: Place, op: str, inputs: tuple[str, ...], **attributes: Any) -> onnx.NodeProto:
     """One node of the place's outputs; its doc string is the id, which the name may only resemble.
 
     Raises RuleError for an attribute that the operator does not have in the opset.
@@ -107,8 +109,7 @@ def pool(place: Place) -> Nodes:
     top, left, bottom, right = attributes["pads"]
     kernel = attributes["kernel_shape"]
     after = [bottom, right]
-    hangs_over = attributes.pop("ceil_mode", 0)
-    if hangs_over:
+    if attributes.pop("ceil_mode", 0):
         strides, dilation = attributes["strides"], attributes.get("dilations", (1, 1))
         window = Window(kernel, strides, (top, left), (bottom, right), dilation, ceil_mode=True)
         size = place.specs[0].shape[2:]
@@ -116,12 +117,12 @@ def pool(place: Place) -> Nodes:
         for i in range(2):
             extent = dilation[i] * (kernel[i] - 1) + 1
             after[i] = max(0, (out[i] - 1) * strides[i] + extent - size[i] - window.before[i])
+    hangs_over = max(after[0] - bottom, after[1] - right) > 0
     if hangs_over and attributes.get("count_include_pad"):
-        # The layer's own padding counts, what hangs over does not: so the former becomes input.
-        pads = [0, 0, top, left, 0, 0, bottom, right]
-        over = [max(0, after[0] - bottom), max(0, after[1] - right)]
-        attributes |= {"pads": [0, 0, *over], "count_include_pad": 0}
-        return _padded(place, attributes, pads, 0.0)
+        if any((top, left, bottom, right)):
+            return _corrected(place, {**attributes, "pads": [top, left, *after]})
+        # There is only what hangs over, and that never counts.
+        attributes["count_include_pad"] = 0
     if any(
         side >= k for sides in ((top, left), after) for side, k in zip(sides, kernel, strict=True)
     ):
@@ -132,8 +133,23 @@ def pool(place: Place) -> Nodes:
     return [node(place, place.mapped.op, place.inputs, **attributes)]
 
 
+def _corrected(place: Place, attributes: Mapping[str, Any]) -> Nodes:
+    """Averages in which all padding counts, times what makes the overhang count for nothing.
+
+    Not a Pad before the pooling: onnxruntime 1.20 merges the two and then counts no padding.
+    """
+    divisor = cast(AvgPool2d, place.layer).divisor(*place.specs[0].shape[2:])
+    share = math.prod(attributes["kernel_shape"]) / divisor
+    factor = place.constant("factor", share.astype("float32"))
+    average = place.fresh("average")
+    pooling = helper.make_node(
+        place.mapped.op, list(place.inputs), [average], name=average, **attributes
+    )
+    return [pooling, node(place, "Mul", (average, factor))]
+
+
 def _padded(
-    place: Place, attributes: Mapping[str, object], pads: Sequence[int], value: float
+    place: Place, attributes: Mapping[str, Any], pads: Sequence[int], value: float
 ) -> Nodes:
     """A Pad operator before the layer's own."""
     sides = place.constant("pads", np.array(pads, "int64"))

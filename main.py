@@ -5,6 +5,7 @@ Nothing here imports Qt or NumPy at the top: a spawned process imports this file
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The window does not wait for the commands' parser, which imports the engine.
         if not words or _is_file(words):
             return _open_window(words)
+        # A console that lacks a sign such as ‖ shows ? for it; that is no reason to stop.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")
         chosen = _parser().parse_args(words)
         code: int = chosen.run(chosen)
         # A closed reader must show here, inside the try, not at the interpreter's exit.

@@ -1,6 +1,7 @@
 """The commands that need no screen, in the process that runs the tests; one also as a program."""
 
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -499,19 +500,25 @@ def test_export_takes_a_version_of_the_operators(capsys: Output, tmp_path: Path)
 
 
 def test_the_program_itself_steps_and_fails_in_one_line() -> None:
-    def program(*words: str) -> "subprocess.CompletedProcess[str]":
+    def program(*words: str, encoding: str = "utf-8") -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, str(ROOT / "main.py"), *words],
             capture_output=True,
             text=True,
-            encoding="utf-8",
+            encoding=encoding,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
             timeout=60,
             check=False,
         )
 
-    done = program("step", "resnet-digits", "--image", "digits:12", "--phase", "loss")
+    words = ("step", "resnet-digits", "--image", "digits:12", "--phase", "backward")
+    done = program(*words)
+    assert "‖" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].endswith("(right)")
+    plain = program(*words, encoding="ascii")
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert plain.stdout == done.stdout.encode("ascii", "replace").decode("ascii")
     failed = program("step", "resnet-digits", "--image", "no such.png")
     assert failed.returncode == main.BAD_INPUT
     assert failed.stderr == "gradient-flow-explorer: no such.png: no such file; check the name\n"

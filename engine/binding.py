@@ -1,7 +1,8 @@
 """Buffers and operations of a run: forward, loss, backward, accumulate, update, in order.
 
-A binding is made once and run many times; a traced run gets one of its own, so that the arrays in
-its trace are never written again.
+A binding is made once and run many times; each run writes to the same buffers, and a trace takes
+copies. (Fresh buffers for each traced run were measured too: making them anew took longer than a
+LeNet step, and a trace then also kept every border and workspace alive.)
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ from engine.kernels import KERNELS, PLAIN
 from engine.kernels.base import Bound, Site
 from engine.layers.base import Array, Ctx, Mode, Spec
 from engine.optimizers import Optimizer
-from engine.trace import Kind, Operand, Operation
+from engine.trace import Kind, Operand, Operation, Phase
 from engine.weights import OwnerName, Weights
 
 Saved = Mapping[str, Array | Callable[[], Array]]
+Keep = Callable[[Array], Array]
+"""Turns an array of a run into one that later runs do not write to."""
 
 
 @dataclass
 class Situation:
     """What a run is about: changes from run to run, read by the operations."""
 
-    ctx: Ctx = Ctx()
+    mode: Mode = "eval"
+    key: tuple[int, int] = (0, 0)
     targets: Mapping[str, Array] = field(default_factory=dict)
     optimizer: Optimizer | None = None
     update: int = 0
@@ -62,7 +66,7 @@ class Op:
 
     operation: Operation
     work: Callable[[], tuple[Array, ...]]
-    saved: Callable[[], Saved] | None = None
+    saved: Callable[[Keep], Saved] | None = None
 
 
 class Binding:
@@ -75,6 +79,7 @@ class Binding:
         self.losses: dict[str, float] = {}
         self.gradient = np.zeros(weights.flat.size if blueprint.backward else 0, blueprint.dtype)
         self.ops: list[Op] = []
+        self._by_phases: dict[frozenset[Phase], tuple[Op, ...]] = {}
         self.choices: list[Choice] = []
         self._saved: dict[str, Mapping[str, Array]] = {}
         self._bounds: dict[str, Bound] = {}
@@ -97,6 +102,14 @@ class Binding:
         if blueprint.backward:
             self._backward_schedule()
             self._updates()
+
+    def ops_of(self, phases: frozenset[Phase]) -> tuple[Op, ...]:
+        """The operations of these phases, in order."""
+        found = self._by_phases.get(phases)
+        if found is None:
+            found = tuple(op for op in self.ops if op.operation.phase in phases)
+            self._by_phases[phases] = found
+        return found
 
     # ---- the shape of the schedule ---------------------------------------------------------
 
@@ -173,15 +186,21 @@ class Binding:
         ports = self._ports(node)
         p = self.weights.by_owner.get(owner, {})
         situation, saved, fresh = self.situation, self._saved, self._new_statistics
+        node_id, first, rest = node.id, ports[0], ports[1:]
 
         def work() -> tuple[Array, ...]:
-            ctx = situation.ctx._replace(key=(*situation.ctx.key[:2], number))
-            result = bound.forward(p, *[values[r] for r in refs], ctx=ctx)
-            values.update(zip(ports, result.ys, strict=True))
-            saved[node.id] = result.saved
-            for name, statistic in result.statistics.items():
+            ctx = Ctx(situation.mode, (*situation.key, number))
+            ys, kept, statistics = bound.forward(p, *[values[r] for r in refs], ctx=ctx)
+            values[first] = ys[0]
+            if rest:
+                values.update(zip(rest, ys[1:], strict=True))
+            saved[node_id] = kept
+            for name, statistic in statistics.items():
                 fresh[owner, name] = statistic
-            return result.ys
+            return ys
+
+        def describe(keep: Keep) -> Saved:
+            return bound.describe({name: keep(array) for name, array in saved[node_id].items()})
 
         reads = [Operand("value", r) for r in refs]
         for key, spec in self.weights.specs.items():
@@ -190,7 +209,7 @@ class Binding:
                 reads.append(Operand(kind, key, 0, 0))
         writes = tuple(Operand("value", r) for r in ports)
         operation = Operation("forward", node.id, tuple(reads), writes)
-        self.ops.append(Op(operation, work, lambda: bound.describe(saved[node.id])))
+        self.ops.append(Op(operation, work, describe))
 
     def _loss(self, loss: Loss) -> None:
         values, saved, situation = self.values, self._saved, self.situation
@@ -205,7 +224,11 @@ class Binding:
         operation = Operation(
             "loss", loss.id, (Operand("value", loss.input),), (Operand("value", (loss.id, 0)),)
         )
-        self.ops.append(Op(operation, work, lambda: saved[loss.id]))
+
+        def describe(keep: Keep) -> Saved:
+            return {name: keep(array) for name, array in saved[loss.id].items()}
+
+        self.ops.append(Op(operation, work, describe))
 
     # ---- backward --------------------------------------------------------------------------
 
@@ -274,16 +297,26 @@ class Binding:
             if not self._contributions.get(ref):  # nobody reads this output: its gradient is zero
                 grads[ref] = np.zeros(self.blueprint.specs[ref].shape, self.blueprint.dtype)
 
+        # where each input gradient goes: (position among the inputs, store, its key)
+        places: list[tuple[int, dict[Any, Array], Any]] = []
+        for position, (slot, ref) in enumerate(connected):
+            if ref in needs and self._contributions[ref] == 1:
+                places.append((position, self.grads, ref))
+            elif ref in needs:
+                places.append((position, self._parts, (node.id, slot)))
+
         def work() -> tuple[Array, ...]:
-            ctx = situation.ctx._replace(key=(*situation.ctx.key[:2], number))
-            dys = tuple(grads[r] for r in ports)
-            result = bound.backward(p, saved[node.id], dys, need, ctx)
+            ctx = Ctx(situation.mode, (*situation.key, number))
+            dys = tuple([grads[r] for r in ports])
+            dxs, dparams = bound.backward(p, saved[node.id], dys, need, ctx)
             written: list[Array] = []
-            for (slot, ref), dx in zip(connected, result.dxs, strict=True):
-                if dx is not None and ref in needs:
-                    self._deliver(ref, node.id, slot, dx)
-                    written.append(dx)
-            written += [result.dparams[name] for name in names]
+            for position, store, key in places:
+                dx = dxs[position]
+                if dx is None:
+                    raise TypeError(f"{node.id}: expected a gradient of input {position + 1}.")
+                store[key] = dx
+                written.append(dx)
+            written += [dparams[name] for name in names]
             return tuple(written)
 
         reads = [self._grad(r) for r in ports if self._contributions.get(r)]
@@ -343,7 +376,7 @@ class Binding:
             def work(keys: list[OwnerName] = keys, first: bool = first) -> tuple[Array, ...]:
                 if first and situation.optimizer is not None:
                     weights.move(situation.optimizer, self.gradient, situation.update)
-                return tuple(weights[k] for k in keys)
+                return tuple([weights.by_owner[k[0]][k[1]] for k in keys])
 
             reads = [Operand("param", k, 0, 0) for k in keys]
             reads += [self._param_grad(k) for k in keys if k[0] in self._sharers]

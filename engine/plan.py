@@ -7,14 +7,14 @@ generator of steps.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.binding import Binding, Blueprint, Choice, Situation
 from engine.graph import Graph, Ref
-from engine.layers.base import Array, Ctx, Mode, Spec
+from engine.layers.base import Array, Mode, Spec
 from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
 from engine.trace import Key, Operation, Phase, Step, Trace
@@ -23,6 +23,24 @@ from engine.weights import OwnerName, Weights
 
 class BatchError(ValueError):
     """A batch does not fit the plan; names the input, expected and received."""
+
+
+class RunError(RuntimeError):
+    """A run was continued after a later one of the same plan had started."""
+
+
+class Keeper:
+    """Copies the arrays of one run, each once; ``own`` are those that the run does not share."""
+
+    def __init__(self, own: Iterable[Array]) -> None:
+        # the array itself is held too: its id must not pass on to another one meanwhile
+        self._copies = {id(array): (array, array) for array in own}
+
+    def __call__(self, array: Array) -> Array:
+        found = self._copies.get(id(array))
+        if found is None:
+            found = self._copies[id(array)] = (array, array.copy("K"))
+        return found[1]
 
 
 @dataclass(frozen=True)
@@ -101,10 +119,9 @@ class Plan:
         self.mode, self.dtype = blueprint.mode, blueprint.dtype
         self.weights = weights
         self._blueprint = blueprint
-        self._situation = Situation()
+        self._situation = Situation(blueprint.mode)
         self._runs = self._updates = 0
-        self._reusable: Binding | None = Binding(blueprint, weights, self._situation)
-        self._last = self._reusable
+        self._binding = Binding(blueprint, weights, self._situation)
 
     def run(
         self,
@@ -118,44 +135,52 @@ class Plan:
         """Run once, yielding a Step after each operation has been carried out.
 
         ``key`` = (seed, step) decides all randomness. Without targets the run ends after forward;
-        with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, and
-        the run owns the buffers that it wrote. Raises BatchError at the first step.
+        with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, as a
+        copy. A run may be abandoned; once another has started, it cannot go on. Raises BatchError
+        at the first step and RunError when a later run has taken its buffers.
         """
         inputs = self._inputs(batch, copy=trace is not None)
         phases = self._phases(batch, backward, optimizer)
-        binding = self._reusable or Binding(self._blueprint, self.weights, self._situation)
-        self._reusable = None if trace is not None else binding
-        self._last = binding
+        binding, situation = self._binding, self._situation
         binding.values.update(inputs)
         run, updates = self._runs, self._updates
         self._runs += 1
         self._updates += "update" in phases
-        situation = self._situation
-        situation.ctx = Ctx(self.mode, (*key, 0))
+        situation.key = key
         situation.targets = batch.targets
         situation.optimizer = optimizer
         situation.update = self._updates
+        keep = Keeper(inputs.values())
         if trace is not None:
-            self.weights.hold()
-            trace.give({Key("value", ref, run): array for ref, array in inputs.items()})
-            trace.give(
-                {
-                    Key("param" if k in self.weights.slices else "statistic", k, updates): (
-                        self.weights[k]
-                    )
-                    for k in self.weights.specs
-                }
-            )
-        index = 0
-        for op in binding.ops:
-            if op.operation.phase not in phases:
-                continue
+            self._give(trace, inputs, run, updates)
+        for index, op in enumerate(binding.ops_of(phases)):
+            if self._runs != run + 1:
+                raise RunError(
+                    f"Run {run}, step {index}: expected to be the latest run of its plan, "
+                    f"but run {self._runs - 1} has started. Exhaust or close a run before the next."
+                )
             arrays = op.work()
             step = Step(index, op.operation, run, updates)
             if trace is not None:
-                trace.record(step, arrays, op.saved() if op.saved else {})
-            index += 1
+                if op.operation.phase == "update":
+                    self.weights.hold()  # what an update wrote is recorded as it is
+                else:
+                    arrays = tuple([keep(array) for array in arrays])
+                trace.record(step, arrays, op.saved(keep) if op.saved else {})
             yield step
+
+    def _give(self, trace: Trace, inputs: Mapping[Ref, Array], run: int, updates: int) -> None:
+        """Record what is there before the first step."""
+        self.weights.hold()
+        trace.give({Key("value", ref, run): array for ref, array in inputs.items()})
+        trace.give(
+            {
+                Key("param" if k in self.weights.slices else "statistic", k, updates): (
+                    self.weights.by_owner[k[0]][k[1]]
+                )
+                for k in self.weights.specs
+            }
+        )
 
     def _phases(
         self, batch: Batch, backward: bool, optimizer: Optimizer | None
@@ -194,7 +219,7 @@ class Plan:
 
     def value(self, ref: Ref) -> Array:
         """The tensor as the last run left it; the next run may write to its buffer."""
-        return self._last.values[ref]
+        return self._binding.values[ref]
 
     def output(self, name: str | None = None) -> Array:
         """An output of the last run (the first one unless named)."""
@@ -202,15 +227,15 @@ class Plan:
 
     def loss(self) -> float:
         """Weighted sum of the losses of the last run."""
-        return sum(self._last.losses[x.id] * x.weight for x in self.graph.losses)
+        return sum(self._binding.losses[x.id] * x.weight for x in self.graph.losses)
 
     def gradient(self, ref: Ref) -> Array | None:
         """The gradient of a tensor in the last run, or None where it was not asked for."""
-        return self._last.grads.get(ref)
+        return self._binding.grads.get(ref)
 
     def parameter_gradients(self) -> dict[OwnerName, Array]:
         """Views of the trained parameters' gradients of the last run."""
-        return self.weights.gradient_views(self._last.gradient)
+        return self.weights.gradient_views(self._binding.gradient)
 
     def parameters(self) -> dict[OwnerName, Array]:
         """Copies of all parameters and running statistics as they are now."""
@@ -218,12 +243,12 @@ class Plan:
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations of a full run, in order."""
-        return tuple(op.operation for op in self._last.ops)
+        return tuple(op.operation for op in self._binding.ops)
 
     @property
     def choices(self) -> tuple[Choice, ...]:
         """The kernel chosen for each node."""
-        return tuple(self._last.choices)
+        return tuple(self._binding.choices)
 
     def explain(self) -> str:
         """The chosen kernel of each node, as a table."""

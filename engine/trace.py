@@ -121,8 +121,8 @@ class Step:
 class Trace:
     """Steps, and one array store keyed by tensor and version.
 
-    ``position`` counts executed steps: 0 is before the first, ``len(steps)`` after the last. The
-    arrays are views of buffers that the run owns; they are handed out read-only.
+    ``position`` counts executed steps: 0 is before the first, ``len(steps)`` after the last. No run
+    writes to the arrays any more; they are handed out read-only.
     """
 
     def __init__(self) -> None:
@@ -157,9 +157,11 @@ class Trace:
         if key in self._arrays:
             return
         self._arrays[key] = array
-        positions, keys = self._written.setdefault((key.kind, key.ref), ([], []))
-        positions.append(position)
-        keys.append(key)
+        written = self._written.get((key.kind, key.ref))
+        if written is None:
+            written = self._written[key.kind, key.ref] = ([], [])
+        written[0].append(position)
+        written[1].append(key)
 
     def __contains__(self, key: object) -> bool:
         return key in self._arrays
@@ -186,7 +188,7 @@ class Trace:
     def look(self, kind: Kind, ref: tuple[str, Any], position: int | None = None) -> Array | None:
         """The array last written when ``position`` steps had run, or None.
 
-        A gradient of an earlier run than the step at ``position`` is not shown: it is stale.
+        In a trace of several runs that may be one of an earlier run: its key says which.
         """
         key = self.latest(kind, ref, position)
         return None if key is None else self.at(key)

@@ -90,6 +90,7 @@ class Weights:
         if self._state_of is not type(optimizer):
             self._state = [np.zeros_like(self.flat) for _ in range(optimizer.slots)]
             self._state_of = type(optimizer)
+        # a held array stays as it is: the update goes to a new one
         out = np.empty_like(self.flat) if self._recorded else self.flat
         optimizer.update(self.flat, gradient, self._state, step, out)
         if out is not self.flat:

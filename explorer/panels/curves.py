@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPen
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from engine.train import Report
 from explorer import theme
@@ -26,28 +26,32 @@ class Curves(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         self.plots: list[Any] = []
         self._lines: dict[str, Any] = {}
+        self._legends: list[QLabel] = []
         self._shown: tuple[int, Report | None] = (0, None)
         for i in range(2):
             plot = pg.PlotWidget()
             plot.setMenuEnabled(False)
             plot.hideButtons()
             plot.setMouseEnabled(x=False, y=False)
-            plot.getPlotItem().addLegend(offset=(-8, 8), labelTextSize="11px")
             plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            legend = QLabel()
+            legend.setTextFormat(Qt.TextFormat.RichText)
+            legend.setProperty("role", "small")
+            box.addWidget(legend)
             box.addWidget(plot, 1)
+            self._legends.append(legend)
             self.plots.append(plot)
             if i:
                 plot.setXLink(self.plots[0])
         loss, accuracy = self.plots
-        for plot, key, name, dashed in (
-            (loss, "loss", self.tr("loss of each batch"), False),
-            (loss, "validation_loss", self.tr("held-out loss"), True),
-            (accuracy, "accuracy", self.tr("right of the last 50 batches"), False),
-            (accuracy, "validation_accuracy", self.tr("right of the held-out"), True),
+        for plot, key in (
+            (loss, "loss"),
+            (loss, "validation_loss"),
+            (accuracy, "accuracy"),
+            (accuracy, "validation_accuracy"),
         ):
-            self._lines[key] = plot.plot(
-                [], [], name=name, symbol="o" if dashed else None, symbolSize=6
-            )
+            symbol = "o" if key.startswith("validation") else None
+            self._lines[key] = plot.plot([], [], symbol=symbol, symbolSize=6)
         loss.setAccessibleName(self.tr("Loss over the steps of training"))
         accuracy.setAccessibleName(self.tr("Accuracy over the steps of training"))
         accuracy.setYRange(0, 100, padding=0.05)
@@ -96,8 +100,18 @@ class Curves(QWidget):
 
     def _style(self) -> None:
         tokens, m = theme.current(), theme.metrics()
-        names = ((self.tr("loss"), ""), (self.tr("accuracy"), "%"))
-        for plot, (name, unit) in zip(self.plots, names, strict=True):
+        names = (self.tr("loss"), self.tr("% right"))
+        texts = (
+            (self.tr("loss of each batch"), self.tr("held-out loss after each epoch")),
+            (self.tr("accuracy over the last 50 batches"), self.tr("held-out accuracy")),
+        )
+        for plot, name, legend, (live, held) in zip(
+            self.plots, names, self._legends, texts, strict=True
+        ):
+            legend.setText(
+                f'<span style="color:{tokens.backward}">━</span>&nbsp;{live} &nbsp; '
+                f'<span style="color:{tokens.accent}">╍●╍</span>&nbsp;{held}'
+            )
             plot.setBackground(QColor(tokens.surface))
             item = plot.getPlotItem()
             for side in ("left", "bottom"):
@@ -108,17 +122,16 @@ class Curves(QWidget):
                 axis.enableAutoSIPrefix(False)
             item.showGrid(y=True, alpha=0.15)
             style = {"color": tokens.text_muted, "font-size": f"{m.text_small}px"}
-            item.setLabel("left", f"{name} ({unit})" if unit else name, **style)
+            item.setLabel("left", name, **style)
             item.getAxis("left").setWidth(m.strip_height + m.space_3)
-            item.setLabel("bottom", self.tr("step"), **style)
-            item.legend.setLabelTextColor(QColor(tokens.text))
-            item.legend.setBrush(tokens.colour("surface", 0.8))
+            if plot is self.plots[-1]:  # both plots have the same steps
+                item.setLabel("bottom", self.tr("step"), **style)
         for key, line in self._lines.items():
-            held = key.startswith("validation")
-            colour = QColor(tokens.accent if held else tokens.backward)
+            measured = key.startswith("validation")
+            colour = QColor(tokens.accent if measured else tokens.backward)
             pen = QPen(colour, m.line)
             pen.setCosmetic(True)
-            if held:
+            if measured:
                 pen.setDashPattern([4, 3])
                 line.setSymbolBrush(colour)
                 line.setSymbolPen(colour)

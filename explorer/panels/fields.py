@@ -43,6 +43,7 @@ class NumberBox(QSpinBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(2 * theme.metrics().control_height)
+        self.lineEdit().setTextMargins(theme.metrics().space_1, 0, 0, 0)
         if unit:
             self.setSuffix(f" {unit}")
         self.lineEdit().textEdited.connect(lambda _: self.typed.emit())
@@ -97,7 +98,9 @@ class NumberBox(QSpinBox):
                 self.style().subControlRect(QStyle.ComplexControl.CC_SpinBox, option, part, self)
             ).adjusted(-1, 0, -2, 0)
             rect = rect.intersected(QRectF(self.rect()).adjusted(0, 3, -3, -3))
-            painter.fillRect(rect, QColor(tokens.surface))
+            painter.fillRect(
+                rect, QColor(tokens.surface if self.isEnabled() else tokens.background)
+            )
             usable = self.isEnabled() and bool(enabled & flag)
             painter.setPen(QPen(QColor(tokens.text if usable else tokens.text_disabled), m.line))
             centre, side = rect.center(), 3.0

@@ -34,9 +34,11 @@ class _Words(QTextBrowser):
 
     def fit(self) -> None:
         """Take the largest size at which the whole sentence is in sight."""
-        roles: tuple[theme.FontRole, ...] = ("title", "heading", "body")
-        for role in roles:
-            self.document().setDefaultFont(theme.font(role))
+        m = theme.metrics()
+        for size in (m.text_title, m.text_heading, m.text_body):
+            font = theme.font("title")
+            font.setPixelSize(size)
+            self.document().setDefaultFont(font)
             self.document().setTextWidth(self.viewport().width())
             if self.document().size().height() <= self.viewport().height():
                 break

@@ -165,7 +165,8 @@ class TrainingPanel(QWidget):
             part.setAccessibleName(description.name)
             part.setAccessibleDescription(description.help)
             part.setToolTip(description.help)
-        label = QLabel(description.name)
+        names = {"lr": self.tr("learning rate"), "weight_decay": self.tr("weight decay")}
+        label = QLabel(names.get(description.name, description.name.replace("_", " ")))
         label.setToolTip(description.help)
         label.setBuddy(field.boxes()[0])
         message = QLabel()
@@ -349,7 +350,7 @@ class TrainingPanel(QWidget):
         # The plotting library is imported here, and not when the window opens.
         if self.curves is None:
             self.curves = Curves()
-            self._curves_place.insertWidget(2, self.curves, 1)
+            self._curves_place.insertWidget(2, self.curves, 100)
         super().showEvent(event)
         self._show_reports()
 

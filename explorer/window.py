@@ -73,7 +73,9 @@ class Window(QMainWindow):
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        self.sample_bar = SampleBar(self)
         column.addWidget(self.notices)
+        column.addWidget(self.sample_bar)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.narration)
         self.setCentralWidget(middle)
@@ -81,7 +83,6 @@ class Window(QMainWindow):
         self.timeline = Timeline(self)
         self.inspector = Inspector(self)
         self.properties = Properties(self)
-        self.sample_bar = SampleBar(self)
         # the rest is made when it is first shown, so that the first picture does not wait
         self.docks: dict[str, QDockWidget] = {}
         self._made: dict[str, QWidget] = {
@@ -227,7 +228,7 @@ class Window(QMainWindow):
             "step.run_to": c.run_to,
             "sample.previous": c.previous_sample,
             "sample.next": c.next_sample,
-            "sample.draw": self.sample_bar.toggle_pad,
+            "sample.draw": self.sample_bar.draw.click,
             "sample.open": self.ask_picture,
             "train.start": t.start_with_last_settings,
             "train.pause": t.toggle_pause,
@@ -292,16 +293,11 @@ class Window(QMainWindow):
         self.addToolBar(bar)
         for ids in (
             ("file.open", "file.save", "edit.undo", "edit.redo"),
-            None,
             ("step.start", "step.back", "step.next", "step.finish", "step.end", "step.play"),
         ):
-            if ids is None:
-                bar.addSeparator()
-                bar.addWidget(self.sample_bar)
-                bar.addSeparator()
-                continue
             for command_id in ids:
                 bar.addAction(self.actions_by_id[command_id])
+            bar.addSeparator()
         next_button = bar.widgetForAction(self.actions_by_id["step.next"])
         if isinstance(next_button, QToolButton):
             next_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -381,7 +377,7 @@ class Window(QMainWindow):
         self.properties.fix_requested.connect(c.apply_fix)
         self.sample_bar.previous_requested.connect(c.previous_sample)
         self.sample_bar.next_requested.connect(c.next_sample)
-        self.sample_bar.target_requested.connect(c.set_target)
+        self.sample_bar.target_requested.connect(self._set_target)
         self.sample_bar.drawing_requested.connect(c.draw)
         c.notice.connect(self._show_notice)
         c.playing_changed.connect(self._show_playing)
@@ -479,15 +475,16 @@ class Window(QMainWindow):
 
     def _show_sample(self) -> None:
         d = self.document
+        self.sample_bar.set_labels(d.graph.labels)
         if d.sample is None:
             self.sample_bar.set_sample(None, None, None, "")
             return
         self.sample_bar.set_sample(
             d.sample.image, d.sample.label, self._prediction(), d.sample.origin
         )
-        self.sample_bar.set_labels(d.graph.labels)
+        self.sample_bar.set_target(d.sample.label)
         channels = d.preprocessing.channels if d.preprocessing else 0
-        self.sample_bar.set_drawable(channels == 1)
+        self.sample_bar.draw.setEnabled(channels == 1)
 
     def _prediction(self) -> tuple[int, float] | None:
         """(class, share) that the network gave, once its output is computed at the position."""
@@ -505,8 +502,7 @@ class Window(QMainWindow):
 
     def _show_identity(self) -> None:
         d = self.document
-        mark = "*" if d.modified else ""
-        self.setWindowTitle(f"{d.title}{mark} — Gradient Flow Explorer")
+        self.setWindowTitle(f"{d.title}[*] — Gradient Flow Explorer")
         self.setWindowModified(d.modified)
 
     def _show_notice(self, notice: Notice) -> None:
@@ -522,6 +518,9 @@ class Window(QMainWindow):
         undo, redo = self.actions_by_id["edit.undo"], self.actions_by_id["edit.redo"]
         undo.setText(self.tr("Undo {0}").format(stack.undoText()).strip())
         redo.setText(self.tr("Redo {0}").format(stack.redoText()).strip())
+
+    def _set_target(self, chosen: int) -> None:
+        self.controller.set_target(chosen if chosen >= 0 else None)
 
     def _open_node(self, node_id: str) -> None:
         self.controller.select({node_id})

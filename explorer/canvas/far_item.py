@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from explorer import theme
 from explorer.canvas import geometry, ink
-from explorer.canvas.node_item import THUMBNAIL
+from explorer.canvas.node_item import THUMBNAIL, NodeItem
 
 if TYPE_CHECKING:
     from explorer.canvas.scene import NetworkScene
@@ -72,8 +72,8 @@ class FarItem(QGraphicsItem):
         exposed: QRectF = option.exposedRect
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, zoom > NAMES_FROM)
         for (colour, width, dash), path in self._lines().items():
-            pen = ink.pen(colour, max(width, now.hairline / max(zoom, 0.01)), dash)
-            painter.setPen(pen)
+            # Whole pixels: of these one is drawn several times faster than a fraction.
+            painter.setPen(ink.pen(colour, max(1, round(width * zoom)), dash, True))
             painter.drawPath(path)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         cards = self._scene.items_by_id.values()
@@ -84,39 +84,24 @@ class FarItem(QGraphicsItem):
         painter.drawRects([item.scene_rect() for item in seen])
         small = zoom < THUMBNAIL
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not small)
+        draw, scene = painter.drawImage, self._scene
         for item in seen:
-            if item.needs_picture() and self._scene.may_compose(item):
+            if item.needs_picture and scene.may_compose(item):
                 item.picture("value")
                 item.picture("grad")
-            corner = item.scene_rect().topLeft()
-            if small:
-                thumbnail = item.thumbnail()
-                if thumbnail is not None:
-                    painter.drawImage(geometry.BODY.translated(corner), thumbnail)
-                continue
-            for at, made in item.ready_pictures():
-                painter.drawImage(QRectF(corner + at, QSizeF(*made.size)), made.image)
+            for rect, image in item.far_pictures(small):
+                draw(rect, image)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         for item in seen:
-            ring = ""
-            if item.facts.trouble is not None or item.mark == "illegal":
-                ring = tokens.error
-            if item.selected:
-                ring = tokens.accent
-            if item.phase:
-                ring = tokens.phase(item.phase)
-            if item.mark in ("legal", "target", "warning"):
-                ring = tokens.success
-            if item.focus is not None and not ring:
-                ring = tokens.focus_ring
+            ring = _ring(item, tokens)
             if ring:
-                painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.setPen(ink.pen(ring, now.line_strong, (), True))
                 painter.drawRect(item.scene_rect())
         if zoom >= NAMES_FROM:
             self._paint_names(painter, zoom, seen, tokens)
 
     def _paint_names(
-        self, painter: QPainter, zoom: float, seen: list, tokens: theme.Tokens
+        self, painter: QPainter, zoom: float, seen: list[NodeItem], tokens: theme.Tokens
     ) -> None:
         pixels = ink.legible(zoom, 1, int(geometry.HEADER_HEIGHT))
         painter.setFont(ink.font("strong", pixels))
@@ -130,3 +115,16 @@ class FarItem(QGraphicsItem):
                 painter.setPen(QColor(tokens.error))
                 body = geometry.BODY.translated(item.pos())
                 painter.drawText(body, Qt.AlignmentFlag.AlignCenter, "!")
+
+
+def _ring(item: NodeItem, tokens: theme.Tokens) -> str:
+    """The colour around a card, by what matters most; empty for none."""
+    if item.mark:
+        return tokens.error if item.mark == "illegal" else tokens.success
+    if item.phase:
+        return tokens.phase(item.phase)
+    if item.selected:
+        return tokens.accent
+    if item.facts.trouble is not None:
+        return tokens.error
+    return tokens.focus_ring if item.focus is not None else ""

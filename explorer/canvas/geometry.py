@@ -217,6 +217,9 @@ def route(
 ) -> Route:
     """The course from an output to an input: direct where nothing is in the way."""
     left, right = min(start.x(), end.x()), max(start.x(), end.x())
+    gap = end.y() - start.y()
+    if 0 < gap <= ROW_GAP * 1.2 and right - left < 2:
+        return direct_route(start, end)  # no card fits between
     near = right - left < 1.5 * WIDTH
     if (
         near

@@ -54,7 +54,8 @@ class NodeItem(QGraphicsItem):
         self._tags: dict[Show, object] = {"value": None, "grad": None}
         self._pictures: dict[Show, Picture | None] = {"value": None, "grad": None}
         self._notes: dict[Show, tuple[str, ...]] = {"value": (), "grad": ()}
-        self._thumbnail: QImage | None = None
+        self._far: dict[bool, list[tuple[QRectF, QImage]] | None] = {False: None, True: None}
+        self._pending = False
         self._rect = QRectF(geometry.CARD)
         self.setZValue(1)
 
@@ -68,13 +69,13 @@ class NodeItem(QGraphicsItem):
         self._arrays[show] = array() if array is not None else None
         self._pictures[show] = None
         self._notes[show] = ()
-        self._thumbnail = None
+        self._changed()
         return True
 
     def forget_pictures(self) -> None:
         """After a change of theme or page: compose again when next painted."""
         self._pictures = {"value": None, "grad": None}
-        self._thumbnail = None
+        self._changed()
 
     @property
     def computed(self) -> bool:
@@ -93,38 +94,46 @@ class NodeItem(QGraphicsItem):
     def has_array(self, show: Show) -> bool:
         return self._arrays[show] is not None
 
-    def ready_pictures(self) -> list[tuple[QPointF, Picture]]:
-        """What can be drawn at once: corner inside the card and picture of each strip."""
-        found = []
-        for show, made in self._pictures.items():
-            if made is not None:
-                found.append((self.strip_corner(show), made))
-        return found
+    def far_pictures(self, small: bool) -> list[tuple[QRectF, QImage]]:
+        """What the far view draws: rectangle in the scene and image, kept until they change.
 
-    def thumbnail(self) -> QImage | None:
-        """Both strips at a quarter of their size, for zooms at which more would be lost anyway."""
-        if self._thumbnail is None:
-            ready = self.ready_pictures()
-            if not ready:
-                return None
-            size = geometry.BODY.size() * THUMBNAIL
-            made = QImage(size.toSize(), QImage.Format.Format_RGB32)
-            made.fill(QColor(theme.current().surface))
-            painter = QPainter(made)
+        ``small`` gives one image at a quarter of the size, in which more could not be seen anyway.
+        """
+        known = self._far[small]
+        if known is not None:
+            return known
+        at = self.pos()
+        found = [
+            (QRectF(at + self.strip_corner(show), QSizeF(*made.size)), made.image)
+            for show, made in self._pictures.items()
+            if made is not None
+        ]
+        if small and found:
+            body = geometry.BODY.translated(at)
+            thumbnail = QImage((body.size() * THUMBNAIL).toSize(), QImage.Format.Format_RGB32)
+            thumbnail.fill(QColor(theme.current().surface))
+            painter = QPainter(thumbnail)
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.scale(THUMBNAIL, THUMBNAIL)
-            painter.translate(-geometry.BODY.topLeft())
-            for corner, picture in ready:
-                painter.drawImage(QRectF(corner, QSizeF(*picture.size)), picture.image)
+            painter.translate(-body.topLeft())
+            for rect, image in found:
+                painter.drawImage(rect, image)
             painter.end()
-            self._thumbnail = made
-        return self._thumbnail
+            found = [(body, thumbnail)]
+        self._far[small] = found
+        return found
 
+    def _changed(self) -> None:
+        """An array, a page or a picture is new: what depends on it is made again when needed."""
+        self._far = {False: None, True: None}
+        self._pending = self.facts.kind != "loss" and any(
+            a is not None and self._pictures[s] is None for s, a in self._arrays.items()
+        )
+
+    @property
     def needs_picture(self) -> bool:
         """Whether an array waits for its picture."""
-        if self.facts.kind == "loss":
-            return False
-        return any(a is not None and self._pictures[s] is None for s, a in self._arrays.items())
+        return self._pending
 
     def picture(self, show: Show) -> Picture | None:
         """The composed picture of a strip; None where there is no array."""
@@ -141,7 +150,7 @@ class NodeItem(QGraphicsItem):
                 made = compose(array, "sequential" if show == "value" else "diverging", self.page)
             self._pictures[show] = made
             self._notes[show] = _notes_on(array, show)
-            self._thumbnail = None
+            self._changed()
         return made
 
     def strip_corner(self, show: Show) -> QPointF:
@@ -188,6 +197,7 @@ class NodeItem(QGraphicsItem):
         """Move the card; its rectangle in the scene is kept for hits and the far view."""
         self.setPos(where)
         self._rect = geometry.CARD.translated(where)
+        self._far = {False: None, True: None}
 
     def scene_rect(self) -> QRectF:
         return self._rect
@@ -262,7 +272,7 @@ class NodeItem(QGraphicsItem):
         tokens = theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         self._paint_card(painter, tokens, zoom)
-        if self.needs_picture() and self._may_compose(self):
+        if self.needs_picture and self._may_compose(self):
             self.picture("value")
             self.picture("grad")
         self._paint_header(painter, tokens, zoom)

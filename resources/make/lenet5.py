@@ -10,15 +10,16 @@ import argparse
 from pathlib import Path
 
 from engine.data.idx import mnist
-from engine.optimizers import SGD
+from engine.optimizers import Adam
 from engine.train import TrainSettings
 from resources.make.network import make
 from resources.make.shift import random_shift
 
+# Adam, because momentum SGD's first steps left up to 7 of conv2's 16 maps dead (always 0).
 SETTINGS = TrainSettings(
     epochs=15,
     batch_size=64,
-    optimizer=SGD(lr=0.02, momentum=0.9, weight_decay=5e-4),
+    optimizer=Adam(lr=0.001),
     seed=0,
     schedule="cosine",
 )

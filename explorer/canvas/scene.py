@@ -17,10 +17,11 @@ from engine.layers.base import Cost
 from engine.trace import Key, Step, Trace
 from explorer import theme
 from explorer.canvas import geometry
+from explorer.canvas.card import Card, Mark
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.facts import EdgeFacts, gather
 from explorer.canvas.far_item import FarItem
-from explorer.canvas.node_item import Mark, NodeItem
+from explorer.canvas.node_item import NodeItem
 from explorer.tensors.scales import WidthScale, width_scale_for
 
 EdgeKey = tuple[str, int]
@@ -56,7 +57,7 @@ class NetworkScene(QGraphicsScene):
         self._widths = WidthScale(1e-6, 1e2)
         self._frame_end = 0.0
         self._all_dirty = False
-        self._waiting: dict[str, NodeItem] = {}
+        self._waiting: dict[str, Card] = {}
         self._unmeasured: dict[Key, None] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -66,11 +67,11 @@ class NetworkScene(QGraphicsScene):
 
     # ---- repainting --------------------------------------------------------------------------
 
-    def touch(self, item: NodeItem | EdgeItem) -> None:
+    def touch(self, item: Card | EdgeItem) -> None:
         """Repaint one item and as little else as possible."""
         if self._all_dirty:
             return
-        if isinstance(item, NodeItem):
+        if isinstance(item, Card):
             self.update(item.boundingRect().translated(item.pos()))
             return
         self.far_item.forget_paths()
@@ -95,7 +96,7 @@ class NetworkScene(QGraphicsScene):
         self._all_dirty = False
         self._frame_end = time.perf_counter() + SLICE
 
-    def may_compose(self, item: NodeItem) -> bool:
+    def may_compose(self, item: Card) -> bool:
         """Whether there is time for a picture in this frame; otherwise it comes in the next."""
         if time.perf_counter() < self._frame_end:
             return True

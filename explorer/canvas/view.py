@@ -32,8 +32,8 @@ from engine.graph import Graph, Inference
 from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
 from engine.trace import Step, Trace
 from explorer import theme
-from explorer.canvas import geometry, gestures, ink
-from explorer.canvas.keys import keys, travel
+from explorer.canvas import gestures, ink
+from explorer.canvas.keys import keys, press
 from explorer.canvas.menu import context_menu
 from explorer.canvas.overlay import Bubble, Legend, Minimap
 from explorer.canvas.scene import NetworkScene
@@ -550,98 +550,10 @@ class Canvas(QGraphicsView):
     # ---- keyboard, menu, tips ----------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not self._key(event):
+        if not press(self, event):
             event.ignore()
             return
         event.accept()
-
-    def _key(self, event: QKeyEvent) -> bool:
-        key, held = event.key(), event.modifiers()
-        control = bool(held & Qt.KeyboardModifier.ControlModifier)
-        arrows = {
-            Qt.Key.Key_Up: (0, -1),
-            Qt.Key.Key_Down: (0, 1),
-            Qt.Key.Key_Left: (-1, 0),
-            Qt.Key.Key_Right: (1, 0),
-        }
-        chosen = self.network.selection
-        if key == Qt.Key.Key_Escape:
-            if self.cancel_gesture():
-                return True
-            self.say("")
-            if chosen:
-                self.select_requested.emit(frozenset())
-                return True
-            return False
-        if self.gesture is not None:
-            return False
-        if key in arrows:
-            return self._arrow(arrows[Qt.Key(key)], held)
-        if control:
-            if key == Qt.Key.Key_A:
-                self._select(frozenset(self.network.items_by_id))
-                return True
-            if key == Qt.Key.Key_D and chosen:
-                self.duplicate_requested.emit(chosen, geometry.COLUMN_GAP, geometry.COLUMN_GAP)
-                return True
-            return False
-        if held & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier):
-            return False
-        if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            if chosen:
-                self.delete_requested.emit(chosen)
-            return bool(chosen)
-        if key == Qt.Key.Key_Space and event.isAutoRepeat():
-            return True  # holding it is not many steps
-        if key in (Qt.Key.Key_Space, Qt.Key.Key_N):
-            self.next_requested.emit()
-        elif key == Qt.Key.Key_B:
-            self.back_requested.emit()
-        elif key in (Qt.Key.Key_F, Qt.Key.Key_Home):
-            self.fit()
-        elif key == Qt.Key.Key_Z and chosen:
-            self.zoom_to(chosen)
-        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
-            self.set_zoom(self.zoom * 1.25)
-        elif key == Qt.Key.Key_Minus:
-            self.set_zoom(self.zoom / 1.25)
-        elif key == Qt.Key.Key_1:
-            self.set_zoom(1.0)
-        elif key == Qt.Key.Key_M:
-            self.set_minimap(not self.minimap.isVisibleTo(self))
-        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and len(chosen) == 1:
-            self.open_requested.emit(next(iter(chosen)))
-        elif key in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight):
-            for name in chosen:
-                item = self.network.items_by_id.get(name)
-                by = 1 if key == Qt.Key.Key_BracketRight else -1
-                if item is not None and item.set_page(item.page + by):
-                    self.network.touch(item)
-        else:
-            return False
-        return True
-
-    def _arrow(self, way: tuple[int, int], held: Qt.KeyboardModifier) -> bool:
-        chosen = self.network.selection
-        if held & Qt.KeyboardModifier.ControlModifier:
-            by = theme.METRICS.space_2 * (4 if held & Qt.KeyboardModifier.ShiftModifier else 1)
-            moved = {
-                name: (item.pos().x() + way[0] * by, item.pos().y() + way[1] * by)
-                for name, item in self.network.items_by_id.items()
-                if name in chosen
-            }
-            if moved:
-                self.move_requested.emit(moved)
-            return bool(moved)
-        target = travel(self.network, way)
-        if target is None:
-            return bool(self.network.items_by_id)
-        grown = frozenset({target})
-        if held & Qt.KeyboardModifier.ShiftModifier:
-            grown |= chosen
-        self.select_requested.emit(grown)
-        self.reveal(target)
-        return True
 
     def reveal(self, node_id: str) -> None:
         """Pan as little as needed to have a card on screen."""

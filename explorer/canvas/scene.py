@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,10 +20,10 @@ from explorer.canvas.card import Card, Mark
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.facts import EdgeFacts, gather
 from explorer.canvas.far_item import FarItem
+from explorer.canvas.gradients import EdgeKey, Gradients, share_of
 from explorer.canvas.node_item import NodeItem
 from explorer.tensors.scales import WidthScale, width_scale_for
 
-EdgeKey = tuple[str, int]
 # Pictures and norms that a jump asks for are made in slices, so that the window stays responsive.
 SLICE = 0.012
 # A change of more cards than this repaints everything.
@@ -51,14 +50,11 @@ class NetworkScene(QGraphicsScene):
         self.far_item = FarItem(self)
         self.addItem(self.far_item)
         self._readers: dict[Ref, list[EdgeKey]] = {}
-        self._gradients: dict[EdgeKey, tuple[list[int], list[Key]]] = {}
-        self._indexed = 0
-        self._norms: dict[Key, float] = {}
+        self._gradients = Gradients()
         self._widths = WidthScale(1e-6, 1e2)
         self._frame_end = 0.0
         self._all_dirty = False
         self._waiting: dict[str, Card] = {}
-        self._unmeasured: dict[Key, None] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -106,16 +102,17 @@ class NetworkScene(QGraphicsScene):
 
     def _work(self) -> None:
         end = time.perf_counter() + SLICE
-        while self._unmeasured and time.perf_counter() < end:
-            self._norm(next(iter(self._unmeasured)))
-            if not self._unmeasured:
+        waiting = self._gradients.waiting
+        while waiting and time.perf_counter() < end:
+            self._gradients.measure(next(iter(waiting)))
+            if not waiting:
                 self._show_gradients(self.edges)
         while self._waiting and time.perf_counter() < end:
             _, item = self._waiting.popitem()
             item.picture("value")
             item.picture("grad")
             self.touch(item)
-        if self._waiting or self._unmeasured:
+        if self._waiting or waiting:
             self._timer.start()
 
     # ---- the network -------------------------------------------------------------------------
@@ -191,7 +188,7 @@ class NetworkScene(QGraphicsScene):
             self._set_edges(edges)
             changed = True
         if changed or fresh:
-            self._gradients, self._indexed = {}, 0
+            self._gradients.watch(self.trace, again=True)
             self._refresh_run(None)
             self._show_step()
         if moved:
@@ -298,49 +295,22 @@ class NetworkScene(QGraphicsScene):
         same = trace is self.trace
         self.trace, self.position = trace, position
         if not same:
-            self._gradients, self._indexed, self._norms = {}, 0, {}
-            self._unmeasured.clear()
+            self._gradients.watch(trace)
             self._refresh_run(None)
             return
-        if position == before and (trace is None or self._indexed == len(trace.steps)):
+        if position == before and self._gradients.complete:
             return
         touched: set[str] = set()
         if trace is not None:
-            self._index(trace)
             for step in trace.steps[min(before, position) : max(before, position)]:
                 touched.add(step.node)
                 touched.update(str(key.ref[0]) for key in step.writes)
         self._refresh_run(touched)
 
-    def _index(self, trace: Trace) -> None:
-        """Which array is the gradient that flows back along each edge, and since which step."""
-        for at in range(self._indexed, len(trace.steps)):
-            step = trace.steps[at]
-            if step.phase != "backward":
-                continue
-            for key in step.writes:
-                if key.kind == "part":
-                    keys = [key.ref]
-                elif key.kind == "grad":
-                    parts = {k.ref for k in step.writes if k.kind == "part"}
-                    keys = [
-                        k
-                        for k in self._readers.get(key.ref, ())
-                        if k[0] == step.node and k not in parts
-                    ]
-                else:
-                    continue
-                for edge in keys:
-                    positions, found = self._gradients.setdefault(edge, ([], []))
-                    positions.append(at + 1)
-                    found.append(key)
-        self._indexed = len(trace.steps)
-
     def _refresh_run(self, names: set[str] | None) -> None:
         """Give the cards named (None: all) and every edge the arrays of the position."""
         trace, position = self.trace, self.position
-        if trace is not None:
-            self._index(trace)
+        self._gradients.index(self._readers)
         if names is None or len(names) > MANY:
             self.touch_all()
         chosen: Iterable[NodeItem] = (
@@ -386,35 +356,20 @@ class NetworkScene(QGraphicsScene):
             item.target = None if target is None or target.ndim != 1 else int(target[0])
         return item.set_array("value", tag, None)
 
-    def _norm(self, key: Key) -> float:
-        known = self._norms.get(key)
-        if known is None:
-            assert self.trace is not None
-            array = self.trace.at(key)[0]
-            with np.errstate(over="ignore", invalid="ignore"):
-                known = float(np.sqrt(np.square(array, dtype=np.float64).sum()))
-            self._norms[key] = known
-        self._unmeasured.pop(key, None)
-        return known
-
-    def _gradient(self, edge: EdgeKey) -> Key | None:
-        positions, keys = self._gradients.get(edge, ((), ()))
-        at = bisect.bisect_right(positions, self.position)
-        return keys[at - 1] if at else None
-
     def _show_gradients(self, edges: Iterable[EdgeKey]) -> None:
         """Set norm, share and width of edges from the gradients that are there."""
         end = time.perf_counter() + SLICE
-        keys = {edge: self._gradient(edge) for edge in self.edges}
+        gradients = self._gradients
+        keys = {edge: gradients.at(edge, self.position) for edge in self.edges}
         for key in keys.values():
-            if key is not None and key not in self._norms:
+            if key is not None and gradients.norm(key) is None:
                 if time.perf_counter() < end:
-                    self._norm(key)
+                    gradients.measure(key)
                 else:
-                    self._unmeasured[key] = None
+                    gradients.waiting[key] = None
                     self._timer.start()
-        norms = {e: self._norms.get(k) if k is not None else None for e, k in keys.items()}
-        widths = width_scale_for([n for n in self._norms.values()])
+        norms = {edge: gradients.norm(key) for edge, key in keys.items()}
+        widths = width_scale_for(gradients.norms)
         rescaled = widths != self._widths
         self._widths = widths
         wanted = set(self.edges) if rescaled else set(edges)
@@ -429,8 +384,8 @@ class NetworkScene(QGraphicsScene):
             source = self.items_by_id.get(item.facts.ref[0])
             state = (
                 norms[edge],
-                _share(edge, groups.get(edge[0], ()), norms) if item.facts.joins else None,
-                _share(edge, groups.get(item.facts.ref, ()), norms) if item.facts.forks else None,
+                share_of(edge, groups.get(edge[0], ()), norms) if item.facts.joins else None,
+                share_of(edge, groups.get(item.facts.ref, ()), norms) if item.facts.forks else None,
                 source is None or not source.computed,
             )
             if state != (item.norm, item.share, item.fork_share, item.dimmed) or (
@@ -564,16 +519,3 @@ def _sample(trace: Trace, key: Key) -> Callable[[], NDArray]:
 
 def _same(a: geometry.Route, b: geometry.Route) -> bool:
     return a.points.shape == b.points.shape and bool(np.array_equal(a.points, b.points))
-
-
-def _share(
-    edge: EdgeKey, among: Iterable[EdgeKey], norms: Mapping[EdgeKey, float | None]
-) -> float | None:
-    """An edge's norm over the sum of the norms of all that meet it; None until all are there."""
-    found = [norms[k] for k in among]
-    known = [n for n in found if n is not None]
-    mine = norms[edge]
-    total = sum(known)
-    if mine is None or len(known) != len(found) or not total or not np.isfinite(total):
-        return None
-    return mine / total

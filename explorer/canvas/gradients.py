@@ -1,0 +1,103 @@
+"""Which recorded array is the gradient that flows back along an edge, and how large it is."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from engine.graph import Ref
+from engine.trace import Key, Trace
+
+EdgeKey = tuple[str, int]
+"""(reader id, input slot)."""
+
+
+class Gradients:
+    """An index over the backward steps of one trace; it grows as the run goes on."""
+
+    def __init__(self) -> None:
+        self._trace: Trace | None = None
+        self._indexed = 0
+        self._written: dict[EdgeKey, tuple[list[int], list[Key]]] = {}
+        self._norms: dict[Key, float] = {}
+        self.waiting: dict[Key, None] = {}
+
+    def watch(self, trace: Trace | None, again: bool = False) -> None:
+        """Index another trace, or the same ``again`` after the network's edges have changed."""
+        if trace is not self._trace:
+            self._norms = {}
+        elif not again:
+            return
+        self._trace, self._indexed, self._written = trace, 0, {}
+        self.waiting.clear()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step that has run is in the index."""
+        return self._trace is None or self._indexed == len(self._trace.steps)
+
+    def index(self, readers: Mapping[Ref, Sequence[EdgeKey]]) -> None:
+        """Take in the steps that have run since: a reader's share, else the tensor's gradient."""
+        trace = self._trace
+        if trace is None:
+            return
+        for at in range(self._indexed, len(trace.steps)):
+            step = trace.steps[at]
+            if step.phase != "backward":
+                continue
+            parts = {k.ref for k in step.writes if k.kind == "part"}
+            for key in step.writes:
+                edges: Sequence[EdgeKey] = ()
+                if key.kind == "part":
+                    edges = [key.ref]
+                elif key.kind == "grad":
+                    edges = [
+                        k for k in readers.get(key.ref, ()) if k[0] == step.node and k not in parts
+                    ]
+                for edge in edges:
+                    positions, keys = self._written.setdefault(edge, ([], []))
+                    positions.append(at + 1)
+                    keys.append(key)
+        self._indexed = len(trace.steps)
+
+    def at(self, edge: EdgeKey, position: int) -> Key | None:
+        """The gradient of an edge after ``position`` steps; None before backward reaches it."""
+        positions, keys = self._written.get(edge, ((), ()))
+        i = bisect.bisect_right(positions, position)
+        return keys[i - 1] if i else None
+
+    def measure(self, key: Key) -> float:
+        """‖g‖ of sample 0, computed once in float64."""
+        known = self._norms.get(key)
+        if known is None:
+            assert self._trace is not None
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = np.square(self._trace.at(key)[0], dtype=np.float64)
+                known = float(np.sqrt(squares.sum()))
+            self._norms[key] = known
+        self.waiting.pop(key, None)
+        return known
+
+    def norm(self, key: Key | None) -> float | None:
+        """‖g‖ where it has been measured already."""
+        return None if key is None else self._norms.get(key)
+
+    @property
+    def norms(self) -> list[float]:
+        """All norms measured so far in this trace."""
+        return list(self._norms.values())
+
+
+def share_of(
+    edge: EdgeKey, among: Sequence[EdgeKey], norms: Mapping[EdgeKey, float | None]
+) -> float | None:
+    """An edge's norm over the sum of the norms of all that meet it; None until all are there."""
+    found = [norms[k] for k in among]
+    known = [n for n in found if n is not None]
+    mine = norms[edge]
+    total = sum(known)
+    if mine is None or len(known) != len(found) or not total or not np.isfinite(total):
+        return None
+    return mine / total

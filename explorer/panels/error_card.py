@@ -85,9 +85,11 @@ class ErrorCard(QFrame):
     def _fix(self, fix: Fix) -> None:
         self.fix_requested.emit(fix)
 
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        event.setAccepted(event.button() == Qt.MouseButton.LeftButton)
+
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(
-            event.position().toPoint()
-        ):
+        inside = self.rect().contains(event.position().toPoint())
+        if event.button() == Qt.MouseButton.LeftButton and inside:
             self.clicked.emit()
-        super().mouseReleaseEvent(event)
+        event.setAccepted(event.button() == Qt.MouseButton.LeftButton)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
 
 from explorer import theme
@@ -31,6 +31,15 @@ class _Words(QTextBrowser):
     def minimumSizeHint(self) -> QSize:
         hint = self.sizeHint()
         return QSize(4 * theme.metrics().strip_height, hint.height())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter follows the link that Tab has marked, and the mark stays for the next Tab."""
+        cursor = self.textCursor()
+        link = cursor.charFormat().anchorHref() if cursor.hasSelection() else ""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and link:
+            self.anchorClicked.emit(QUrl(link))
+        else:
+            super().keyPressEvent(event)
 
     def fit(self) -> None:
         """Take the largest size at which the whole sentence is in sight."""

@@ -57,7 +57,7 @@ class Thumbnail(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        side = 2 * theme.metrics().control_height
+        side = theme.metrics().control_height + theme.metrics().space_4
         return QSize(side, side)
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -1,0 +1,55 @@
+"""The sentence is shown with links that ask for cells and nodes."""
+
+from PySide6.QtCore import Qt
+
+from engine.cell import Cell
+from explorer.narration import Link, Sentence, Text, sentence
+from explorer.panels import Narration
+
+
+def test_links_are_reached_and_followed_by_keyboard(qtbot, ran):
+    panel = Narration()
+    qtbot.addWidget(panel)
+    panel.resize(900, 110)
+    panel.show()
+    found = sentence(ran.graph, ran.trace, ran.after("forward", "conv1"))
+    panel.set_sentence(found)
+    assert panel.words.toPlainText() == found.text
+    asked = []
+    panel.link_requested.connect(asked.append)
+    panel.words.setFocus()
+    for _ in found.links:
+        qtbot.keyClick(panel.words, Qt.Key.Key_Tab)
+        qtbot.keyClick(panel.words, Qt.Key.Key_Return)
+    assert asked == [link.target for link in found.links]
+    assert any(isinstance(target, Cell) for target in asked)
+
+
+def test_a_click_on_a_number_asks_for_its_cell(qtbot):
+    cell = Cell("conv1", 0, (0, 1, 2))
+    panel = Narration()
+    qtbot.addWidget(panel)
+    panel.resize(600, 110)
+    panel.show()
+    panel.set_sentence(Sentence((Link("3.42", cell), Text(" is the strongest")), "forward"))
+    with qtbot.waitSignal(panel.link_requested) as caught:
+        at = panel.words.cursorRect().center()
+        at.setX(at.x() + 10)
+        qtbot.mouseClick(panel.words.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert caught.args == [cell]
+
+
+def test_names_are_text_and_not_markup(qtbot):
+    panel = Narration()
+    qtbot.addWidget(panel)
+    panel.set_sentence(Sentence((Text("a < b & <b>c</b>"),), "loss"))
+    assert panel.words.toPlainText() == "a < b & <b>c</b>"
+
+
+def test_a_long_sentence_is_in_sight_as_a_whole(qtbot):
+    panel = Narration()
+    qtbot.addWidget(panel)
+    panel.resize(760, 100)
+    panel.show()
+    panel.set_sentence(Sentence((Text("word " * 38),), "backward"))
+    assert panel.words.document().size().height() <= panel.words.viewport().height()

@@ -1,0 +1,46 @@
+"""Problems lists what is wrong, with buttons that mend it."""
+
+from dataclasses import replace
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QPushButton
+
+from engine.layers import REGISTRY
+from explorer.panels import Problems
+
+
+def broken(graph):
+    wide = replace(graph.node("block/conv").layer, out_channels=9)
+    return graph.replace_node("block/conv", layer=wide)
+
+
+def test_each_error_is_a_card_with_its_texts(qtbot, ran):
+    graph = broken(ran.graph)
+    panel = Problems()
+    qtbot.addWidget(panel)
+    panel.set_errors(graph.infer().errors)
+    assert panel.count == 1
+    texts = [label.text() for label in panel.cards["block/add"].findChildren(QLabel)]
+    error = graph.infer().errors["block/add"]
+    assert {"block/add", error.expected, error.received, error.remedy} <= set(texts)
+    panel.set_errors({})
+    assert panel.count == 0 and panel.cards == {}
+
+
+def test_click_selects_and_a_button_asks_for_the_fix(qtbot, ran):
+    panel = Problems()
+    qtbot.addWidget(panel)
+    panel.resize(400, 400)
+    panel.show()
+    panel.set_errors(broken(ran.graph).infer().errors)
+    card = panel.cards["block/add"]
+    with qtbot.waitSignal(panel.select_requested) as caught:
+        qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
+    assert caught.args == [frozenset(("block/add",))]
+    with qtbot.waitSignal(panel.select_requested):
+        qtbot.keyClick(card, Qt.Key.Key_Return)
+    with qtbot.waitSignal(panel.fix_requested) as caught:
+        qtbot.mouseClick(card.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    node, fix = caught.args
+    assert node == "block/add" and fix.action == "insert"
+    assert REGISTRY[fix.value["kind"]] is REGISTRY["Conv2d"]

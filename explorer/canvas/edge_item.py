@@ -12,6 +12,7 @@ from explorer.canvas.facts import EdgeFacts
 from explorer.canvas.node_item import TWO_LINES, Mark
 from explorer.tensors.scales import WidthScale, edge_width, format_number
 
+_PLAIN_LABELS_FROM = 0.42
 _NORM = "‖g‖ "
 _LABEL_WIDTH = 10.0 * theme.METRICS.space_4
 _LABEL_HEIGHT = float(theme.METRICS.text_body + theme.METRICS.space_1)
@@ -136,6 +137,8 @@ class EdgeItem(QGraphicsItem):
         pixels = ink.legible(zoom, m.text_small, m.text_heading)
         painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
+        if zoom < _PLAIN_LABELS_FROM and not (self.facts.joins or self.facts.forks):
+            return  # too small to read; norms and shares where paths meet stay
         ground = tokens.colour("background", 0.85)
         for rect, text in self.labels():
             if zoom < TWO_LINES:

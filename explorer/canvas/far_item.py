@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from explorer import theme
 from explorer.canvas import geometry, ink
 from explorer.canvas.node_item import THUMBNAIL, NodeItem
+from explorer.tensors.scales import format_number
 
 if TYPE_CHECKING:
     from explorer.canvas.scene import NetworkScene
@@ -111,6 +112,10 @@ class FarItem(QGraphicsItem):
             area = geometry.HEADER.translated(item.pos())
             name = ink.elided(item.facts.id, "strong", pixels, shapes)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, name)
+            if item.loss is not None:
+                painter.setPen(QColor(tokens.phase_loss))
+                body = geometry.BODY.translated(item.pos())
+                painter.drawText(body, Qt.AlignmentFlag.AlignCenter, format_number(item.loss))
             if item.facts.trouble is not None:
                 painter.setPen(QColor(tokens.error))
                 body = geometry.BODY.translated(item.pos())

@@ -42,7 +42,10 @@ from explorer.canvas.tips import tip
 
 LAYER_MIME = "application/x-gradient-flow-layer"
 MIN_ZOOM, MAX_ZOOM = 0.05, 4.0
+# Below this zoom one item draws all cards; a few of them stay cards for longer.
 FAR_BELOW = 0.45
+FAR_BELOW_FOR_FEW = 0.26
+FEW = 150
 # A network of three cards is not blown up to fill the screen.
 FIT_AT_MOST = 1.6
 # So much empty scene around the network can be panned to.
@@ -194,7 +197,8 @@ class Canvas(QGraphicsView):
         transform.reset()
         transform.scale(zoom, zoom)
         self.setTransform(transform)
-        self.network.set_far(zoom < FAR_BELOW)
+        few = len(self.network.items_by_id) <= FEW
+        self.network.set_far(zoom < (FAR_BELOW_FOR_FEW if few else FAR_BELOW))
         if changed:
             self.zoom_changed.emit(zoom)
 

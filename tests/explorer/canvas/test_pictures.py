@@ -271,6 +271,8 @@ def test_a_far_view_draws_the_same_network_as_one_item(stage: Any, lenet: Run) -
     stage.show(graph)
     stage.canvas.set_run(trace, len(steps))
     stage.canvas.set_zoom(0.4)
+    assert not stage.canvas.network.far  # few cards stay cards for longer
+    stage.canvas.set_zoom(0.25)
     network = stage.canvas.network
     assert network.far and network.far_item.isVisible()
     assert not any(i.isVisible() for i in network.items_by_id.values())

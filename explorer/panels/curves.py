@@ -77,7 +77,7 @@ class Curves(QWidget):
         self._lines["accuracy"].setData(steps, np.array([100 * r.accuracy for r in reports], float))
         measured = [
             r
-            for before, r in zip((None, *reports[:-1]), reports, strict=True)
+            for before, r in zip((None, *reports), reports, strict=False)
             if r.validation_loss is not None
             and (
                 before is None

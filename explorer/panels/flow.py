@@ -371,6 +371,9 @@ class FlowPanel(QAbstractScrollArea):
             self._select()
             self.viewport().update()
 
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        event.setAccepted(event.button() == Qt.MouseButton.LeftButton)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         moves = {
             Qt.Key.Key_Left: self._cursor - 1,

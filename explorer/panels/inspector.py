@@ -31,7 +31,7 @@ from explorer.panels.numbers_table import NumbersTable
 from explorer.panels.paths import Fork, gradients_met, values_joined
 from explorer.panels.pooling import choice_of, padding_of, readers_of, window_at
 from explorer.panels.properties import first_sentence
-from explorer.tensors.grid import Window
+from explorer.tensors.grid import Marks, Window
 from explorer.tensors.pair import TensorPair
 from explorer.tensors.scales import Kind as ScaleKind
 from explorer.tensors.scales import Mode, format_number
@@ -101,6 +101,7 @@ class Inspector(QWidget):
         self._focus: Cell | None = None
         self._signatures: dict[int, object] = {}
         self._weight_focus: Cell | None = None
+        self.marks: tuple[Marks | None, Marks | None] = (None, None)
         self._channel_of: tuple[str, int] = ("", 0)
         self._channel_focus: Cell | None = None
         m = theme.metrics()
@@ -420,7 +421,7 @@ class Inspector(QWidget):
         ref = node.inputs[0]
         if ref is None:
             self._fill(self.source, None, None, title=self.tr("Input"))
-            self.source.set_marks(None)
+            self._mark(None, None)
             self.pool_note.setText(self.tr("Connect an input to see which cells are chosen."))
             return
         sent = self._sent(node, 0, ref)
@@ -442,7 +443,7 @@ class Inspector(QWidget):
         self._signatures[-1] = signature
         x, y = self._array(self._key("value", ref)), self._array(output)
         if self._trace is None or argmax is None or x is None or y is None:
-            self.source.set_marks(None)
+            self._mark(None, None)
             self.pool_note.setText(
                 self.tr("Step forward through {node} to see which cell each window keeps.").format(
                     node=node.id
@@ -450,7 +451,7 @@ class Inspector(QWidget):
             )
             return
         choice = choice_of(node.layer, x, y, self._trace.at(argmax)[0])
-        self.source.set_marks(choice.marks, choice.marks if sent is not None else None)
+        self._mark(choice.marks, choice.marks if sent is not None else None)
         notes = []
         dx = self._array(sent)
         if dx is not None:
@@ -472,6 +473,10 @@ class Inspector(QWidget):
                 )
             )
         self.pool_note.setText(" ".join(notes) or self.tr("No ties and no overlaps."))
+
+    def _mark(self, forward: Marks | None, gradient: Marks | None) -> None:
+        self.marks = (forward, gradient)
+        self.source.set_marks(forward, gradient)
 
     def _choose_channel(self, node: Node, ref: Ref, y: Array | None) -> None:
         """Look at one channel, so that its marks are large enough to see; all can be chosen."""

@@ -268,11 +268,11 @@ class Properties(QScrollArea):
         if value is None:
             self._say(name, self.tr("Expected a number, received none. Type one."))
             return None
-        # A mistake that was made elsewhere may be mended by this value: take both along.
+        # What stands elsewhere and was refused may be mended by this value: take both along.
         pending = {
             other: field.value()
             for other, field in self.fields.items()
-            if other != name and self.message(other) and field.value() is not None
+            if other != name and field.value() not in (None, getattr(node.layer, other))
         }
         for changes in ({**pending, name: value}, {name: value}):
             try:

@@ -1,0 +1,80 @@
+"""The bar shows the picture and the answer, and asks for others."""
+
+import numpy as np
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
+
+from explorer.panels import SampleBar
+from explorer.panels.sample_bar import GUESS
+
+IMAGE = np.zeros((1, 4, 4), np.float32)
+IMAGE[0, 0, 0] = 1
+
+
+def shown(qtbot):
+    bar = SampleBar()
+    qtbot.addWidget(bar)
+    bar.resize(900, 70)
+    bar.set_labels(tuple("0123456789"))
+    bar.show()
+    return bar
+
+
+def test_picture_and_answer(qtbot):
+    bar = shown(qtbot)
+    bar.set_sample(IMAGE, 7, (7, 0.983), "drawn digit seven")
+    assert bar.answer.text() == "✓ Network: 7 (98.3%)"
+    assert bar.origin.text() == "drawn digit seven"
+    image = bar.thumbnail.grab().toImage()
+    side = image.width() / 4
+    assert image.pixelColor(int(side / 2), int(side / 2)) == QColor("#ffffff")
+    assert image.pixelColor(int(2.5 * side), int(2.5 * side)) == QColor("#000000")
+    bar.set_sample(IMAGE, 7, (1, 0.5), "")
+    assert bar.answer.text() == "✗ Network: 1 (50%), shows 7"
+    bar.set_sample(IMAGE, None, (1, 0.5), "")
+    assert bar.answer.text() == "Network: 1 (50%)"
+    bar.set_sample(IMAGE, 7, None, "")
+    assert bar.answer.text() == "Shows 7 · not predicted yet"
+    bar.set_sample(None, None, None, "")
+    assert "draw one" in bar.answer.text()
+
+
+def test_buttons_ask_for_other_pictures(qtbot):
+    bar = shown(qtbot)
+    for button, signal in (
+        (bar.previous, bar.previous_requested),
+        (bar.next, bar.next_requested),
+    ):
+        with qtbot.waitSignal(signal):
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_the_right_answer_is_chosen_by_key_and_set_silently(qtbot):
+    bar = shown(qtbot)
+    asked = []
+    bar.target_requested.connect(asked.append)
+    bar.set_target(3)
+    assert bar.target.currentText() == "Right answer: 3" and asked == []
+    qtbot.keyClick(bar.target, Qt.Key.Key_Down)
+    assert asked == [4]
+    qtbot.keyClick(bar.target, Qt.Key.Key_Home)
+    assert asked == [4, GUESS]
+    bar.set_target(None)
+    assert "its own guess" in bar.target.currentText()
+
+
+def test_drawing_on_the_pad_is_handed_on(qtbot):
+    bar = shown(qtbot)
+    qtbot.mouseClick(bar.draw, Qt.MouseButton.LeftButton)
+    pad = bar.popup.pad
+    assert pad.isVisible()
+    drawn = []
+    bar.drawing_requested.connect(drawn.append)
+    centre = pad.rect().center()
+    qtbot.mousePress(pad, Qt.MouseButton.LeftButton, pos=centre - QPoint(0, 60))
+    for step in range(1, 7):
+        qtbot.mouseMove(pad, centre - QPoint(0, 60 - 20 * step))
+    qtbot.mouseRelease(pad, Qt.MouseButton.LeftButton, pos=centre + QPoint(0, 60))
+    assert len(drawn) == 1 and len(drawn[0].strokes) == 1
+    qtbot.keyClick(pad, Qt.Key.Key_Escape)
+    assert not bar.popup.isVisible() and not bar.draw.isChecked()

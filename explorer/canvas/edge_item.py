@@ -15,7 +15,7 @@ from explorer.tensors.scales import WidthScale, edge_width, format_number
 _PLAIN_LABELS_FROM = 0.42
 _NORM = "‖g‖ "
 _LABEL_WIDTH = 10.0 * theme.METRICS.space_4
-_LABEL_HEIGHT = float(theme.METRICS.text_body + theme.METRICS.space_1)
+_LABEL_HEIGHT = float(theme.METRICS.text_title)
 
 
 class EdgeItem(QGraphicsItem):
@@ -134,7 +134,8 @@ class EdgeItem(QGraphicsItem):
         painter.drawPath(self.route.path)
         self._paint_arrow(painter, colour, width)
         zoom = option.levelOfDetailFromTransform(painter.worldTransform())
-        pixels = ink.legible(zoom, m.text_small, m.text_heading)
+        most = m.text_title if self.facts.joins or self.facts.forks else m.text_heading
+        pixels = ink.legible(zoom, m.text_small, most)
         painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
         if zoom < _PLAIN_LABELS_FROM and not (self.facts.joins or self.facts.forks):
@@ -150,7 +151,8 @@ class EdgeItem(QGraphicsItem):
             start = rect.right() - wide if left else rect.left()
             painter.fillRect(QRectF(start, rect.top(), wide, rect.height()), ground)
             flag = Qt.AlignmentFlag.AlignRight if left else Qt.AlignmentFlag.AlignLeft
-            painter.drawText(rect, flag | Qt.AlignmentFlag.AlignVCenter, text)
+            flags = flag | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(rect, int(flags) | int(Qt.TextFlag.TextDontClip), text)
 
     def style(self, tokens: theme.Tokens) -> tuple[str, float, tuple[float, ...]]:
         """Colour, width and dash of the line; dashes in widths of the pen."""

@@ -108,7 +108,10 @@ class NodeItem(Card):
             pixels = ink.legible(zoom, m.text_body, int(text.height() * 0.8))
             painter.setFont(ink.font("strong", pixels))
             shape_width = 0.0
-            if facts.shape:
+            # Where only one of them fits, the name matters more: the edge says the shape too.
+            room = text.width() - ink.metrics("strong", pixels).horizontalAdvance(facts.id)
+            advance = ink.metrics("small", pixels).horizontalAdvance(facts.shape)
+            if facts.shape and room > advance:
                 small = max(m.text_small, pixels - m.space_1)
                 shape_width = ink.metrics("small", small).horizontalAdvance(facts.shape)
                 painter.setFont(ink.font("small", small))
@@ -269,8 +272,14 @@ class NodeItem(Card):
             return
         left = QRectF(body.left(), body.top(), body.width() / 4, body.height())
         painter.setPen(QColor(tokens.phase_loss))
-        painter.setFont(ink.font("heading", m.text_title))
-        painter.drawText(left, Qt.AlignmentFlag.AlignVCenter, format_number(self.loss))
+        number = format_number(self.loss)
+        pixels = m.text_title
+        while pixels > m.text_small and (
+            ink.metrics("heading", pixels).horizontalAdvance(number) > left.width()
+        ):
+            pixels -= 1
+        painter.setFont(ink.font("heading", pixels))
+        painter.drawText(left, Qt.AlignmentFlag.AlignVCenter, number)
         painter.setFont(ink.font("small", small))
         painter.setPen(QColor(tokens.text_muted))
         painter.drawText(left, Qt.AlignmentFlag.AlignBottom, tr("loss"))

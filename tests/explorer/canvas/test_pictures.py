@@ -216,7 +216,7 @@ def test_an_add_shows_norm_and_share_and_its_skip_has_its_own_look(stage: Any, r
     skip = skips[0]
     style, _, dash = skip.style(theme.current())
     assert style == theme.current().skip and len(dash) == 2
-    assert before > 5 and count(stage.picture(), "skip") > 2 * before
+    assert before > 5 and count(stage.picture(), "skip") > before
     reader = skip.facts.reader
     both = [e for k, e in network.edges.items() if k[0] == reader]
     norms = [

@@ -222,9 +222,10 @@ class Actions(QObject):
             if command.icon:
                 action.setIcon(theme.icon(command.icon))
             keys = [QKeySequence(s) for s in command.shortcuts]
-            # single letters and ? belong to text fields first: only the F keys work anywhere
-            anywhere = [k for k, s in zip(keys, command.shortcuts, strict=True) if len(s) > 1]
-            if command.scope == "window":
+            anywhere = [
+                QKeySequence(s) for s in command.shortcuts if scope_of(command, s) == "window"
+            ]
+            if anywhere:
                 action.setShortcuts(anywhere)
                 action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
             shown = ", ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in keys)
@@ -253,6 +254,12 @@ def _without_state(function: Callable[[], None]) -> Callable[[bool], None]:
     return slot
 
 
+def scope_of(command: Command, key: str) -> Scope:
+    """Where a key of a command works: one that types a character belongs to text fields first."""
+    types = len(key.removeprefix("Shift+")) == 1
+    return "stepping" if types and command.scope == "window" else command.scope
+
+
 def key_table() -> list[tuple[str, str, Scope]]:
-    """(shortcut, command id, scope) of every key in the program, for the sheet and the tests."""
-    return [(key, c.id, c.scope) for c in COMMANDS for key in c.shortcuts]
+    """(shortcut, command id, scope) of every key of the commands, for the sheet and the tests."""
+    return [(key, c.id, scope_of(c, key)) for c in COMMANDS for key in c.shortcuts]

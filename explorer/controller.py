@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,11 +24,12 @@ from engine.layers.base import (
 )
 from engine.losses import CrossEntropy
 from engine.optimizers import SGD
-from engine.parameters import ParameterError, initial_parameters
 from engine.project_file import Project, ProjectError
-from explorer import samples, session
-from explorer.canvas.placement import place
-from explorer.document import Content, Document
+from explorer import edits, samples, session
+from explorer.background import Background
+from explorer.canvas import geometry
+from explorer.canvas.placement import ASPECT, place
+from explorer.document import Content, Document, Memory
 from explorer.edits import Edit
 from explorer.run import Run
 from explorer.samples import Sample
@@ -36,6 +37,12 @@ from explorer.settings import Settings
 
 FIRST_SECONDS = 0.03
 """How long a run may hold the window before the rest is computed in the background."""
+SMALL_FILE = 32_768
+"""Bytes up to which a picture is read at once; a larger one is read beside the window."""
+STEP_RATE = 0.05
+"""Learning rate of the update that stepping shows, unless the project says another."""
+KEEP_MILLISECONDS = 3_000
+"""How long after a change a safety copy is written, in case the program is killed."""
 
 Level = Literal["info", "success", "warning", "error"]
 
@@ -54,6 +61,8 @@ class Controller(QObject):
     notice = Signal(object)
     playing_changed = Signal(bool)
     arranged = Signal()
+    project_replaced = Signal()
+    """Another project is about to be shown: what belongs to the one before must end."""
 
     def __init__(
         self, document: Document, settings: Settings, parent: QObject | None = None
@@ -61,15 +70,27 @@ class Controller(QObject):
         super().__init__(parent)
         self.document, self.settings = document, settings
         self.undo_stack = QUndoStack(self)
-        self.undo_stack.cleanChanged.connect(self._note_modified)
+        self.undo_stack.cleanChanged.connect(self._show_modified)
+        self.undo_stack.indexChanged.connect(self._keep_soon)
         self.unsaved = session.Unsaved()
+        self.pictures, self.copies = Background(self), Background(self)
+        self.aspect = ASPECT
+        """Width over height of the canvas, which a new layout fills."""
+        self._placed_for = ASPECT
         self._samples: list[Sample] = []
         self._sample_index = 0
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
+        self._keeper = QTimer(self)
+        self._keeper.setSingleShot(True)
+        self._keeper.setInterval(KEEP_MILLISECONDS)
+        self._keeper.timeout.connect(self._keep_copy)
         document.parameters_changed.connect(self._rerun)
         document.sample_changed.connect(self._rerun)
         self._holding = False
+        self._wanted: int | None = None
+        self._weights_changed = False
+        self._reading = 0
         self._checkpoint: dict[tuple[str, str], Any] = {}
 
     # ---- small things ----------------------------------------------------------------------
@@ -77,8 +98,29 @@ class Controller(QObject):
     def _say(self, level: Level, text: str) -> None:
         self.notice.emit(Notice(level, text))
 
-    def _note_modified(self, clean: bool) -> None:
-        self.document.set_identity(self.document.path, not clean)
+    def _show_modified(self, _clean: bool = True) -> None:
+        """The stack knows of edits only; trained weights count too."""
+        modified = self._weights_changed or not self.undo_stack.isClean()
+        self.document.set_identity(self.document.path, modified)
+
+    def _keep_soon(self, _index: int = 0) -> None:
+        if not self._holding and not self._keeper.isActive():
+            self._keeper.start()
+
+    def _keep_copy(self) -> None:
+        """Write what is not saved where the next start finds it, without holding the window."""
+        if not self.document.modified:
+            return
+        if self.copies.busy:
+            self._keeper.start()
+            return
+        try:
+            project = self.document.project()
+        except ProjectError:
+            return  # said when the user saves
+        keep = self.unsaved.keep
+        # a copy that cannot be written is no reason to disturb: closing says so
+        self.copies.run(lambda: keep(project), lambda _result: None)
 
     # ---- edits -----------------------------------------------------------------------------
 
@@ -86,31 +128,57 @@ class Controller(QObject):
         self,
         text: str,
         change: Callable[[Graph], Graph],
-        positions: dict[str, tuple[float, float]] | None = None,
+        positions: Mapping[str, tuple[float, float]] | None = None,
+        *,
         gesture: str = "",
+        added: tuple[str, float, float] | None = None,
+        restore: Memory | None = None,
+        renamed: tuple[str, str] | None = None,
     ) -> bool:
-        """Try a change of the network; push it as one undo entry, or say why it cannot be."""
+        """Try a change of the network; push it as one undo entry, or say why it cannot be.
+
+        ``added`` = (id, x, y) is a new node on the way: an automatic layout is made anew, one
+        made by hand stays and makes room.
+        """
         document = self.document
         try:
             graph = change(document.graph)
-            _ = graph.order  # a circle is refused before it is pushed
-        except (GraphError, ShapeError, HyperparameterError) as error:
+            edits.check(graph)
+        except (GraphError, ShapeError, HyperparameterError, IndexError) as error:
             self._say("warning", str(error))
             return False
-        layout = dict(document.layout)
-        layout.update(positions or {})
-        known = {n.id for n in graph.nodes} | {i.id for i in graph.inputs}
-        known |= {x.id for x in graph.losses}
-        layout = {k: v for k, v in layout.items() if k in known}
+        automatic = added is not None and self._automatic_layout()
+        if automatic:
+            layout = self._place(graph)
+        else:
+            layout = dict(document.layout)
+            if added is not None:
+                layout = edits.with_room(layout, *added)
+            layout.update(positions or {})
+            known = graph.by_id.keys() | graph.input_ids | {x.id for x in graph.losses}
+            layout = {k: v for k, v in layout.items() if k in known}
         after = Content(graph, layout)
         if after == document.content:
             return False
-        self.undo_stack.push(Edit(document, document.content, after, text, gesture))
+        self.undo_stack.push(
+            Edit(document, document.content, after, text, gesture, restore, renamed)
+        )
+        if automatic:
+            self.arranged.emit()
         return True
 
-    def _new_node(self, layer: Layer, node_id: str = "") -> Node:
+    def _place(self, graph: Graph) -> dict[str, tuple[float, float]]:
+        self._placed_for = self.aspect
+        return place(graph, aspect=self.aspect)
+
+    def _automatic_layout(self) -> bool:
+        """Whether nothing was moved by hand since the network was last laid out."""
+        graph, layout = self.document.graph, dict(self.document.layout)
+        return layout == place(graph, aspect=self._placed_for)
+
+    def _new_node(self, layer: Layer) -> Node:
         count = max(1, layer.arity[0])
-        return Node(node_id or self.document.graph.fresh_id(layer.slug), layer, (None,) * count)
+        return Node(self.document.graph.fresh_id(layer.slug), layer, (None,) * count)
 
     def insert_layer(self, layer: Layer, reader: str, slot: int, x: float, y: float) -> None:
         """Put a layer onto the edge that enters ``reader`` at ``slot``."""
@@ -118,9 +186,8 @@ class Controller(QObject):
         if self._edit(
             self.tr("Insert {0}").format(node.id),
             lambda g: g.insert(node, reader, slot),
-            {node.id: (x, y)},
+            added=(node.id, x, y),
         ):
-            self.arrange(merge=True)
             self.select({node.id})
 
     def add_layer(self, layer: Layer, x: float, y: float) -> None:
@@ -131,47 +198,39 @@ class Controller(QObject):
 
     def append_layer(self, layer: Layer) -> None:
         """Put a layer behind the selected one, or before the loss when none is selected."""
-        graph = self.document.graph
-        chosen = next(iter(self.document.selection), "")
-        ref: Ref | None = None
-        if chosen in graph.by_id or chosen in graph.input_ids:
-            ref = (chosen, 0)
-        elif graph.losses:
+        graph, layout = self.document.graph, self.document.layout
+        node = self._new_node(layer)
+        chosen = sorted(self.document.selection & (graph.by_id.keys() | graph.input_ids))
+        text = self.tr("Add {0}").format(node.id)
+        if chosen:
+            ref: Ref = (chosen[0], 0)
+            change = lambda g: edits.appended(g, node, ref)  # noqa: E731
+        elif graph.losses and graph.losses[0].input[0] in self.document.known_ids:
             ref = graph.losses[0].input
-        readers = graph.readers.get(ref, ()) if ref else ()
-        if ref is None:
-            x, y = self._free_place()
-            self.add_layer(layer, x, y)
-        elif readers:
-            x, y = self.document.layout.get(ref[0], (0.0, 0.0))
-            self.insert_layer(layer, *readers[0], x, y)
+            change = lambda g: g.insert(node, g.losses[0].id, 0)  # noqa: E731
         else:
-            node = self._new_node(layer)
-            x, y = self.document.layout.get(ref[0], (0.0, 0.0))
-            if self._edit(
-                self.tr("Add {0}").format(node.id),
-                lambda g: g.add(node).connect(ref, node.id, 0),
-                {node.id: (x, y)},
-            ):
-                self.arrange(merge=True)
-                self.select({node.id})
+            self.add_layer(layer, *self._free_place())
+            return
+        x, y = layout.get(ref[0], (0.0, 0.0))
+        _, height = geometry.size_of()
+        if self._edit(text, change, added=(node.id, x, y + height + geometry.ROW_GAP)):
+            self.select({node.id})
 
     def _free_place(self) -> tuple[float, float]:
+        """Below everything, at the left."""
         places = self.document.layout.values()
-        return (min((x for x, _ in places), default=0.0), max((y for _, y in places), default=0.0))
+        if not places:
+            return 0.0, 0.0
+        below = max(y for _, y in places) + geometry.HEIGHT + geometry.ROW_GAP
+        return min(x for x, _ in places), below
 
     def replace_layer(self, node_id: str, layer: Layer) -> None:
         """Put another layer in the place of one, keeping its connections."""
-        old = self.document.graph.by_id.get(node_id)
-        if old is None:
-            return
-        low, high = layer.arity
-        kept = [r for r in old.inputs if r is not None][: high or None]
-        inputs = (*kept, *[None] * (low - len(kept)))
-        self._edit(
-            self.tr("Replace {0}").format(node_id),
-            lambda g: g.replace_node(node_id, layer=layer, inputs=inputs, params=None),
-        )
+        if node_id in self.document.graph.by_id:
+            self._edit(
+                self.tr("Replace {0}").format(node_id),
+                lambda g: edits.replaced(g, node_id, layer),
+            )
 
     def connect_tensor(self, ref: Ref, reader: str, slot: int) -> None:
         """Draw a connection."""
@@ -189,8 +248,8 @@ class Controller(QObject):
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove layers; what read them reads their input instead."""
-        graph = self.document.graph
-        wanted = [n for n in ids if n in graph.by_id]
+        graph, ids = self.document.graph, set(ids)
+        wanted = [n.id for n in graph.nodes if n.id in ids]
         if not wanted:
             if ids:
                 self._say("info", self.tr("The input and the loss of a network stay."))
@@ -211,49 +270,53 @@ class Controller(QObject):
         )
         self._edit(text, lambda g: g.remove(wanted))
 
-    def move(self, positions: dict[str, tuple[float, float]]) -> None:
+    def move(self, positions: Mapping[str, tuple[float, float]]) -> None:
         """Put nodes elsewhere."""
         document = self.document
-        after = document.move(positions)
+        known = document.known_ids
+        after = document.move(
+            {k: (float(x), float(y)) for k, (x, y) in positions.items() if k in known}
+        )
         if after != document.content:
             gesture = "move " + " ".join(sorted(positions))
             text = self.tr("Move {0}").format(", ".join(list(positions)[:3]))
             self.undo_stack.push(Edit(document, document.content, after, text, gesture))
 
     def duplicate(self, ids: Iterable[str], dx: float, dy: float) -> None:
-        """Copy layers, with the connections among them, to a place beside them."""
-        graph, layout = self.document.graph, self.document.layout
-        chosen = [n for n in graph.nodes if n.id in set(ids)]
-        if not chosen:
+        """Copy layers with their weights, and the connections among them, to a place beside."""
+        document = self.document
+        graph, layout = document.graph, document.layout
+        result, names = edits.duplicated(graph, set(ids))
+        if not names:
             return
-        names: dict[str, str] = {}
         positions = {}
-        result = graph
-        for node in chosen:
-            copy = result.fresh_id(f"{node.id.rstrip('0123456789')}")
-            names[node.id] = copy
-            result = result.add(Node(copy, node.layer, (None,) * len(node.inputs)))
-            x, y = layout.get(node.id, (0.0, 0.0))
-            positions[copy] = (x + dx, y + dy)
-        for node in chosen:
-            inputs = tuple(
-                (names.get(r[0], r[0]), r[1]) if r is not None else None for r in node.inputs
-            )
-            result = result.replace_node(names[node.id], inputs=inputs)
+        for old, new in names.items():
+            x, y = layout.get(old, (0.0, 0.0))
+            positions[new] = (x + dx, y + dy)
+        owners = {names[n.id]: n.owner for n in graph.nodes if n.id in names}
+        weights: Memory = {
+            (new, name, array.shape): array
+            for new, owner in owners.items()
+            for (o, name), array in document.parameters.items()
+            if o == owner
+        }
         if self._edit(
             self.tr("Duplicate {0}").format(", ".join(list(names)[:3])),
             lambda _: result,
             positions,
+            restore=weights,
         ):
             self.select(set(names.values()))
 
     def change_layer(self, node_id: str, layer: Layer) -> None:
         """Give a node other hyper-parameters."""
-        old = self.document.graph.node(node_id).layer
+        node = self.document.graph.by_id.get(node_id)
+        if node is None:
+            return
         changed = [
             f.name
             for f in layer.hyperparameters()
-            if getattr(layer, f.name) != getattr(old, f.name, None)
+            if getattr(layer, f.name) != getattr(node.layer, f.name, None)
         ]
         if not changed:
             return
@@ -265,50 +328,45 @@ class Controller(QObject):
         )
 
     def rename(self, node_id: str, name: str) -> None:
-        """Give a node another id."""
-        document = self.document
-        place_of = document.layout.get(node_id)
-        positions = {name: place_of} if place_of else {}
-        kept = {(name, k[1]): v for k, v in document.parameters.items() if k[0] == node_id}
-        document.parameters.update(kept)
+        """Give a node another id; its weights, place, selection and focus go with it."""
+        place_of = self.document.layout.get(node_id)
         self._edit(
             self.tr("Rename {0} to {1}").format(node_id, name),
             lambda g: g.rename(node_id, name),
-            positions,
+            {name: place_of} if place_of else {},
+            renamed=(node_id, name),
         )
 
     def apply_fix(self, node_id: str, fix: Fix) -> None:
         """Carry out the change that an error offered."""
         if fix.action == "set":
-            layer = self.document.graph.node(node_id).layer
+            node = self.document.graph.by_id.get(node_id)
+            if node is None:
+                return
             try:
-                changed: Any = replace(layer, **{fix.name: fix.value})
+                changed: Any = replace(node.layer, **{fix.name: fix.value})
             except HyperparameterError as error:
                 self._say("warning", str(error))
                 return
             self.change_layer(node_id, changed)
             return
-        layer = layer_from_dict(fix.value)
+        try:
+            layer = layer_from_dict(fix.value)
+        except HyperparameterError as error:
+            self._say("warning", str(error))
+            return
         x, y = self.document.layout.get(node_id, (0.0, 0.0))
         self.insert_layer(layer, node_id, fix.slot, x, y)
 
-    def arrange(self, merge: bool = False) -> None:
-        """Lay the whole network out anew; with ``merge`` as part of the edit just made."""
+    def arrange(self) -> None:
+        """Lay the whole network out anew."""
         document = self.document
-        after = Content(document.graph, place(document.graph))
-        if after == document.content:
-            return
-        if merge:
-            # the edit and its new layout are one entry: undo takes both back
-            self.undo_stack.undo()
-            before = document.content
-            text = self.undo_stack.redoText()
-            self.undo_stack.push(Edit(document, before, after, text))
-        else:
+        after = Content(document.graph, self._place(document.graph))
+        if after != document.content:
             self.undo_stack.push(
                 Edit(document, document.content, after, self.tr("Arrange the network"))
             )
-        self.arranged.emit()
+            self.arranged.emit()
 
     def undo(self) -> None:
         """Take back the last edit; the run and the view stay."""
@@ -321,22 +379,23 @@ class Controller(QObject):
     # ---- selection and focus ---------------------------------------------------------------
 
     def select(self, ids: Iterable[str]) -> None:
-        """Select these nodes, inputs or losses."""
-        self.document.set_selection(frozenset(ids))
+        """Select these nodes, inputs or losses; unknown ids are left out."""
+        self.document.set_selection(frozenset(ids) & self.document.known_ids)
 
     def select_all(self) -> None:
         """Select every layer."""
         self.select(self.document.graph.by_id)
 
     def focus(self, target: object) -> None:
-        """Mark one cell everywhere (and select its node); None marks nothing."""
+        """Mark one cell everywhere (and select its node); an id selects; None marks nothing."""
         if isinstance(target, str):
             self.select({target})
-            return
-        cell = target if isinstance(target, Cell) else None
-        self.document.set_focus(cell)
-        if cell is not None:
-            self.select({cell.node})
+        elif isinstance(target, Cell):
+            if target.node in self.document.known_ids:
+                self.document.set_focus(target)
+                self.select({target.node})
+        else:
+            self.document.set_focus(None)
 
     # ---- running ---------------------------------------------------------------------------
 
@@ -348,56 +407,83 @@ class Controller(QObject):
         old = document.run
         if old is not None:
             old.stop()
-        sample = document.sample
-        if sample is None or not document.graph.nodes or not document.inference.valid:
+            old.deleteLater()
+        self._wanted = None
+        run = self._new_run()
+        if run is None:
             document.set_run(None, 0)
+            self.play(False)
             return
-        if document.graph.inputs[0].shape != sample.x.shape:
-            self._load_samples()
-            return
-        known = sample.label is not None
-        classes = self._class_count()
-        label = sample.label if known and sample.label in range(classes) else None
-        try:
-            run = Run(
-                document.graph,
-                document.parameters,
-                sample.x,
-                label,
-                SGD(lr=float(document.settings.get("lr", 0.05)), momentum=0.0),
-                parent=self,
-            )
-        except (GraphError, ShapeError, ParameterError, ValueError) as error:
-            document.set_run(None, 0)
-            self._say("warning", str(error))
-            return
-        run.failed.connect(lambda text: self._say("error", text))
         same = old is not None and old.operations == run.operations
         position = document.position if same else run.forward_length
         run.advance(position, FIRST_SECONDS)
-        document.set_run(run, min(position, len(run.trace)) if run.error else position)
-        run.progressed.connect(document.run_changed)
+        reached = min(position, len(run.trace))
+        document.set_run(run, reached)
+        run.progressed.connect(self._progressed)
+        if reached < position and not run.error:
+            self._wanted = position
         run.finish_in_background()
-        if old is not None:
-            old.deleteLater()
+
+    def _new_run(self) -> Run | None:
+        """A run of the current sample, or None where network and sample do not make one."""
+        document = self.document
+        graph, sample = document.graph, document.sample
+        if sample is None or not graph.nodes or not document.inference.valid:
+            return None
+        if graph.inputs[0].shape != sample.x.shape:
+            return None  # only while another project comes in
+        label = sample.label if sample.label in range(self._class_count()) else None
+        try:
+            run = Run(graph, document.parameters, sample.x, label, self._optimizer(), parent=self)
+        except (ValueError, MemoryError) as error:
+            self._say("warning", str(error) or type(error).__name__)
+            return None
+        run.failed.connect(lambda text: self._say("error", text))
+        return run
+
+    def _optimizer(self) -> SGD:
+        """The update that stepping shows; a learning rate that makes no sense is not taken."""
+        rate = self.document.settings.get("lr", STEP_RATE)
+        usable = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate <= 100
+        return SGD(lr=float(rate) if usable else STEP_RATE, momentum=0.0)
 
     def _class_count(self) -> int:
+        """How many classes every loss can be given as its target."""
         document = self.document
-        for loss in document.graph.losses:
-            spec = document.inference.specs.get(loss.input)
-            if spec is not None and len(spec.shape) == 2:
-                return spec.shape[1]
-        return 0
+        specs = (document.inference.specs.get(x.input) for x in document.graph.losses)
+        return min((s.shape[1] for s in specs if s is not None and len(s.shape) == 2), default=0)
+
+    def _progressed(self) -> None:
+        """More was computed: move on to where the user wants to be."""
+        document = self.document
+        run = document.run
+        if run is None or self.sender() is not run:
+            return
+        document.run_changed.emit()
+        if self._wanted is None:
+            return
+        reached = min(self._wanted, len(run.trace))
+        if reached == self._wanted or run.error:
+            self._wanted = None
+        document.set_position(reached)
 
     def go_to(self, position: int) -> None:
-        """Move to where ``position`` operations have been carried out."""
+        """Move to where ``position`` operations have been carried out.
+
+        What takes long to compute is gone through as it becomes known.
+        """
         run = self.document.run
         if run is None:
             self._say("info", self.tr("Mend the marked layers first: the network cannot run."))
             return
         position = max(0, min(position, len(run.operations)))
-        run.advance(position)
-        self.document.set_position(min(position, len(run.trace)))
+        self._wanted = None
+        run.advance(position, FIRST_SECONDS)
+        reached = min(position, len(run.trace))
+        self.document.set_position(reached)
+        if reached < position and not run.error:
+            self._wanted = position
+            run.finish_in_background()
 
     def next(self) -> None:
         """Carry out one operation."""
@@ -419,15 +505,14 @@ class Controller(QObject):
         """To the end of the phase that the next operation belongs to (sums count as backward)."""
         operations = self.document.operations
         position = self.document.position
-        if position >= len(operations):
-            return
 
         def group(phase: str) -> str:
             return "backward" if phase == "accumulate" else phase
 
-        wanted = group(operations[position].phase)
-        while position < len(operations) and group(operations[position].phase) == wanted:
-            position += 1
+        if position < len(operations):
+            wanted = group(operations[position].phase)
+            while position < len(operations) and group(operations[position].phase) == wanted:
+                position += 1
         self.go_to(position)
 
     def run_to(self, node_id: str = "") -> None:
@@ -435,6 +520,9 @@ class Controller(QObject):
         node_id = node_id or next(iter(self.document.selection), "")
         operations = self.document.operations
         start = self.document.position
+        if not operations:
+            self.go_to(0)  # says why it cannot run
+            return
         for i in (*range(start, len(operations)), *range(start)):
             if operations[i].node == node_id:
                 self.go_to(i + 1)
@@ -444,6 +532,10 @@ class Controller(QObject):
     def play(self, on: bool | None = None) -> None:
         """Start or pause playing (None switches)."""
         wanted = not self._play.isActive() if on is None else on
+        if wanted and self.document.run is None:
+            self.go_to(0)  # says why it cannot run
+            self.playing_changed.emit(False)  # the button that was pressed comes up again
+            return
         if wanted == self._play.isActive():
             return
         if wanted:
@@ -470,21 +562,18 @@ class Controller(QObject):
     def _load_samples(self) -> None:
         """Find the pictures that fit the network's input and show the first."""
         document = self.document
-        if not document.graph.inputs:
-            document.set_sample(None)
-            return
-        shape = document.graph.inputs[0].shape
-        preprocessing = document.preprocessing
-        if preprocessing is None or preprocessing.shape != shape:
-            preprocessing = samples.plain_preprocessing(shape)
-            document.preprocessing = preprocessing
-        self._samples = list(samples.shipped(preprocessing))
-        self._sample_index = self._first_sample()
-        document.set_sample(self._samples[self._sample_index])
-
-    def _first_sample(self) -> int:
-        """A seven opens the program, as in LeCun's own figure; else the first."""
-        return next((i for i, s in enumerate(self._samples) if s.label == 7), 0)
+        graph = document.graph
+        self._samples = []
+        if graph.inputs:
+            shape = graph.inputs[0].shape
+            given = document.preprocessing
+            if (given is None or given.shape != shape) and samples.is_picture(shape):
+                document.preprocessing = samples.plain_preprocessing(shape)
+            self._samples = list(samples.shipped(shape, document.preprocessing, graph.labels))
+        # a seven opens the program, as in LeCun's own figure; else the first
+        sevens = (i for i, s in enumerate(self._samples) if s.label == 7)
+        self._sample_index = next(sevens, 0)
+        document.set_sample(self._samples[self._sample_index] if self._samples else None)
 
     def next_sample(self) -> None:
         """Show the next shipped picture."""
@@ -496,78 +585,121 @@ class Controller(QObject):
 
     def _show_sample(self, index: int) -> None:
         if self._samples:
+            self._reading += 1  # a picture that is still being read comes too late
             self._sample_index = index % len(self._samples)
             self.document.set_sample(self._samples[self._sample_index])
 
+    @property
+    def can_draw(self) -> bool:
+        """Whether a drawing can be given to the network."""
+        return bool(self.document.graph.inputs)
+
     def draw(self, drawing: Drawing) -> None:
         """Show a drawn digit; an empty drawing changes nothing."""
-        preprocessing = self.document.preprocessing
-        if drawing.strokes and preprocessing is not None and preprocessing.channels == 1:
-            self.document.set_sample(
-                samples.from_drawing(drawing, preprocessing, self.tr("your drawing"))
+        graph = self.document.graph
+        if not drawing.strokes or not graph.inputs:
+            return
+        self._reading += 1
+        self.document.set_sample(
+            samples.from_drawing(
+                drawing,
+                graph.inputs[0].shape,
+                self.document.preprocessing,
+                graph.labels,
+                self.tr("your drawing"),
             )
+        )
 
     def open_picture(self, path: Path) -> None:
-        """Show the picture in a file."""
-        preprocessing = self.document.preprocessing
-        if preprocessing is None:
+        """Show the picture in a file; a large one appears when it has been read."""
+        graph, preprocessing = self.document.graph, self.document.preprocessing
+        if not graph.inputs:
             self._say("warning", self.tr("Open a network first: it decides the picture's size."))
             return
+        shape = graph.inputs[0].shape
+        self._reading += 1
+        ticket = self._reading
+
+        def read() -> Sample:
+            return samples.from_file(path, shape, preprocessing)
+
+        def done(result: Any) -> None:
+            if ticket != self._reading:
+                return  # another picture was chosen meanwhile
+            if isinstance(result, Sample):
+                self.document.set_sample(result)
+            else:
+                self._say("error", str(result) or type(result).__name__)
+
         try:
-            self.document.set_sample(samples.from_file(path, preprocessing))
-        except (DataError, OSError) as error:
-            self._say("error", str(error))
+            small = path.stat().st_size <= SMALL_FILE
+        except OSError:
+            small = True  # reading it says what is wrong
+        if not small:
+            self.pictures.run(read, done)
+            return
+        try:
+            done(read())
+        except (DataError, OSError, MemoryError) as error:
+            done(error)
 
     def set_target(self, label: int | None) -> None:
-        """Say which class is right for the picture; None: the network's own guess."""
+        """Say which class is right for the picture; None or below 0: the network's own guess."""
         sample = self.document.sample
-        if sample is not None and sample.label != label:
-            self.document.set_sample(replace(sample, label=label))
+        wanted = label if label is not None and label >= 0 else None
+        if sample is not None and sample.label != wanted:
+            self.document.set_sample(replace(sample, label=wanted))
 
     # ---- projects --------------------------------------------------------------------------
 
     def start(self, path: Path | None = None) -> None:
         """What the program opens with: the file, else unsaved work, else the trained LeNet-5."""
-        if path is not None:
-            if not self.open(path):
-                self.open_shipped("lenet5")
-            return
         kept = self.unsaved.take()
-        if kept is None:
+        if path is not None:
+            if kept is not None:
+                self._set_aside(kept)
+            if not self.open(path):
+                self.open_shipped("lenet5", quiet=True)
+        elif kept is not None:
+            self._show_project(kept, None)
+            self._weights_changed = True  # in whatever way, it is not what any file holds
+            self._show_modified()
+            self._say("info", self.tr("This is your work from last time, which was not saved."))
+        else:
             self.open_shipped("lenet5")
-            return
-        self._show_project(kept, None)
-        self.undo_stack.resetClean()
-        self.document.set_identity(None, modified=True)
-        self._say("info", self.tr("This is your work from last time, which was not saved."))
 
     def open(self, path: Path) -> bool:
         """Open a project file; what is open now stays when that fails."""
+        path = path.absolute()
         try:
             project = session.load(path)
-        except (ProjectError, OSError) as error:
-            self._say("error", str(error))
+        except (ProjectError, OSError, MemoryError) as error:
+            self._say("error", str(error) or type(error).__name__)
             return False
-        self._keep_unsaved()
+        kept = self._keep_unsaved()
         self._show_project(project, path)
         self.settings.remember_recent(path)
-        for warning in project.warnings:
-            self._say("warning", warning)
+        if project.warnings or kept:
+            self._say(
+                "warning" if project.warnings else "info", " ".join((*project.warnings, kept))
+            )
         return True
 
-    def open_shipped(self, name: str) -> None:
-        """Open a network that comes with the program."""
+    def open_shipped(self, name: str, quiet: bool = False) -> None:
+        """Open a network that comes with the program; ``quiet`` leaves the last notice standing."""
         try:
             project = session.shipped(name)
         except (ProjectError, OSError) as error:
             self._say("error", str(error))
             return
-        self._keep_unsaved()
+        kept = self._keep_unsaved()
         self._show_project(project, None)
+        if kept and not quiet:
+            self._say("info", kept)
 
     def new(self) -> None:
         """Start with an empty network: an input for 28×28 pictures and a loss."""
-        self._keep_unsaved()
+        kept = self._keep_unsaved()
         graph = Graph(
             inputs=(Input("image", (1, 28, 28)),),
             losses=(Loss("loss", CrossEntropy(), ("image", 0)),),
@@ -576,49 +708,77 @@ class Controller(QObject):
             labels=tuple("0123456789"),
         )
         self._show_project(Project(graph), None)
+        if kept:
+            self._say("info", kept)
 
-    def _keep_unsaved(self) -> None:
-        """Another project replaces this one: keep what was not saved."""
+    def _keep_unsaved(self) -> str:
+        """Another project replaces this one: keep what was not saved; return where, in words."""
         if not self.document.modified:
-            return
+            return ""
         try:
-            self.unsaved.keep(self.document.project())
+            return self._set_aside(self.document.project())
         except ProjectError as error:
-            self._say("error", str(error))
-        else:
-            self._say("info", self.tr("Your unsaved work was kept; it opens at the next start."))
+            return str(error)
+
+    def _set_aside(self, project: Project) -> str:
+        try:
+            path = self.unsaved.set_aside(project)
+        except (ProjectError, OSError) as error:
+            return str(error)
+        self.settings.remember_recent(path)
+        return self.tr("Your unsaved work was kept: {0}, among the recent projects.").format(
+            path.stem
+        )
 
     def _show_project(self, project: Project, path: Path | None) -> None:
         self.play(False)
-        missing = project.graph.nodes or project.graph.inputs
-        known = {n.id for n in project.graph.nodes}
-        layout = (
-            dict(project.layout)
-            if known <= set(project.layout) and missing
-            else place(project.graph)
-        )
+        self.project_replaced.emit()
+        if self.document.run is not None:
+            self.document.run.stop()
+            self.document.run.deleteLater()
+        known = {n.id for n in project.graph.nodes} | project.graph.input_ids
+        known |= {x.id for x in project.graph.losses}
+        complete = known <= project.layout.keys()
+        layout = dict(project.layout) if complete else self._place(project.graph)
         self._holding = True  # one run for the new network and its first picture together
+        self._checkpoint = {}
+        self._weights_changed = False
+        self._reading += 1
         try:
+            self.undo_stack.clear()
             self.document.load(project, layout, path)
             self.document.set_sample(None)
             self._load_samples()
         finally:
             self._holding = False
-        self.undo_stack.clear()
+        self._show_modified()
+        self._keeper.stop()
         self._rerun()
         self.arranged.emit()
 
     def save(self, path: Path) -> bool:
         """Write the project; says so, or says why not."""
-        path = session.with_suffix(path)
+        chosen = path.absolute()
+        path = session.with_suffix(chosen)
+        if path != chosen and path.exists() and path != self.document.path:
+            self._say(
+                "warning",
+                self.tr("{0} exists already. Choose it by its full name to replace it.").format(
+                    path.name
+                ),
+            )
+            return False
         try:
             session.save(self.document.project(), path)
-        except (ProjectError, OSError) as error:
-            self._say("error", str(error))
+        except (ProjectError, OSError, MemoryError) as error:
+            self._say("error", str(error) or type(error).__name__)
             return False
+        self._weights_changed = False
         self.undo_stack.setClean()
         self.document.set_identity(path, modified=False)
         self.settings.remember_recent(path)
+        self._keeper.stop()
+        self.copies.close()  # a safety copy on its way would come back as unsaved work
         self.unsaved.forget()
         self._say("success", self.tr("Saved {0}.").format(path.name))
         return True
@@ -626,15 +786,19 @@ class Controller(QObject):
     def close(self) -> None:
         """The window closes: stop running, keep what is not saved."""
         self.play(False)
+        self._keeper.stop()
+        self.copies.close()
+        self.pictures.close()
         if self.document.run is not None:
             self.document.run.stop()
         if self.document.modified:
             try:
                 self.unsaved.keep(self.document.project())
-            except ProjectError as error:
+            except (ProjectError, OSError) as error:
                 self._say("error", str(error))
         else:
             self.unsaved.forget()
+        self.unsaved.release()
 
     # ---- training --------------------------------------------------------------------------
 
@@ -642,15 +806,20 @@ class Controller(QObject):
         """Remember the weights, so that they come back in one click."""
         self._checkpoint = {k: np.array(v) for k, v in self.document.parameters.items()}
 
-    def adopt(self, parameters: dict[tuple[str, str], Any]) -> None:
+    def adopt(self, parameters: Mapping[tuple[str, str], Any]) -> None:
         """Take over weights that training reached, where they still fit the network."""
         document = self.document
-        document.set_parameters(
-            initial_parameters(
-                document.graph, document.seed, keep={**document.parameters, **parameters}
-            )
-        )
-        document.set_identity(document.path, modified=True)
+        taken = {
+            key: parameters[key]
+            for key, now in document.parameters.items()
+            if key in parameters and parameters[key].shape == now.shape
+        }
+        if not taken:
+            return
+        document.set_parameters({**document.parameters, **taken})
+        self._weights_changed = True
+        self._show_modified()
+        self._keep_soon()
 
     def restore_weights(self) -> None:
         """Bring back the weights from before the last training."""

@@ -24,6 +24,8 @@ from explorer.run import Run
 from explorer.samples import Sample
 
 Layout = Mapping[str, tuple[float, float]]
+Memory = dict[tuple[str, str, tuple[int, ...]], Array]
+"""Weights by owner, name and shape: what was at a place before it changed or went away."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Document(QObject):
         self.focus: Cell | None = None
         self.path: Path | None = None
         self.modified = False
-        # weights of every layer that was ever here, so that undoing its removal brings them back
-        self._kept: dict[tuple[str, str], Array] = {}
+        # weights of layers that cannot use them now: their shape is another, or unknown
+        self._dormant: Memory = {}
 
     # ---- look-ups --------------------------------------------------------------------------
 
@@ -75,6 +77,12 @@ class Document(QObject):
     @property
     def layout(self) -> Layout:
         return self.content.layout
+
+    @property
+    def known_ids(self) -> frozenset[str]:
+        """Ids of all nodes, inputs and losses."""
+        graph = self.graph
+        return graph.input_ids | graph.by_id.keys() | {loss.id for loss in graph.losses}
 
     @property
     def trace(self) -> Trace | None:
@@ -97,10 +105,11 @@ class Document(QObject):
         return self.path.stem if self.path else str(self.metadata.get("title", self.graph.name))
 
     def project(self) -> Project:
-        """All that a project file holds."""
+        """All that a project file holds, also the weights of layers whose shape is unknown now."""
+        waiting = {(owner, name): array for (owner, name, _), array in self._dormant.items()}
         return Project(
             self.graph,
-            self.parameters,
+            {**waiting, **self.parameters},
             layout=dict(self.layout),
             preprocessing=self.preprocessing,
             settings=self.settings,
@@ -111,37 +120,78 @@ class Document(QObject):
 
     def load(self, project: Project, layout: Layout, path: Path | None) -> None:
         """Become another project; ``path`` is None for one that was never saved."""
-        self._kept = dict(project.parameters)
         self.preprocessing = project.preprocessing
         self.settings = dict(project.settings)
         self.metadata = dict(project.metadata)
         self.run, self.position, self.focus = None, 0, None
         self.selection = frozenset()
-        self.content = Content()
-        self.set_content(Content(project.graph, dict(layout)))
+        # nothing of the project before may enter this one, however well it would fit
+        self.parameters, self._dormant = {}, {}
+        self.content = Content(project.graph, dict(layout))
+        self._infer({(*key, array.shape): array for key, array in project.parameters.items()})
+        self.network_changed.emit()
         self.selection_changed.emit()
         self.focus_changed.emit()
+        self.parameters_changed.emit()
         self.set_identity(path, modified=False)
 
-    def set_content(self, content: Content) -> None:
-        """Become another network or layout; weights that still fit are kept."""
+    def set_content(
+        self,
+        content: Content,
+        restore: Memory | None = None,
+        renamed: tuple[str, str] | None = None,
+    ) -> Memory:
+        """Become another network or layout; return the weights of layers that went away.
+
+        Weights that still fit stay. ``restore`` offers weights to layers that come back;
+        ``renamed`` = (old id, new id) carries weights, selection and focus over.
+        """
         if content == self.content:
-            return
+            return {}
         graph_changed = content.graph != self.graph
         self.content = content
+        gone: Memory = {}
         if graph_changed:
-            self.inference = content.graph.infer()
-            self.costs = content.graph.costs(self.inference.specs)
-            self._kept.update(self.parameters)
-            self.parameters = initial_parameters(content.graph, self.seed, keep=self._kept)
-            known = set(content.graph.by_id) | content.graph.input_ids
-            known |= {loss.id for loss in content.graph.losses}
-            self.set_selection(self.selection & known)
-            if self.focus is not None and self.focus.node not in known:
-                self.set_focus(None)
+            selection, focus = self.selection, self.focus
+            gone = self._infer(restore or {}, renamed)
         self.network_changed.emit()
         if graph_changed:
+            if self.selection != selection:
+                self.selection_changed.emit()
+            if self.focus != focus:
+                self.focus_changed.emit()
             self.parameters_changed.emit()
+        return gone
+
+    def _infer(self, restore: Memory, renamed: tuple[str, str] | None = None) -> Memory:
+        """Work out shapes, costs, weights, selection and focus anew, announcing nothing."""
+        graph = self.graph
+        self.inference = graph.infer()
+        self.costs = graph.costs(self.inference.specs)
+        names = dict([renamed]) if renamed else {}
+        memory: Memory = {
+            (names.get(owner, owner), name, shape): array
+            for (owner, name, shape), array in (
+                *self._dormant.items(),
+                *(((*k, v.shape), v) for k, v in self.parameters.items()),
+            )
+        }
+        specs = graph.parameter_specs(self.inference.specs)
+        offered = {**restore, **memory}
+        keep = {k: offered[*k, s.shape] for k, s in specs.items() if (*k, s.shape) in offered}
+        self.parameters = initial_parameters(graph, self.seed, keep=keep)
+        owners = {node.owner for node in graph.nodes}
+        self._dormant = {
+            k: v
+            for k, v in offered.items()
+            if k[0] in owners and not (k[:2] in specs and specs[k[:2]].shape == k[2])
+        }
+        known = self.known_ids
+        self.selection = frozenset(names.get(i, i) for i in self.selection) & known
+        if self.focus is not None:
+            node = names.get(self.focus.node, self.focus.node)
+            self.focus = replace(self.focus, node=node) if node in known else None
+        return {k: v for k, v in memory.items() if k[0] not in owners}
 
     def set_parameters(self, parameters: Mapping[tuple[str, str], Array]) -> None:
         """Take over trained or loaded weights."""

@@ -1,33 +1,60 @@
-"""The undo command: one for every edit, because the network is a value."""
+"""Edits of a network: the undo command, one for all, because the network is a value; and what the
+wider edits make of a graph and its positions.
+"""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
 from PySide6.QtGui import QUndoCommand
 
-from explorer.document import Content, Document
+from engine.graph import Graph, GraphError, Node, Ref
+from engine.layers.base import Layer
+from explorer.canvas import geometry
+from explorer.document import Content, Document, Layout, Memory
 
 MERGE_ID = 1
+MERGE_SECONDS = 1.0
+"""A pause longer than this ends a gesture: what follows is an undo entry of its own."""
 
 
 class Edit(QUndoCommand):
-    """Replaces one content by another.
+    """Replaces one content by another, and remembers the weights of the layers that it removes.
 
     ``gesture`` names what may merge: edits in a row with the same gesture (a slider being dragged,
-    nodes being nudged) become one entry.
+    nodes being nudged) become one entry. ``restore`` gives weights to layers that the edit makes;
+    ``renamed`` = (old id, new id). The content must be one that ``check`` accepts: an exception in
+    ``redo`` would leave the command on the stack.
     """
 
     def __init__(
-        self, document: Document, before: Content, after: Content, text: str, gesture: str = ""
+        self,
+        document: Document,
+        before: Content,
+        after: Content,
+        text: str,
+        gesture: str = "",
+        restore: Memory | None = None,
+        renamed: tuple[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(text)
         self._document, self._before, self._after = document, before, after
-        self._gesture = gesture
+        self._gesture, self._renamed = gesture, renamed
+        self._memory: Memory = dict(restore or {})
+        self._time = clock()
 
     def redo(self) -> None:
-        self._document.set_content(self._after)
+        gone = self._document.set_content(self._after, self._memory, self._renamed)
+        self._memory.update(gone)
 
     def undo(self) -> None:
-        self._document.set_content(self._before)
+        back = (self._renamed[1], self._renamed[0]) if self._renamed else None
+        gone = self._document.set_content(self._before, self._memory, back)
+        self._memory.update(gone)
 
     def id(self) -> int:
         return MERGE_ID if self._gesture else -1
@@ -35,6 +62,65 @@ class Edit(QUndoCommand):
     def mergeWith(self, other: QUndoCommand) -> bool:
         if not isinstance(other, Edit) or other._gesture != self._gesture:
             return False
-        self._after = other._after
+        if other._time - self._time > MERGE_SECONDS:
+            return False
+        self._after, self._time = other._after, other._time
+        self._memory = {**other._memory, **self._memory}
         self.setObsolete(self._after == self._before)
         return True
+
+
+def check(graph: Graph) -> None:
+    """Raise GraphError (CycleError for a circle) unless the graph can be shown and given weights.
+
+    Shapes that do not fit are no reason: they are shown at the layer, which offers what mends it.
+    """
+    _ = graph.order
+    for loss in graph.losses:
+        if loss.id in graph.by_id:
+            raise GraphError(f"{loss.id}: the loss has this name. Choose another name.")
+    graph.parameter_specs(graph.infer().specs)
+
+
+def appended(graph: Graph, node: Node, ref: Ref) -> Graph:
+    """With ``node`` behind a tensor: all that read the tensor, or gave it out, now use the node."""
+    result = graph.add(node).connect(ref, node.id, 0)
+    for reader, slot in graph.readers.get(ref, ()):
+        result = result.connect((node.id, 0), reader, slot)
+    outputs = tuple((n, (node.id, 0) if r == ref else r) for n, r in result.outputs)
+    return replace(result, outputs=outputs)
+
+
+def duplicated(graph: Graph, ids: Collection[str]) -> tuple[Graph, dict[str, str]]:
+    """With copies of nodes, connected among themselves as the originals are, and old id -> new."""
+    chosen = [n for n in graph.nodes if n.id in ids]
+    names: dict[str, str] = {}
+    result = graph
+    for node in chosen:
+        names[node.id] = result.fresh_id(node.id.rstrip("0123456789"))
+        result = result.add(Node(names[node.id], node.layer, (None,) * len(node.inputs)))
+    for node in chosen:
+        inputs = tuple((names.get(r[0], r[0]), r[1]) if r else None for r in node.inputs)
+        result = result.replace_node(names[node.id], inputs=inputs)
+    return result, names
+
+
+def replaced(graph: Graph, node_id: str, layer: Layer) -> Graph:
+    """With another layer in the place of one, and as many of its connections as that can take."""
+    low, high = layer.arity
+    kept = [r for r in graph.node(node_id).inputs if r is not None][:high]
+    inputs = (*kept, *[None] * (low - len(kept)))
+    return graph.replace_node(node_id, layer=layer, inputs=inputs, params=None)
+
+
+def with_room(layout: Layout, node_id: str, x: float, y: float) -> dict[str, tuple[float, float]]:
+    """The layout with one more node; what it would cover in its column makes room."""
+    width, height = geometry.size_of()
+    gap = geometry.ROW_GAP / 2
+    column = [n for n, (left, _) in layout.items() if abs(left - x) < width]
+    above = [layout[n][1] for n in column if layout[n][1] < y - height / 2]
+    below = [n for n in column if layout[n][1] >= y - height / 2]
+    y = max([y, *(top + height + gap for top in above)])
+    push = max(0.0, y + height + gap - min((layout[n][1] for n in below), default=math.inf))
+    moved = {n: (layout[n][0], layout[n][1] + push) for n in below}
+    return {**layout, **moved, node_id: (x, y)}

@@ -17,6 +17,8 @@ from engine.plan import Batch, compile
 from engine.trace import Operation, Step, Trace
 
 SLICE_SECONDS = 0.008
+TELL_SECONDS = 0.1
+"""How often the views hear of a run that is computed in the background."""
 
 
 class Run(QObject):
@@ -50,6 +52,7 @@ class Run(QObject):
         batch = Batch.of(graph, np.asarray(x)[None], self._target)
         self.operations: tuple[Operation, ...] = plan.operations()
         self._steps: Iterator[Step] | None = plan.run(batch, optimizer=optimizer, trace=self.trace)
+        self._told = time.perf_counter()
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._slice)
@@ -70,10 +73,17 @@ class Run(QObject):
 
     @property
     def complete(self) -> bool:
-        return self._steps is None
+        """Whether every step was carried out."""
+        return len(self.trace) == len(self.operations)
 
     def advance(self, position: int, seconds: float | None = None) -> bool:
         """Compute until ``position`` steps are recorded or the time is up; True when reached."""
+        if self._compute(position, seconds):
+            self.progressed.emit()
+        return len(self.trace) >= min(position, len(self.operations))
+
+    def _compute(self, position: int, seconds: float | None) -> bool:
+        """``advance`` without telling; True when a step was carried out or failed."""
         start = time.perf_counter()
         moved = False
         while len(self.trace) < position and self._steps is not None:
@@ -81,9 +91,7 @@ class Run(QObject):
             moved = True
             if seconds is not None and time.perf_counter() - start > seconds:
                 break
-        if moved:
-            self.progressed.emit()
-        return len(self.trace) >= min(position, len(self.operations))
+        return moved
 
     def finish_in_background(self) -> None:
         """Compute the rest in slices, whenever the window has nothing else to do."""
@@ -96,9 +104,14 @@ class Run(QObject):
         self._steps = None
 
     def _slice(self) -> None:
-        self.advance(len(self.operations), SLICE_SECONDS)
+        self._compute(len(self.operations), SLICE_SECONDS)
+        now = time.perf_counter()
         if self._steps is None:
             self._timer.stop()
+        elif now - self._told < TELL_SECONDS:
+            return
+        self._told = now
+        self.progressed.emit()
 
     def _next(self) -> None:
         assert self._steps is not None
@@ -107,10 +120,12 @@ class Run(QObject):
             if logits is not None:
                 self._target[0] = int(np.nanargmax(logits[0])) if np.isfinite(logits).any() else 0
         try:
-            next(self._steps)
+            # weights that are not finite give cells that are not finite: shown, not warned about
+            with np.errstate(all="ignore"):
+                next(self._steps)
         except StopIteration:
             self._steps = None
-        except (ValueError, FloatingPointError, MemoryError, IndexError) as error:
+        except (ValueError, ArithmeticError, MemoryError, LookupError) as error:
             self._steps = None
             self.error = str(error) or type(error).__name__
             self.trace.failure = self.error

@@ -1,26 +1,42 @@
-"""Pictures that can be shown to a network: shipped ones, drawn ones and files."""
+"""Pictures that can be shown to a network: shipped ones, drawn ones and files.
+
+A network with a picture as its input has a preprocessing. For any other input (a vector, another
+number of channels) a grey picture is stretched to it, so that every network can be run.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from engine.data.digits import digits
 from engine.data.images import read_image
 from engine.data.preprocessing import Preprocessing, is_dark_on_light
-from engine.data.strokes import Drawing, as_digits8, as_mnist, rasterise, shipped_digits
+from engine.data.shapes import KINDS, shapes
+from engine.data.strokes import Drawing, shipped_digits
 from engine.layers.base import Array
+from engine.samples import as_image
+
+Shape = tuple[int, ...]
+Labels = tuple[str, ...]
+
+DIGITS = 60
+"""How many of the held-out 8×8 digits are offered."""
+SHAPES_SEED = 20
+"""Not the seed of the training data: these pictures were never trained on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One picture. ``image`` is (C, H, W) float32 in [0, 1], ``x`` what the network receives.
 
-    ``label`` is the class that it shows, None when nobody said; ``origin`` says where it is from.
+    ``label`` is the index of the class that it shows, None when nobody said; ``origin`` says
+    where it is from.
     """
 
     image: Array
@@ -30,52 +46,109 @@ class Sample:
     drawing: Drawing | None = None
 
 
-def plain_preprocessing(shape: tuple[int, ...]) -> Preprocessing:
-    """Values in [0, 1] as they are, for a network that came without a preprocessing."""
-    channels = shape[0] if len(shape) == 3 else 1
-    size = (shape[-2], shape[-1]) if len(shape) == 3 else (1, shape[-1])
+def is_picture(shape: Shape) -> bool:
+    """Whether an input of that shape is a grey or a colour picture."""
+    return len(shape) == 3 and shape[0] in (1, 3)
+
+
+def plain_preprocessing(shape: Shape) -> Preprocessing:
+    """Values in [0, 1] as they are, for a network that came without a preprocessing.
+
+    For a shape that is no picture: grey, of its last two axes; a vector is taken as a square
+    where its length is one, else as a single row.
+    """
+    channels = shape[0] if is_picture(shape) else 1
+    if len(shape) > 1:
+        size = (shape[-2], shape[-1])
+    else:
+        side = math.isqrt(shape[0])
+        size = (side, side) if side * side == shape[0] else (1, shape[0])
     return Preprocessing(size, channels, (0.0,) * channels, (1.0,) * channels)
 
 
-def from_drawing(drawing: Drawing, preprocessing: Preprocessing, origin: str) -> Sample:
-    """The picture of a drawing as the data set of that size would hold it."""
-    size = preprocessing.size
-    if size == (28, 28):
-        image = as_mnist(drawing)
-    elif size == (8, 8):
-        image = as_digits8(drawing)
-        if image.max() > 1:
-            image = image / np.float32(16)
-    else:
-        image = rasterise(drawing, max(size))
-    image = np.asarray(image, np.float32).reshape(1, *image.shape[-2:])
-    return Sample(image, preprocessing.apply(image), drawing.label, origin, drawing)
+def _entrance(shape: Shape, preprocessing: Preprocessing | None) -> Preprocessing:
+    if preprocessing is not None and math.prod(preprocessing.shape) == math.prod(shape):
+        return preprocessing
+    return plain_preprocessing(shape)
 
 
-def from_file(path: Path, preprocessing: Preprocessing) -> Sample:
-    """The picture in a file; raises DataError or OSError."""
+def _as_input(x: Array, shape: Shape) -> Array:
+    """(C, H, W) as an input of any shape: a vector is read row by row, channels are repeated."""
+    if x.size == math.prod(shape):
+        return x.reshape(shape)
+    return np.ascontiguousarray(np.broadcast_to(x, shape))
+
+
+def class_of(label: int | str | None, labels: Labels) -> int | None:
+    """The index of a class by its name; of a digit itself where the classes have no names."""
+    if label is None:
+        return None
+    if not labels:
+        return int(label) if str(label).isdigit() else None
+    return labels.index(str(label)) if str(label) in labels else None
+
+
+def from_drawing(
+    drawing: Drawing,
+    shape: Shape,
+    preprocessing: Preprocessing | None,
+    labels: Labels,
+    origin: str,
+) -> Sample:
+    """The picture of a drawing as the data set of that size would hold it, for an input."""
+    entrance = _entrance(shape, preprocessing)
+    # ink is light on dark already, whatever paper the preprocessing expects
+    entrance = dataclasses.replace(entrance, invert=False)
+    x = entrance.apply(as_image(drawing, entrance.size))
+    image = entrance.restore(x).clip(0, 1)
+    return Sample(image, _as_input(x, shape), class_of(drawing.label, labels), origin, drawing)
+
+
+def from_file(path: Path, shape: Shape, preprocessing: Preprocessing | None) -> Sample:
+    """The picture in a file, for an input; raises DataError or OSError."""
+    entrance = _entrance(shape, preprocessing)
     image = read_image(path)
-    light = preprocessing.channels == 1 and is_dark_on_light(image)
-    values: Any = image.astype(np.float32) / 255 if image.dtype == np.uint8 else image
-    if light:  # digits are light on dark in the data that the shipped networks learnt
-        values = 1 - values
-    x = preprocessing.apply(values)
-    return Sample(preprocessing.restore(x).clip(0, 1), x, None, path.name)
+    if entrance.channels == 1:
+        # digits are learnt light on dark: what is dark on light is turned, whoever made the file
+        entrance = dataclasses.replace(entrance, invert=is_dark_on_light(image))
+    x = entrance.apply(image)
+    seen = dataclasses.replace(entrance, invert=False).restore(x).clip(0, 1)
+    return Sample(seen, _as_input(x, shape), None, path.name)
 
 
-def shipped(preprocessing: Preprocessing) -> Sequence[Sample]:
+def shipped(
+    shape: Shape, preprocessing: Preprocessing | None, labels: Labels = ()
+) -> Sequence[Sample]:
     """The samples that come with the program, for a network of that input; never empty."""
-    if preprocessing.size == (8, 8) and preprocessing.channels == 1:
+    entrance = _entrance(shape, preprocessing)
+    if labels and set(labels) <= set(KINDS):
+        data = shapes(1, seed=SHAPES_SEED)
+        return [
+            _of_data(data.images[i], data.classes[data.labels[i]], entrance, shape, labels, name)
+            for i, name in enumerate(f"generated {data.classes[label]}" for label in data.labels)
+        ]
+    if entrance.size == (8, 8) and entrance.channels == 1:
         _, test = digits()
         return [
-            Sample(
+            _of_data(
                 test.images[i],
-                preprocessing.apply(test.images[i]),
-                int(test.labels[i]),
+                test.classes[test.labels[i]],
+                entrance,
+                shape,
+                labels,
                 f"{test.name}, held-out picture {i + 1} of {len(test)}",
             )
-            for i in range(60)
+            for i in range(DIGITS)
         ]
     return [
-        from_drawing(d, preprocessing, f"drawn digit {d.name or d.label}") for d in shipped_digits()
+        from_drawing(d, shape, preprocessing, labels, f"drawn digit {d.name or d.label}")
+        for d in shipped_digits()
     ]
+
+
+def _of_data(
+    image: Array, label: str, entrance: Preprocessing, shape: Shape, labels: Labels, origin: str
+) -> Sample:
+    x = dataclasses.replace(entrance, invert=False).apply(image)
+    seen = dataclasses.replace(entrance, invert=False).restore(x).clip(0, 1)
+    return Sample(seen, _as_input(x, shape), class_of(label, labels), origin)

@@ -11,8 +11,6 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QStandardPaths, Signal
 
-from engine.atomic_file import replacing
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -36,6 +34,8 @@ class Setting:
             return (self.low is None or value >= self.low) and (
                 self.high is None or value <= self.high
             )
+        if isinstance(self.default, list):
+            return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
         return isinstance(value, type(self.default))
 
 
@@ -73,7 +73,7 @@ class Settings(QObject):
         super().__init__(parent)
         self.path = path or folder() / "settings.json"
         self._values: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             stored = json.loads(self.path.read_text(encoding="utf-8"))
             if isinstance(stored, dict):
                 self._values = {
@@ -90,12 +90,20 @@ class Settings(QObject):
         if value == self[name]:
             return
         self._values[name] = value
+        self._write()
+        self.changed.emit(name)
+
+    def _write(self) -> None:
+        """Replace the file whole. Not flushed to the disk: a slider that is dragged would wait."""
+        temporary = self.path.with_suffix(".part")
         # settings that cannot be kept are no reason to disturb the user's work
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as file:
-                file.write(json.dumps(self._values, indent=1).encode())
-        self.changed.emit(name)
+            try:
+                temporary.write_text(json.dumps(self._values, indent=1), encoding="utf-8")
+                os.replace(temporary, self.path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
 
     def remember_recent(self, path: Path) -> None:
         """Put a project first among the recent ones."""

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from explorer import theme
-from explorer.commands import COMMANDS, tr
+from explorer.commands import COMMANDS, scope_of, tr
 
 
 class ShortcutSheet(QDialog):
@@ -31,11 +31,7 @@ class ShortcutSheet(QDialog):
             "canvas": self.tr("canvas and outline"),
             "stepping": self.tr("canvas, timeline and maps"),
         }
-        rows = [
-            (tr(c.text), key, where["stepping"] if len(key) == 1 else where[c.scope])
-            for c in COMMANDS
-            for key in c.shortcuts
-        ]
+        rows = [(tr(c.text), key, where[scope_of(c, key)]) for c in COMMANDS for key in c.shortcuts]
         rows += [
             (self.tr("Next operation"), "Space", where["stepping"]),
             (self.tr("Travel along the network"), self.tr("arrow keys"), where["canvas"]),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ADOPT_SECONDS = 0.5
 """How often the picture on the canvas is run again with the newest weights."""
+MOST_REPORTS = 2_000
+"""Beyond this every other report of the curves is left out; those with a validation stay."""
 
 
 class TrainingSession(QObject):
@@ -37,19 +39,22 @@ class TrainingSession(QObject):
         self.last_dataset = "digits"
         self._panel: TrainingPanel | None = None
         self._adopted = 0.0
-        self._graph: Any = None
-        self._message = ""
+        self._outcome = ("idle", "")
+        self._seen: Any = None
         self.worker.reported.connect(self._reported)
         self.worker.finished.connect(self._finished)
         self.worker.failed.connect(self._failed)
         self.worker.state_changed.connect(self._show_state)
         self.exporter.finished.connect(self._exported)
         self.exporter.failed.connect(lambda text: controller.notice.emit(Notice("error", text)))
+        controller.project_replaced.connect(self._abandon)
+        document.identity_changed.connect(self._read_settings)
 
     def attach(self, panel: TrainingPanel) -> None:
         """Connect the panel, when it is first shown."""
         self._panel = panel
-        panel.set_datasets(catalogue.SHIPPED)
+        panel.set_datasets(tuple(catalogue.SHIPPED))
+        panel.set_settings(self.last_settings)
         panel.start_requested.connect(self.start)
         panel.pause_requested.connect(self.worker.pause)
         panel.resume_requested.connect(self.worker.resume)
@@ -57,6 +62,33 @@ class TrainingSession(QObject):
         panel.restore_requested.connect(self.controller.restore_weights)
         panel.set_reports(tuple(self.reports))
         self._show_state(self.worker.state)
+
+    def _abandon(self) -> None:
+        """Another project comes: training of this one ends, and its weights go nowhere else."""
+        self.worker.close()
+        self.reports = []
+        self._outcome = ("idle", "")
+        if self._panel is not None:
+            self._panel.set_reports(())
+            self._panel.set_restorable(False)
+            self._show_state("idle")
+        self._seen = None
+
+    def _read_settings(self) -> None:
+        """Take over the training settings of a project that was opened."""
+        stored = self.document.settings.get("training")
+        if self.worker.busy or not stored or stored == self._seen:
+            return
+        self._seen = stored
+        try:
+            self.last_settings = TrainSettings.from_dict(stored)
+        except ValueError:
+            return  # written by another program: the last ones serve
+        dataset = self.document.settings.get("dataset")
+        if isinstance(dataset, str):
+            self.last_dataset = dataset
+        if self._panel is not None:
+            self._panel.set_settings(self.last_settings)
 
     def start(self, settings: TrainSettings, dataset: str) -> None:
         """Train the network of the document; says why not when it cannot."""
@@ -72,9 +104,10 @@ class TrainingSession(QObject):
             self._fail(self.tr("Training needs a network without errors. {0}").format(text))
             return
         self.last_settings, self.last_dataset = settings, dataset
+        self._seen = settings.as_dict()
+        document.set_settings(training=self._seen, dataset=dataset)
         self.reports = []
-        self._message = ""
-        self._graph = document.graph
+        self._outcome = ("idle", "")
         self.controller.before_training()
         if self._panel is not None:
             self._panel.set_reports(())
@@ -91,7 +124,7 @@ class TrainingSession(QObject):
     def start_with_last_settings(self) -> None:
         """Start as the panel says, or as the last time."""
         if self._panel is not None:
-            self._panel.request_start()
+            self._panel.start.click()
         else:
             self.start(self.last_settings, self.last_dataset)
 
@@ -108,9 +141,10 @@ class TrainingSession(QObject):
 
     def close(self) -> None:
         """The window closes: no process outlives it. What was reached is kept."""
-        if self.worker.busy and self.worker.state != "starting":
-            self._adopt()
+        training = self.worker.busy
         self.worker.close()
+        if training:
+            self._adopt()
         self.exporter.close()
 
     def _adopt(self) -> None:
@@ -122,13 +156,17 @@ class TrainingSession(QObject):
 
     def _reported(self, report: Report) -> None:
         self.reports.append(report)
+        if len(self.reports) > MOST_REPORTS:
+            self.reports = thinned(self.reports)
         if self._panel is not None:
             self._panel.set_reports(tuple(self.reports))
         if time.monotonic() - self._adopted > ADOPT_SECONDS:
             self._adopt()
 
-    def _finished(self, _how: object) -> None:
+    def _finished(self, how: object) -> None:
         self._adopt()
+        self._outcome = ("stopped" if how == "stopped" else "finished", "")
+        self._show_state("idle")
         if self.reports:
             last = self.reports[-1]
             share = last.validation_accuracy
@@ -146,13 +184,18 @@ class TrainingSession(QObject):
         self._fail(text)
 
     def _fail(self, text: str) -> None:
-        self._message = text
+        self._outcome = ("failed", text)
+        self._show_state("idle")
         self.controller.notice.emit(Notice("error", text))
-        if self._panel is not None:
-            self._panel.set_state("failed", text)
 
     def _show_state(self, state: str) -> None:
-        if self._panel is not None and not (state == "idle" and self._message):
+        if self._panel is None:
+            return
+        if state == "idle":
+            self._panel.set_state(*self._outcome)
+        elif state == "stopping":
+            self._panel.set_state("running", self.tr("Stopping after this step."))
+        else:
             self._panel.set_state(state, "")
 
     def export(self, path: Path) -> None:
@@ -181,3 +224,13 @@ class TrainingSession(QObject):
         self.controller.notice.emit(
             Notice("success", self.tr("Exported {0}.").format(Path(path).name))
         )
+
+
+def thinned(reports: list[Report]) -> list[Report]:
+    """Every other report, and those that brought a new validation, and the last."""
+    kept = []
+    for i, report in enumerate(reports):
+        new = i > 0 and report.validation_loss != reports[i - 1].validation_loss
+        if i % 2 == 0 or new or i == len(reports) - 1:
+            kept.append(report)
+    return kept

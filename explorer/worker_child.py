@@ -1,22 +1,26 @@
 """What runs in the spawned process: training and export. No Qt here.
 
-The parent sends "pause", "resume" or "stop" through the pipe; this side sends (kind, value) pairs:
-started, report, done, failed. When the pipe closes, the process ends.
+The parent sends "pause", "resume" or "stop" through the pipe; this side sends ``Message``s. When
+the pipe closes, or the parent is gone, the process ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from engine.atomic_file import reason
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph
 from engine.layers.base import Array
@@ -24,7 +28,14 @@ from engine.train import TrainSettings
 
 REPORT_SECONDS = 0.05
 """Reports are not sent more often than this; the last one always is."""
+PUBLISH_SECONDS = 0.2
+"""Weights are not published more often than this, nor for more than a tenth of the time."""
 NICENESS = 10
+ORPHAN_SECONDS = 1.0
+"""How long what is being written may take to be cleaned up when the parent is gone."""
+
+OwnerName = tuple[str, str]
+Shapes = Mapping[OwnerName, tuple[int, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +43,7 @@ class TrainTask:
     """Train a network on a data set of ``engine.data.catalogue``."""
 
     graph: Graph
-    parameters: Mapping[tuple[str, str], Array]
+    parameters: Mapping[OwnerName, Array]
     dataset: str
     preprocessing: Preprocessing
     settings: TrainSettings
@@ -43,7 +54,7 @@ class ExportTask:
     """Write a network as an ONNX file."""
 
     graph: Graph
-    parameters: Mapping[tuple[str, str], Array]
+    parameters: Mapping[OwnerName, Array]
     path: Path
     preprocessing: Preprocessing | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -52,111 +63,183 @@ class ExportTask:
 Task = TrainTask | ExportTask
 
 
+class Message(NamedTuple):
+    """What the process says; ``process`` is the id of the process that says it."""
+
+    kind: Literal["started", "report", "done", "failed"]
+    value: Any
+    process: int
+
+
+class _ByName(Protocol):
+    def __getitem__(self, key: OwnerName, /) -> Array: ...
+
+
 class Published:
     """Parameters in shared memory, readable while the other process goes on writing.
 
-    A counter is odd while numbers are being written; a reader that saw it change reads again.
-    ``counter`` and ``numbers`` are shared arrays of one int64 and of the float32 parameters.
+    ``numbers`` holds two sets of the float32 parameters in the order of ``shapes``, ``counter``
+    how many sets were written (int64): the last one, number n, is whole and lies at n modulo 2. A
+    process that is killed while writing leaves it so. One process writes, one reads.
     """
 
-    def __init__(self, counter: Any, numbers: Any, shapes: Mapping[Any, tuple[int, ...]]) -> None:
+    def __init__(self, counter: Any, numbers: Any, shapes: Shapes) -> None:
         self._counter = np.frombuffer(counter, np.int64)
-        self._numbers = np.frombuffer(numbers, np.float32)
+        self._sets = np.frombuffer(numbers, np.float32).reshape(2, -1)
         self._shapes = dict(shapes)
 
-    def write(self, parameters: Mapping[tuple[str, str], Array]) -> None:
-        """Replace what can be read."""
-        self._counter[0] += 1
-        at = 0
-        for key in self._shapes:
-            values = parameters[key].ravel()
-            self._numbers[at : at + values.size] = values
-            at += values.size
-        self._counter[0] += 1
+    @staticmethod
+    def length(shapes: Shapes) -> int:
+        """How many float32 the shared ``numbers`` must hold (at least 2)."""
+        return 2 * max(1, sum(int(np.prod(shape)) for shape in shapes.values()))
 
-    def read(self) -> dict[tuple[str, str], Array] | None:
-        """Copies of the newest parameters; None before the first or while they are written."""
-        before = int(self._counter[0])
-        if before == 0 or before % 2:
-            return None
-        copy = self._numbers.copy()
-        if int(self._counter[0]) != before:
-            return None
+    def write(self, parameters: _ByName) -> None:
+        """Replace what can be read; raises ValueError where a shape is another."""
+        number = int(self._counter[0]) + 1
+        into, at = self._sets[number % 2], 0
+        for key, shape in self._shapes.items():
+            values = parameters[key]
+            if values.shape != shape:
+                raise ValueError(
+                    f"{key[1]} of {key[0]}: expected shape {shape}, received {values.shape}."
+                )
+            into[at : at + values.size].reshape(shape)[...] = values
+            at += values.size
+        self._counter[0] = number
+
+    @property
+    def count(self) -> int:
+        """How many sets were written so far."""
+        return int(self._counter[0])
+
+    def read(self) -> dict[OwnerName, Array] | None:
+        """Copies of the newest parameters; None before the first.
+
+        Tried again when two sets were written meanwhile, which would touch the one being read.
+        """
+        while (number := int(self._counter[0])) > 0:
+            copy = self._sets[number % 2].copy()
+            if int(self._counter[0]) == number:
+                return self._cut(copy)
+        return None
+
+    def _cut(self, flat: Array) -> dict[OwnerName, Array]:
         found, at = {}, 0
         for key, shape in self._shapes.items():
             size = int(np.prod(shape))
-            found[key] = copy[at : at + size].reshape(shape)
+            found[key] = flat[at : at + size].reshape(shape)
             at += size
         return found
 
 
-def main(pipe: Connection, task: Task, counter: Any, numbers: Any) -> None:
-    """Carry out a task; never raises, and ends when the pipe is closed."""
+def main(pipe: Connection, task: Task, counter: Any, numbers: Any, shapes: Shapes) -> None:
+    """Carry out a task; never raises, and ends when the pipe is closed.
+
+    The task's parameters come in shared memory, in which training puts its own.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the pipe
+    signal.signal(signal.SIGTERM, _leave)
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+
+    def send(kind: Literal["started", "report", "done", "failed"], value: Any) -> None:
+        pipe.send(Message(kind, value, os.getpid()))
+
     try:
-        pipe.send(("started", os.getpid()))
+        published = Published(counter, numbers, shapes)
+        parameters = published.read() or {}
+        send("started", None)
         if isinstance(task, ExportTask):
-            _export(pipe, task)
+            _export(send, task, parameters)
         else:
-            _train(pipe, task, counter, numbers)
-    except (BrokenPipeError, EOFError, ConnectionResetError, KeyboardInterrupt):
+            _train(pipe, send, task, parameters, published)
+    except (BrokenPipeError, EOFError, ConnectionResetError):
         return
     except Exception as error:
         with contextlib.suppress(OSError):
-            pipe.send(("failed", str(error) or type(error).__name__))
+            send("failed", str(error) or type(error).__name__)
     finally:
         with contextlib.suppress(OSError):
             pipe.close()
 
 
-def _export(pipe: Connection, task: ExportTask) -> None:
+def _leave(_signal: int, _frame: Any) -> None:
+    """Unwind, so that a file that is being written is removed."""
+    raise SystemExit(1)
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, which a long step would notice late, and end with it."""
+    parent = parent_process()
+    if parent is None:
+        return
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
+
+
+def _export(send: Any, task: ExportTask, parameters: Mapping[OwnerName, Array]) -> None:
     from engine.onnx import export_onnx
 
-    export_onnx(
-        task.graph,
-        task.parameters,
-        task.path,
-        preprocessing=task.preprocessing,
-        metadata=task.metadata,
-    )
-    pipe.send(("done", task.path))
+    try:
+        export_onnx(
+            task.graph,
+            parameters,
+            task.path,
+            preprocessing=task.preprocessing,
+            metadata=task.metadata,
+        )
+    except OSError as error:
+        send("failed", f"{task.path}: {reason(error, task.path)}")
+        return
+    send("done", task.path)
 
 
-def _train(pipe: Connection, task: TrainTask, counter: Any, numbers: Any) -> None:
+def _train(
+    pipe: Connection,
+    send: Any,
+    task: TrainTask,
+    parameters: Mapping[OwnerName, Array],
+    published: Published,
+) -> None:
     from engine.data import catalogue
     from engine.train import Trainer, TrainingDiverged
 
     training, held_out = catalogue.load(task.dataset, task.preprocessing)
-    trainer = Trainer(task.graph, task.parameters, training, held_out, task.settings)
-    published = Published(counter, numbers, {k: v.shape for k, v in trainer.parameters().items()})
-    sent = 0.0
-    stopped = False
+    trainer = Trainer(task.graph, parameters, training, held_out, task.settings)
+    weights = trainer.plan.weights
+    sent = publish_after = 0.0
+    stopped = _told_to_stop(pipe)
+    reports = trainer.reports()
     try:
-        for report in trainer.reports():
+        while not stopped and (report := next(reports, None)) is not None:
             now = time.monotonic()
-            last = report.step == report.steps_total
-            if last or now - sent >= REPORT_SECONDS:
-                published.write(trainer.parameters())
-                pipe.send(("report", report))
+            if now >= publish_after:
+                published.write(weights)
+                done = time.monotonic()
+                publish_after = done + max(PUBLISH_SECONDS, 10 * (done - now))
+            if report.step == report.steps_total or now - sent >= REPORT_SECONDS:
+                send("report", report)
                 sent = now
-            if _told_to_stop(pipe):
-                stopped = True
-                break
+            stopped = _told_to_stop(pipe, lambda: published.write(weights))
     except TrainingDiverged as error:
-        published.write(trainer.parameters())
-        pipe.send(("failed", str(error)))
+        published.write(weights)
+        send("failed", str(error))
         return
-    published.write(trainer.parameters())
-    pipe.send(("done", "stopped" if stopped else "finished"))
+    published.write(weights)
+    send("done", "stopped" if stopped else "finished")
 
 
-def _told_to_stop(pipe: Connection) -> bool:
+def _told_to_stop(pipe: Connection, on_pause: Any = None) -> bool:
     """Read what the parent sent; wait here while paused. EOFError when the parent is gone."""
     paused = False
     while paused or pipe.poll():
         word = pipe.recv()
         if word == "stop":
             return True
+        if word == "pause" and not paused and on_pause is not None:
+            on_pause()  # what is looked at meanwhile is the weights of this moment
         paused = word == "pause"
     return False

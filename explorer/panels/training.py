@@ -105,12 +105,16 @@ class TrainingPanel(QWidget):
         self.stop = QPushButton(theme.icon("stop"), self.tr("Stop"))
         for button in (self.start, self.pause, self.stop):
             buttons.addWidget(button)
-        left.addLayout(buttons)
         self.restore = QPushButton(theme.icon("undo"), self.tr("Restore weights from before"))
-        left.addWidget(self.restore)
         self.message = QLabel()
         self.message.setWordWrap(True)
-        left.addWidget(self.message)
+        # Above what scrolls: Start and Stop are in sight however low the panel is.
+        self._strip = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._strip.setContentsMargins(m.space_3, m.space_2, m.space_3, 0)
+        self._strip.setSpacing(m.space_2)
+        self._strip.addLayout(buttons)
+        self._strip.addWidget(self.restore)
+        self._strip.addWidget(self.message, 1)
         left.addStretch(1)
         right = QWidget()
         box = QVBoxLayout(right)
@@ -147,7 +151,9 @@ class TrainingPanel(QWidget):
         area.viewport().setAutoFillBackground(False)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
+        whole.setSpacing(0)
+        whole.addLayout(self._strip)
+        whole.addWidget(area, 1)
         self.optimizer.currentIndexChanged.connect(self._optimizer_changed)
         self.start.clicked.connect(self._start)
         self.pause.clicked.connect(self._pause)
@@ -190,8 +196,9 @@ class TrainingPanel(QWidget):
         return OPTIMIZERS[self.optimizer.currentData()]
 
     def _optimizer_changed(self) -> None:
-        """The fields of the optimizer that is chosen, at its defaults."""
-        there = {f.name: f.default for f in dataclasses.fields(self._optimizer_class())}
+        """The fields of the optimizer that is chosen, at its defaults, or at training's own."""
+        kind, usual = self._optimizer_class(), TrainSettings().optimizer
+        there = dataclasses.asdict(usual if isinstance(usual, kind) else kind())
         for name in _OFFERED:
             label, field, message = self._rows[name]
             label.setVisible(name in there)
@@ -359,4 +366,5 @@ class TrainingPanel(QWidget):
         wide = self.width() > 17 * theme.metrics().strip_height
         direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
         self._split.setDirection(direction)
+        self._strip.setDirection(direction)
         self._form.setMaximumWidth(9 * theme.metrics().strip_height if wide else 16777215)

@@ -9,8 +9,8 @@ from engine.layers import REGISTRY
 from engine.trace import Trace
 from explorer.narration import percent
 from explorer.panels import Inspector
-from explorer.panels.paths import gradients_met, values_joined
-from explorer.panels.pooling import choice_of, window_at
+from explorer.panels.inspector.paths import gradients_met, values_joined
+from explorer.panels.inspector.pooling import choice_of, window_at
 from explorer.tensors.scales import format_number
 
 
@@ -60,16 +60,22 @@ def test_max_pool_marks_its_choice_on_the_input_in_both_directions(qtbot, ran):
     panel = shown(qtbot)
     position = ran.after("forward", "pool1")
     look(panel, ran, "pool1", position)
+    best = int(ran.trace.look("value", ("pool1", 0))[0].max(axis=(1, 2)).argmax())
+    assert set(panel.marks[0].places[:, 0]) == {best}
+    qtbot.keyClick(panel.which, Qt.Key.Key_Home)  # all channels
     marks, on_gradient = panel.marks
     x = ran.trace.look("value", ("relu1", 0))[0]
     y = ran.trace.look("value", ("pool1", 0))[0]
     assert len(marks.places) == y.size
     assert np.array_equal(x[tuple(marks.places.T)].reshape(y.shape), y)
     assert on_gradient is None
+    for _ in range(best + 1):
+        qtbot.keyClick(panel.which, Qt.Key.Key_Down)
     grid = panel.source.forward_grid
     with_marks = grid.grab().toImage()
     grid.set_marks(None)
     assert grid.grab().toImage() != with_marks
+    qtbot.keyClick(panel.which, Qt.Key.Key_Home)
     look(panel, ran, "pool1", ran.after("backward", "pool1"))
     dx = maps(panel.source.gradient_grid)
     assert np.array_equal(dx, ran.trace.look("grad", ("relu1", 0))[0])

@@ -20,6 +20,16 @@ class Choice:
     overlaps: int
     ties: int
 
+    def of_channel(self, channel: int) -> Marks:
+        """The marks of one channel."""
+        here = self.marks.places[:, 0] == channel
+        tied = self.marks.tied
+        return Marks(
+            self.marks.places[here],
+            self.marks.windows[here],
+            None if tied is None else tied[here],
+        )
+
 
 def colour_number(row: int, column: int) -> int:
     """The colour of a window: neighbours differ."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QScrollArea,
-    QSizePolicy,
     QStackedWidget,
     QTabBar,
     QVBoxLayout,
@@ -21,23 +18,25 @@ from PySide6.QtWidgets import (
 )
 
 from engine.cell import Cell
-from engine.graph import Graph, Inference, Loss, Node, Ref
+from engine.graph import Graph, Inference, Node, Ref
 from engine.layers.base import Array
-from engine.trace import Key, Kind, Trace
+from engine.trace import Key, Trace
 from explorer import theme
-from explorer.narration import join_at, percent
-from explorer.panels.channel_zoom import ChannelZoom
-from explorer.panels.numbers_table import NumbersTable
-from explorer.panels.paths import Fork, gradients_met, values_joined
-from explorer.panels.pooling import choice_of, padding_of, readers_of, window_at
+from explorer.narration import strongest
+from explorer.panels.inspector.channel_zoom import ChannelZoom
+from explorer.panels.inspector.lens import Lens, is_kind, name_of
+from explorer.panels.inspector.numbers import class_rows, tensor_rows
+from explorer.panels.inspector.numbers_table import NumbersTable
+from explorer.panels.inspector.paths_box import PathsBox
+from explorer.panels.inspector.pooling import choice_of, padding_of, readers_of, window_at
+from explorer.panels.labels import wrapped
 from explorer.panels.properties import first_sentence
 from explorer.tensors.grid import Marks, Window
 from explorer.tensors.pair import TensorPair
 from explorer.tensors.scales import Kind as ScaleKind
-from explorer.tensors.scales import Mode, format_number
-from explorer.tensors.shares import SharesView
-from explorer.tensors.statistics import statistics_of
+from explorer.tensors.scales import Mode
 
+MOST_MARKS = 20_000  # more at once would take longer than a frame
 OUTPUT, INPUT, WEIGHTS, STATISTICS, ABOUT = "output", "input", "weights", "statistics", "about"
 
 
@@ -53,37 +52,6 @@ def formula_of(text: str | None) -> str:
     return ""
 
 
-def _label(role: str = "", *, selectable: bool = False) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    # A long name wraps or is cut; it never widens the dock.
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    if role:
-        label.setProperty("role", role)
-    if selectable:
-        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-class _Paths(QWidget):
-    """A heading, the shares, and a sentence where there are none yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        m = theme.metrics()
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, m.space_2, 0, 0)
-        box.setSpacing(m.space_1)
-        self.heading = _label()
-        self.heading.setFont(theme.font("strong"))
-        self.note = _label("muted")
-        self.view = SharesView()
-        for widget in (self.heading, self.note, self.view):
-            box.addWidget(widget)
-        box.setContentsMargins(m.space_3, m.space_2, m.space_2, m.space_2)
-
-
 class Inspector(QWidget):
     """Shows what the trace holds at a position around one node; asks for cells to be selected."""
 
@@ -92,12 +60,7 @@ class Inspector(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._graph = Graph()
-        self._inference = Inference({}, {})
-        self._trace: Trace | None = None
-        self._position = 0
-        self._node_id = ""
-        self._port = 0
+        self._lens = Lens()
         self._focus: Cell | None = None
         self._signatures: dict[int, object] = {}
         self._weight_focus: Cell | None = None
@@ -106,9 +69,9 @@ class Inspector(QWidget):
         self._channel_focus: Cell | None = None
         m = theme.metrics()
         self.setAccessibleName(self.tr("Inspector"))
-        self.title = _label("heading")
-        self.kind = _label("muted")
-        self.formula = _label(selectable=True)
+        self.title = wrapped("heading")
+        self.kind = wrapped("muted")
+        self.formula = wrapped(selectable=True)
         self.tabs = QTabBar()
         self.tabs.setExpanding(False)
         self.tabs.setUsesScrollButtons(True)
@@ -128,13 +91,13 @@ class Inspector(QWidget):
         self.weights = TensorPair()
         self.table = NumbersTable()
         self.table.setAccessibleName(self.tr("Statistics"))
-        self.about = _label(selectable=True)
+        self.about = wrapped(selectable=True)
         self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.pool_note = _label("muted")
+        self.pool_note = wrapped("muted")
         self.pool_note.setContentsMargins(m.space_2, 0, m.space_2, m.space_1)
         self._zooms = (ChannelZoom(self.source), ChannelZoom(self.output))
-        self.join, self.fork = _Paths(), _Paths()
-        self.empty = _label("muted")
+        self.join, self.fork = PathsBox(), PathsBox()
+        self.empty = wrapped("muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.stack = QStackedWidget()
         self._pages: dict[str, int] = {}
@@ -204,21 +167,14 @@ class Inspector(QWidget):
         port: int = 0,
     ) -> None:
         """Show a node, an input or a loss as it is when ``position`` steps have run."""
-        node_id = node_id or ""
-        same = (
-            graph is self._graph
-            and inference is self._inference
-            and trace is self._trace
-            and (position, node_id, port) == (self._position, self._node_id, self._port)
-        )
-        if same:
+        known = min(position, len(trace)) if trace is not None else 0
+        lens = Lens(graph, inference, trace, position, node_id or "", port, known)
+        before, self._lens = self._lens, lens
+        if lens.same_as(before):
             return
-        other = node_id != self._node_id or graph != self._graph
-        if trace is not self._trace:
+        if trace is not before.trace:
             self._signatures.clear()
-        self._graph, self._inference, self._trace = graph, inference, trace
-        self._position, self._node_id, self._port = position, node_id, port
-        if other:
+        if lens.node_id != before.node_id or graph != before.graph:
             self._show()
         else:
             self._show_page()
@@ -253,20 +209,10 @@ class Inspector(QWidget):
     def _restyle(self) -> None:
         self.formula.setFont(theme.font("code"))
 
-    def _node(self) -> Node | None:
-        return self._graph.by_id.get(self._node_id)
-
-    @staticmethod
-    def _is(node: Node | None, kind: str) -> bool:
-        return node is not None and type(node.layer).__name__ == kind
-
-    def _loss(self) -> Loss | None:
-        return next((x for x in self._graph.losses if x.id == self._node_id), None)
-
     def _show(self) -> None:
         """Title, tabs and the page, for another node."""
-        node, loss = self._node(), self._loss()
-        there = bool(node or loss or self._node_id in self._graph.input_ids)
+        node, loss = self._lens.node, self._lens.loss
+        there = self._lens.exists
         for widget in (self.title, self.kind, self.tabs, self.stack):
             widget.setVisible(there)
         self.empty.setVisible(not there)
@@ -280,13 +226,13 @@ class Inspector(QWidget):
                 )
             )
             return
-        self.title.setText(self._node_id)
+        self.title.setText(self._lens.node_id)
         tabs: list[tuple[str, str]] = [(OUTPUT, self.tr("Output"))]
         if node is not None:
             doc = type(node.layer).__doc__
             kind = node.layer.title or type(node.layer).__name__
             tabs.append((INPUT, self.tr("Input")))
-            if self._parameters(node):
+            if self._lens.parameters(node):
                 tabs.append((WEIGHTS, self.tr("Weights")))
         elif loss is not None:
             doc, kind = type(loss.function).__doc__, loss.function.title
@@ -318,7 +264,7 @@ class Inspector(QWidget):
         self._show_page()
 
     def _show_page(self) -> None:
-        if not self._node_id or self.tabs.count() == 0:
+        if not self._lens.node_id or self.tabs.count() == 0:
             return
         name = self.tab
         if name not in self._pages:
@@ -330,7 +276,7 @@ class Inspector(QWidget):
             WEIGHTS: self._show_weights,
             STATISTICS: self._show_statistics,
         }
-        pooling = name == OUTPUT and self._is(self._node(), "MaxPool2d")
+        pooling = name == OUTPUT and is_kind(self._lens.node, "MaxPool2d")
         if name not in (INPUT, WEIGHTS) and not pooling:
             self.which.hide()
         if not pooling:
@@ -339,36 +285,8 @@ class Inspector(QWidget):
         builders.get(name, lambda: None)()
         self._show_focus()
 
-    # ---- look-ups --------------------------------------------------------------------------
-
-    def _key(self, kind: Kind, ref: tuple[str, Any]) -> Key | None:
-        return None if self._trace is None else self._trace.latest(kind, ref, self._position)
-
-    def _array(self, key: Key | None) -> Array | None:
-        """The recorded array; of tensors the one sample that a window's run has."""
-        if key is None or self._trace is None:
-            return None
-        array = self._trace.at(key)
-        return array[0] if key.kind in ("value", "grad", "part") and array.ndim else array
-
-    def _sent(self, node: Node, slot: int, ref: Ref) -> Key | None:
-        """The gradient that a node sends to one of its inputs: its part where there are several."""
-        if len(self._graph.readers.get(ref, ())) > 1:
-            return self._key("part", (node.id, slot))
-        return self._key("grad", ref)
-
-    def _parameters(self, node: Node) -> tuple[str, ...]:
-        refs = [r for r in node.inputs if r is not None]
-        if not refs or any(r not in self._inference.specs for r in refs):
-            return ()
-        try:
-            specs = node.layer.parameters(*(self._inference.specs[r] for r in refs))
-        except (ValueError, IndexError):
-            return ()
-        return tuple(specs)
-
     def _kind_of(self, ref: Ref) -> ScaleKind:
-        return "grey" if ref[0] in self._graph.input_ids else "sequential"
+        return "grey" if ref[0] in self._lens.graph.input_ids else "sequential"
 
     def _fill(
         self,
@@ -384,26 +302,23 @@ class Inspector(QWidget):
         if self._signatures.get(id(pair)) == signature:
             return
         self._signatures[id(pair)] = signature
-        arrays = (self._array(value), self._array(gradient))
+        arrays = (self._lens.array(value), self._lens.array(gradient))
         if view is not None:
             arrays = tuple(None if a is None else a.reshape(view) for a in arrays)  # type: ignore
         pair.set_tensors(*arrays, **words)
 
-    def _place(self, ref: Ref) -> str:
-        return f"{ref[0]}:{ref[1]}" if ref[1] else ref[0]
-
     # ---- pages -----------------------------------------------------------------------------
 
     def _show_output(self) -> None:
-        node, loss = self._node(), self._loss()
-        ref: Ref = (self._node_id, self._port)
+        node, loss = self._lens.node, self._lens.loss
+        ref: Ref = (self._lens.node_id, self._lens.port)
         if loss is not None:
             ref = loss.input
-        pooling = self._is(node, "MaxPool2d")
+        pooling = is_kind(node, "MaxPool2d")
         self._fill(
             self.output,
-            self._key("value", ref),
-            self._key("grad", ref),
+            self._lens.key("value", ref),
+            self._lens.key("grad", ref),
             node=ref[0],
             port=ref[1],
             title=self.tr("Output") if pooling else "",
@@ -414,8 +329,8 @@ class Inspector(QWidget):
         self.pool_note.setVisible(pooling)
         if pooling and node is not None:
             self._show_pooling(node)
-        self._show_join(node)
-        self._show_fork(ref if loss is None else None)
+        self.join.show_join(self._lens, node)
+        self.fork.show_fork(self._lens, ref if loss is None else None)
 
     def _show_pooling(self, node: Node) -> None:
         ref = node.inputs[0]
@@ -424,25 +339,25 @@ class Inspector(QWidget):
             self._mark(None, None)
             self.pool_note.setText(self.tr("Connect an input to see which cells are chosen."))
             return
-        sent = self._sent(node, 0, ref)
+        sent = self._lens.sent(node, 0, ref)
         self._fill(
             self.source,
-            self._key("value", ref),
+            self._lens.key("value", ref),
             sent,
             node=ref[0],
             port=ref[1],
-            title=self.tr("Input {name}, one mark per window").format(name=self._place(ref)),
+            title=self.tr("Input {name}, one mark per window").format(name=name_of(ref)),
             forward_kind=self._kind_of(ref),
         )
-        argmax = self._key("saved", (node.id, "argmax"))
-        output = self._key("value", (node.id, 0))
-        self._choose_channel(node, ref, self._array(output))
-        signature = ("marks", argmax, output, sent)
+        argmax = self._lens.key("saved", (node.id, "argmax"))
+        output = self._lens.key("value", (node.id, 0))
+        channel = self._choose_channel(node, ref, self._lens.array(output))
+        signature = ("marks", argmax, output, sent, channel)
         if self._signatures.get(-1) == signature:
             return
         self._signatures[-1] = signature
-        x, y = self._array(self._key("value", ref)), self._array(output)
-        if self._trace is None or argmax is None or x is None or y is None:
+        x, y = self._lens.array(self._lens.key("value", ref)), self._lens.array(output)
+        if self._lens.trace is None or argmax is None or x is None or y is None:
             self._mark(None, None)
             self.pool_note.setText(
                 self.tr("Step forward through {node} to see which cell each window keeps.").format(
@@ -450,10 +365,15 @@ class Inspector(QWidget):
                 )
             )
             return
-        choice = choice_of(node.layer, x, y, self._trace.at(argmax)[0])
-        self._mark(choice.marks, choice.marks if sent is not None else None)
+        choice = choice_of(node.layer, x, y, self._lens.trace.at(argmax)[0])
+        marks = choice.marks if channel is None else choice.of_channel(channel)
+        if len(marks.windows) > MOST_MARKS:
+            self._mark(None, None)
+            self.pool_note.setText(self.tr("Choose one channel to see its marks."))
+            return
+        self._mark(marks, marks if sent is not None else None)
         notes = []
-        dx = self._array(sent)
+        dx = self._lens.array(sent)
         if dx is not None:
             notes.append(
                 self.tr("{zeros} of {count} cells of the input get exactly zero.").format(
@@ -478,9 +398,9 @@ class Inspector(QWidget):
         self.marks = (forward, gradient)
         self.source.set_marks(forward, gradient)
 
-    def _choose_channel(self, node: Node, ref: Ref, y: Array | None) -> None:
-        """Look at one channel, so that its marks are large enough to see; all can be chosen."""
-        spec = self._inference.specs.get(ref)
+    def _choose_channel(self, node: Node, ref: Ref, y: Array | None) -> int | None:
+        """Look at one channel, so that its marks are large enough to see; None for all of them."""
+        spec = self._lens.inference.specs.get(ref)
         channels = spec.shape[1] if spec is not None and len(spec.shape) == 4 else 0
         texts = [
             self.tr("all channels"),
@@ -490,7 +410,8 @@ class Inspector(QWidget):
         chosen = self._choices(texts)
         if fresh and y is not None:
             # The channel with the strongest answer has something to see.
-            chosen = 1 + int(np.nanargmax(y.max(axis=(1, 2)))) if np.isfinite(y).any() else 1
+            best = strongest(y)
+            chosen = 1 + best[0] if best is not None else 1
             self._channel_of = (node.id, channels)
         elif fresh:
             chosen = min(1, channels)
@@ -509,66 +430,7 @@ class Inspector(QWidget):
         self.which.blockSignals(False)
         for zoom, (name, port) in zip(self._zooms, (ref, (node.id, 0)), strict=True):
             zoom.set_channel(Cell(name, port, (chosen - 1, 0, 0)) if chosen else None)
-
-    def _show_join(self, node: Node | None) -> None:
-        joins = self._is(node, "Add")
-        self.join.setVisible(joins)
-        if not joins or node is None:
-            return
-        shares = None
-        if self._trace is not None:
-            shares = values_joined(self._graph, self._trace, self._position, node)
-        self.join.heading.setText(self.tr("Forward: what each path adds"))
-        self.join.view.setVisible(shares is not None)
-        self.join.view.set_shares(shares)
-        gradient = self._array(self._key("grad", (node.id, 0)))
-        notes = []
-        if shares is None:
-            notes.append(self.tr("Step forward through this layer to see its paths."))
-        if gradient is not None:
-            size = format_number(float(np.linalg.norm(gradient.astype(np.float64))))
-            notes.append(
-                self.tr("Backward: the whole gradient, ‖∂‖ {norm}, leaves on every path.").format(
-                    norm=size
-                )
-            )
-        self.join.note.setText(" ".join(notes))
-        self.join.note.setVisible(bool(notes))
-
-    def _show_fork(self, ref: Ref | None) -> None:
-        """The accumulate step of this tensor, or of the tensor that an Add's paths came from."""
-        fork: Fork | None = None
-        node = self._node()
-        if ref is not None:
-            fork = gradients_met(self._graph, self._trace, self._position, ref)
-        if fork is None and node is not None and self._is(node, "Add"):
-            start = join_at(self._graph, node.id).fork
-            if start is not None:
-                fork = gradients_met(self._graph, self._trace, self._position, start)
-        self.fork.setVisible(fork is not None)
-        if fork is None:
-            return
-        self.fork.heading.setText(
-            self.tr("Add up: gradients that meet at {name}").format(name=self._place(fork.ref))
-        )
-        self.fork.view.setVisible(fork.shares is not None)
-        self.fork.view.set_shares(fork.shares)
-        if fork.shares is not None:
-            self.fork.note.hide()
-            return
-        arrived = [
-            f"‖{name}‖ {format_number(size)}"
-            for name, size in zip(fork.names, fork.arrived, strict=True)
-            if size is not None
-        ]
-        self.fork.note.setText(
-            self.tr("Arrived so far: {parts}.").format(parts=", ".join(arrived))
-            if arrived
-            else self.tr("Step into the backward pass: {names} are added there.").format(
-                names=self.tr(" and ").join(fork.names)
-            )
-        )
-        self.fork.note.show()
+        return chosen - 1 if chosen else None
 
     def _choices(self, texts: list[str]) -> int:
         """Offer a choice where there is one; the index that is chosen."""
@@ -581,38 +443,40 @@ class Inspector(QWidget):
         return max(0, self.which.currentIndex())
 
     def _show_input(self) -> None:
-        node = self._node()
+        node = self._lens.node
         refs = [(slot, r) for slot, r in enumerate(node.inputs if node else ()) if r is not None]
         if node is None or not refs:
             self.which.hide()
             self._fill(self.input, None, None)
             return
-        names = [self.tr("from {name}").format(name=self._place(r)) for _, r in refs]
+        names = [self.tr("from {name}").format(name=name_of(r)) for _, r in refs]
         slot, ref = refs[self._choices(names)]
         self._fill(
             self.input,
-            self._key("value", ref),
-            self._sent(node, slot, ref),
+            self._lens.key("value", ref),
+            self._lens.sent(node, slot, ref),
             node=ref[0],
             port=ref[1],
-            title=self.tr("From {name}").format(name=self._place(ref)) if len(refs) == 1 else "",
+            title=self.tr("From {name}").format(name=name_of(ref)) if len(refs) == 1 else "",
             forward_kind=self._kind_of(ref),
         )
 
     def _show_weights(self) -> None:
-        node = self._node()
+        node = self._lens.node
         if node is None:
             return
-        names = self._parameters(node)
+        names = self._lens.parameters(node)
         if not names:
             return
         name = names[min(self._choices(list(names)), len(names) - 1)]
-        value = self._key("param", (node.owner, name)) or self._key("statistic", (node.owner, name))
-        gradient = self._key("param_part", (node.id, name)) or self._key(
+        value = self._lens.key("param", (node.owner, name)) or self._lens.key(
+            "statistic", (node.owner, name)
+        )
+        gradient = self._lens.key("param_part", (node.id, name)) or self._lens.key(
             "param_grad", (node.owner, name)
         )
         statistic = value is not None and value.kind == "statistic"
-        view = self._as_maps(node) if name == "weight" else None
+        view = self._lens.as_maps(node) if name == "weight" else None
         self.weights.set_scale_mode(self.output.scale_mode)
         self._fill(
             self.weights,
@@ -627,91 +491,12 @@ class Inspector(QWidget):
             view=view,
         )
 
-    def _as_maps(self, node: Node) -> tuple[int, ...] | None:
-        """The shape that shows a fully connected layer's weights as the maps that it looks at."""
-        ref = node.inputs[0] if self._is(node, "Linear") else None
-        before = self._graph.by_id.get(ref[0]) if ref is not None else None
-        if before is None or not self._is(before, "Flatten") or before.inputs[0] is None:
-            return None
-        spec = self._inference.specs.get(before.inputs[0])
-        out = self._inference.specs.get((node.id, 0))
-        if spec is None or out is None or len(spec.shape) != 4:
-            return None
-        return (out.shape[1], *spec.shape[1:])
-
     def _show_statistics(self) -> None:
-        loss = self._loss()
+        loss = self._lens.loss
         if loss is not None:
-            self._show_classes(loss)
-            return
-        node = self._node()
-        rows: list[tuple[str, Key | None]] = []
-        ref: Ref = (self._node_id, self._port)
-        for slot, source in enumerate(node.inputs if node else ()):
-            if node is not None and source is not None:
-                name = self._place(source)
-                rows.append((self.tr("input {0}").format(name), self._key("value", source)))
-                rows.append((f"∂ {name}", self._sent(node, slot, source)))
-        rows.append((self.tr("output"), self._key("value", ref)))
-        rows.append((self.tr("∂ output"), self._key("grad", ref)))
-        for name in self._parameters(node) if node is not None else ():
-            assert node is not None
-            value = self._key("param", (node.owner, name))
-            if value is None:
-                rows.append((name, self._key("statistic", (node.owner, name))))
-                continue
-            rows.append((name, value))
-            rows.append((f"∂ {name}", self._key("param_grad", (node.owner, name))))
-        texts = []
-        for name, key in rows:
-            array = self._array(key)
-            if array is None:
-                texts.append((name, "–", "–", "–", "–", "–"))
-                continue
-            found = statistics_of(array)
-            zero = percent(found.zeros / found.size) if found.size else "–"
-            wrong = sum(found.special)
-            texts.append(
-                (
-                    name + (self.tr(" ({0} not finite)").format(wrong) if wrong else ""),
-                    format_number(found.low),
-                    format_number(found.high),
-                    format_number(found.mean),
-                    format_number(found.norm),
-                    zero,
-                )
-            )
-        header = (
-            self.tr("Tensor"),
-            self.tr("min"),
-            self.tr("max"),
-            self.tr("mean"),
-            self.tr("‖·‖"),
-            self.tr("zero"),
-        )
-        self.table.set_rows(header, texts)
-
-    def _show_classes(self, loss: Loss) -> None:
-        scores = self._array(self._key("value", loss.input))
-        gradient = self._array(self._key("grad", loss.input))
-        if gradient is None:
-            gradient = self._array(self._key("part", (loss.id, 0)))
-        shares = self._array(self._key("saved", (loss.id, "probabilities")))
-        target = self._array(self._key("saved", (loss.id, "target")))
-        labels = self._graph.labels
-        rows = []
-        for i in range(scores.size if scores is not None and scores.ndim == 1 else 0):
-            assert scores is not None
-            rows.append(
-                (
-                    labels[i] if i < len(labels) else str(i),
-                    format_number(float(scores[i])),
-                    percent(float(shares[0][i])) if shares is not None else "–",
-                    format_number(float(gradient[i])) if gradient is not None else "–",
-                )
-            )
-        header = (self.tr("Class"), self.tr("score"), self.tr("share"), self.tr("gradient"))
-        self.table.set_rows(header, rows, int(target[0]) if target is not None else None)
+            self.table.set_rows(*class_rows(self._lens, loss))
+        else:
+            self.table.set_rows(*tensor_rows(self._lens))
 
     # ---- focus -----------------------------------------------------------------------------
 
@@ -727,7 +512,7 @@ class Inspector(QWidget):
             pair.set_windows(())
             pair.set_highlights(())
         self.weights.set_focus(self._weight_focus)
-        node, cell = self._node(), self._focus
+        node, cell = self._lens.node, self._focus
         if node is None or node.inputs[:1] in ((), (None,)):
             return
         layer = node.layer
@@ -739,13 +524,13 @@ class Inspector(QWidget):
         if cell is not None and (cell.node, cell.port) == (node.id, 0) and len(cell.index) == 3:
             window = window_at(layer, cell.row, cell.column)
             windows = (window,) if window is not None else ()
-            argmax = self._array(self._key("saved", (node.id, "argmax")))
-            value = self._array(self._key("value", ref)) if ref is not None else None
+            argmax = self._lens.array(self._lens.key("saved", (node.id, "argmax")))
+            value = self._lens.array(self._lens.key("value", ref)) if ref is not None else None
             if argmax is not None and value is not None and ref is not None:
                 row, column = divmod(int(argmax[0][cell.index]), value.shape[-1])
                 self.source.set_highlights((Cell(ref[0], ref[1], (cell.channel, row, column)),))
         elif cell is not None and ref is not None and (cell.node, cell.port) == ref:
-            y = self._array(self._key("value", (node.id, 0)))
+            y = self._lens.array(self._lens.key("value", (node.id, 0)))
             if y is not None and type(layer).__name__ != "Conv2d":
                 self.output.set_highlights(
                     readers_of(layer, cell, node.id, (y.shape[1], y.shape[2]))

@@ -1,0 +1,5 @@
+"""One node from inside: the panel, and the pure functions that read the trace for it."""
+
+from explorer.panels.inspector.panel import Inspector
+
+__all__ = ["Inspector"]

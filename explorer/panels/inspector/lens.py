@@ -1,0 +1,99 @@
+"""The trace at a position, asked for what stands around one node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.graph import Graph, Inference, Loss, Node, Ref
+from engine.layers.base import Array
+from engine.trace import Key, Kind, Trace
+
+
+def is_kind(node: Node | None, kind: str) -> bool:
+    """Whether a node's layer is of the class of this name."""
+    return node is not None and type(node.layer).__name__ == kind
+
+
+def name_of(ref: Ref) -> str:
+    """A tensor's name: its node, and the port where it is not the first."""
+    return f"{ref[0]}:{ref[1]}" if ref[1] else ref[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """Looks up what was recorded when ``position`` steps had run; computes nothing."""
+
+    graph: Graph = field(default_factory=Graph)
+    inference: Inference = field(default_factory=lambda: Inference({}, {}))
+    trace: Trace | None = None
+    position: int = 0
+    node_id: str = ""
+    port: int = 0
+    known: int = 0  # steps recorded up to the position when the lens was made
+
+    @property
+    def node(self) -> Node | None:
+        return self.graph.by_id.get(self.node_id)
+
+    @property
+    def loss(self) -> Loss | None:
+        return next((x for x in self.graph.losses if x.id == self.node_id), None)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the id is that of a node, an input or a loss."""
+        return bool(self.node or self.loss or self.node_id in self.graph.input_ids)
+
+    def same_as(self, other: Lens) -> bool:
+        """Whether both show the same thing, by identity of graph and trace."""
+        return (
+            self.graph is other.graph
+            and self.inference is other.inference
+            and self.trace is other.trace
+            and (self.position, self.known, self.node_id, self.port)
+            == (other.position, other.known, other.node_id, other.port)
+        )
+
+    def key(self, kind: Kind, ref: tuple[str, Any]) -> Key | None:
+        """The newest version of an array at the position."""
+        return None if self.trace is None else self.trace.latest(kind, ref, self.position)
+
+    def array(self, key: Key | None) -> Array | None:
+        """The recorded array; of tensors the one sample that a window's run has."""
+        if key is None or self.trace is None:
+            return None
+        array = self.trace.at(key)
+        return array[0] if key.kind in ("value", "grad", "part") and array.ndim else array
+
+    def value(self, ref: Ref) -> Array | None:
+        return self.array(self.key("value", ref))
+
+    def sent(self, node: Node, slot: int, ref: Ref) -> Key | None:
+        """The gradient that a node sends to an input: its own part where the tensor is forked."""
+        if len(self.graph.readers.get(ref, ())) > 1:
+            return self.key("part", (node.id, slot))
+        return self.key("grad", ref)
+
+    def parameters(self, node: Node) -> tuple[str, ...]:
+        """Names of a node's parameters; none while its inputs are not known."""
+        refs = [r for r in node.inputs if r is not None]
+        if not refs or any(r not in self.inference.specs for r in refs):
+            return ()
+        try:
+            specs = node.layer.parameters(*(self.inference.specs[r] for r in refs))
+        except (ValueError, IndexError):
+            return ()
+        return tuple(specs)
+
+    def as_maps(self, node: Node) -> tuple[int, ...] | None:
+        """The shape that shows a fully connected layer's weights as the maps that it looks at."""
+        ref = node.inputs[0] if is_kind(node, "Linear") else None
+        before = self.graph.by_id.get(ref[0]) if ref is not None else None
+        if before is None or not is_kind(before, "Flatten") or before.inputs[0] is None:
+            return None
+        spec = self.inference.specs.get(before.inputs[0])
+        out = self.inference.specs.get((node.id, 0))
+        if spec is None or out is None or len(spec.shape) != 4:
+            return None
+        return (out.shape[1], *spec.shape[1:])

@@ -1,0 +1,112 @@
+"""What one step of a run did, as one plain sentence whose numbers are read from the trace.
+
+Nothing is computed here but sums, counts and norms of recorded arrays; the numbers are links to
+the cells that hold them. Rows, columns and channels count from 0, as in every view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.graph import Graph
+from engine.trace import Trace
+from explorer.narration.backward import BACKWARD, any_backward
+from explorer.narration.forward import FORWARD, any_forward
+from explorer.narration.joins import Join, join_at, readers_at
+from explorer.narration.numbers import cosine, norm, percent, shape_text, strongest
+from explorer.narration.record import Run
+from explorer.narration.sentence import (
+    Link,
+    Parts,
+    Sentence,
+    Text,
+    fill,
+    link_to,
+    merged,
+    phase_name,
+    tr,
+)
+from explorer.narration.totals import accumulate, loss_back, loss_step, update
+
+__all__ = [
+    "BACKWARD",
+    "FORWARD",
+    "Join",
+    "Link",
+    "Sentence",
+    "Text",
+    "cosine",
+    "join_at",
+    "norm",
+    "percent",
+    "phase_name",
+    "readers_at",
+    "sentence",
+    "strongest",
+    "tr",
+]
+
+
+def sentence(
+    graph: Graph,
+    trace: Trace | None,
+    position: int,
+    labels: Sequence[str] = (),
+    assumed: bool = False,
+) -> Sentence:
+    """What the step before ``position`` did; at 0, what is about to happen.
+
+    ``labels`` names the classes (those of the graph if empty); ``assumed`` says that no answer was
+    given and the network's own guess stands for it.
+    """
+    labels = labels or graph.labels
+    if trace is None:
+        return Sentence(
+            merged(
+                (Text(tr("Nothing runs yet: a network without errors and a picture are needed.")),)
+            )
+        )
+    if position <= 0:
+        return Sentence(_opening(graph))
+    if position > len(trace):
+        if trace.failure:
+            return Sentence((Text(tr("The run stopped: {why}").format(why=trace.failure)),))
+        return Sentence((Text(tr("This step has not been computed yet.")),))
+    step = trace.steps[position - 1]
+    run = Run(graph, trace, step, labels, assumed)
+    return Sentence(merged(_describe(run)), step.phase)
+
+
+def _opening(graph: Graph) -> Parts:
+    if not graph.inputs or not graph.nodes:
+        return (Text(tr("The network is empty: add a layer to begin.")),)
+    first = graph.inputs[0]
+    source = Link(tr("The picture"), first.id)
+    readers = graph.readers.get((first.id, 0), ())
+    if not readers:
+        return fill(tr("{picture} goes nowhere yet: connect it to a layer."), picture=source)
+    return fill(
+        tr(
+            "{picture} ({shape}) is ready. The next operation is {node}; nothing has been "
+            "computed yet."
+        ),
+        picture=source,
+        shape=shape_text(first.shape),
+        node=link_to(graph.order[0].id),
+    )
+
+
+def _describe(run: Run) -> Parts:
+    step, graph = run.step, run.graph
+    if step.phase == "accumulate":
+        return accumulate(run)
+    if step.phase == "update":
+        return update(run)
+    for loss in graph.losses:
+        if loss.id == step.node:
+            return loss_step(run, loss) if step.phase == "loss" else loss_back(run, loss)
+    node = graph.node(step.node)
+    kind = type(node.layer).__name__
+    if step.phase == "forward":
+        return FORWARD.get(kind, any_forward)(run, node)
+    return BACKWARD.get(kind, any_backward)(run, node)

@@ -1,0 +1,72 @@
+"""Which of the paths into a node is the skip, and which the branch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.graph import Graph, Ref
+from explorer.narration.sentence import tr
+
+
+class Join(NamedTuple):
+    """Where the paths from one fork meet again: node, the fork's tensor, a name for each input."""
+
+    node: str
+    fork: Ref | None
+    names: tuple[str, ...]
+
+
+def join_at(graph: Graph, node_id: str) -> Join:
+    """The paths into a node with several inputs, named skip and branch.
+
+    The skip is the input whose path from the fork is the shorter one: none at all for an identity,
+    a projection for a block that changes the shape. Of equal paths none is called a skip.
+    """
+    node = graph.node(node_id)
+    sources = [ref for ref in node.inputs if ref is not None]
+    plain = tuple(tr("input {number}").format(number=i + 1) for i in range(len(sources)))
+    if len(sources) < 2:
+        return Join(node_id, None, plain)
+    behind = [graph.ancestors(ref[0]) | {ref[0]} for ref in sources]
+    common = frozenset.intersection(*behind)
+    if not common:
+        return Join(node_id, None, plain)
+    order = {name: i for i, name in enumerate((*graph.input_ids, *(n.id for n in graph.order)))}
+    fork = max(common, key=lambda name: order[name])
+    lengths = [len(path - common) for path in behind]
+    shortest = min(lengths)
+    port = next((ref[1] for ref in sources if ref[0] == fork), 0)
+    if lengths.count(shortest) > 1:
+        return Join(node_id, (fork, port), plain)
+    names, branches = [], 0
+    for length in lengths:
+        if length == shortest:
+            names.append(tr("skip"))
+        else:
+            branches += 1
+            names.append(tr("branch") if branches == 1 else f"{tr('branch')} {branches}")
+    return Join(node_id, (fork, port), tuple(names))
+
+
+def readers_at(graph: Graph, ref: Ref) -> dict[tuple[str, int], str]:
+    """A name for each (reader, slot) of a tensor: skip, branch, or the reader's id."""
+    readers = graph.readers.get(ref, ())
+    names = {reader: reader[0] for reader in readers}
+    if len(readers) < 2:
+        return names
+    for node in graph.order:
+        if len(node.inputs) < 2 or ref[0] not in graph.ancestors(node.id):
+            continue
+        join = join_at(graph, node.id)
+        if join.fork is None or join.fork[0] != ref[0]:
+            continue
+        connected = [i for i, source in enumerate(node.inputs) if source is not None]
+        for slot, name in zip(connected, join.names, strict=True):
+            source = node.inputs[slot]
+            assert source is not None
+            inside = graph.ancestors(source[0]) | {source[0]}
+            for reader in readers:
+                if reader == (node.id, slot) or (reader[0] in inside and reader[0] != ref[0]):
+                    names[reader] = name
+        break
+    return names

@@ -1,0 +1,69 @@
+"""Numbers of arrays, and how they stand in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.layers.base import Array, pair
+from explorer.narration.sentence import tr
+from explorer.tensors.scales import format_number
+
+
+def norm(array: Array) -> float:
+    """The Euclidean norm in float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+
+
+def cosine(a: Array, b: Array) -> float | None:
+    """The cosine between two tensors, None where one of them is zero or not finite."""
+    length = norm(a) * norm(b)
+    if not (length > 0 and math.isfinite(length)):
+        return None
+    return float(np.vdot(a.astype(np.float64), b.astype(np.float64)) / length)
+
+
+def percent(share: float) -> str:
+    """A share as a percentage that is not rounded to 0 or 100 unless it is exactly that."""
+    if not math.isfinite(share):
+        return format_number(share)
+    if 0 < share < 1e-4:
+        return f"{format_number(100 * share)}%"
+    for digits in range(1, 7):
+        text = f"{100 * share:.{digits}f}"
+        if share in (0.0, 1.0) or float(text) not in (0.0, 100.0):
+            break
+    return f"{text.rstrip('0').rstrip('.')}%"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """3×28×28, or 10 for a vector."""
+    return "×".join(map(str, shape)) or tr("one number")
+
+
+def size_text(value: int | tuple[int, ...]) -> str:
+    """5×5 of a hyper-parameter that may be one number."""
+    return "×".join(map(str, pair(value)))  # type: ignore[arg-type]
+
+
+def where_text(index: Sequence[int]) -> str:
+    """A place in words, without its tensor."""
+    if len(index) == 3:
+        return tr("channel {0} at row {1}, column {2}").format(*index)
+    if len(index) == 1:
+        return tr("number {0}").format(*index)
+    return tr("place {0}").format(", ".join(map(str, index)))
+
+
+def strongest(array: Array, *, signed: bool = False) -> tuple[int, ...] | None:
+    """The index of the largest finite value (of the largest size if ``signed``), None if none."""
+    finite = np.isfinite(array)
+    if not finite.any():
+        return None
+    sizes = np.abs(array) if signed else array
+    if not finite.all():
+        sizes = np.where(finite, sizes, -np.inf)
+    return tuple(int(i) for i in np.unravel_index(int(sizes.argmax()), array.shape))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from engine.data.dataset import Dataset
 from engine.data.digits import digits
 from engine.data.errors import DataError
 from engine.data.idx import mnist
-from engine.data.images import resize
-from engine.data.preprocessing import Preprocessing, as_unit
+from engine.data.preprocessing import Preprocessing
 from engine.data.shapes import shapes
 
 SHIPPED = {
@@ -24,7 +25,8 @@ SHAPES_PER_CLASS = 200
 def load(name: str, wanted: Preprocessing | None = None) -> tuple[Dataset, Dataset]:
     """(training, held-out) of a data set; resized to ``wanted`` and normalised as it says.
 
-    Raises DataError for an unknown name or files that cannot be read.
+    Without ``wanted`` as the data set itself has it. Raises DataError for an unknown name or files
+    that cannot be read.
     """
     if name == "digits":
         pair = digits()
@@ -42,19 +44,15 @@ def load(name: str, wanted: Preprocessing | None = None) -> tuple[Dataset, Datas
 
 
 def fitted(dataset: Dataset, wanted: Preprocessing) -> Dataset:
-    """The same pictures at another size and number of channels, normalised as ``wanted`` says."""
-    images = as_unit(dataset.images)
-    if images.shape[1] != wanted.channels:
-        images = images.mean(1, keepdims=True, dtype=np.float32)
-        images = np.repeat(images, wanted.channels, axis=1)
-    if images.shape[2:] != wanted.size:
-        flat = images.reshape(-1, *images.shape[2:])
-        images = resize(flat, wanted.size).reshape(len(images), wanted.channels, *wanted.size)
-    return Dataset(
-        dataset.name,
-        np.ascontiguousarray(images, np.float32).clip(0, 1),
-        dataset.labels,
-        dataset.classes,
-        wanted,
-        dataset.credit,
-    )
+    """The same pictures, each fitted to size and channels and normalised as ``wanted`` says.
+
+    ``invert`` is for pictures on paper; those of a data set are as the network learns them.
+    """
+    wanted = dataclasses.replace(wanted, invert=False)
+    images = dataset.images
+    if images.shape[1:] != wanted.shape:
+        plain = dataclasses.replace(
+            wanted, mean=(0.0,) * wanted.channels, std=(1.0,) * wanted.channels
+        )
+        images = np.stack([plain.apply(image) for image in images])
+    return Dataset(dataset.name, images, dataset.labels, dataset.classes, wanted, dataset.credit)

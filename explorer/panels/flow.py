@@ -232,9 +232,27 @@ class FlowPanel(QAbstractScrollArea):
         plot = self._plot()
         metrics = QFontMetricsF(painter.font())
         painter.setPen(QColor(tokens.text_muted))
+        signs = []
+        if any(bar.forked and bar.norm is not None for bar in self._bars):
+            signs.append((tokens.phase_accumulate, self.tr("added up here")))
+        if any(self.is_vanishing(bar) for bar in self._bars):
+            signs.append((tokens.warning, self.tr("vanishing")))
+        x = float(self.viewport().width() - m.space_2)
+        for colour, text in signs:
+            x -= metrics.horizontalAdvance(text)
+            painter.drawText(QPointF(x, m.space_1 + metrics.ascent()), text)
+            x -= m.space_3
+            painter.fillRect(
+                QRectF(x, m.space_1 + metrics.height() / 3, m.space_2, m.space_1), QColor(colour)
+            )
+            x -= m.space_3
         painter.drawText(
             QPointF(m.space_2, m.space_1 + metrics.ascent()),
-            self.tr("‖gradient‖ of each tensor, logarithmic; from the input to the output"),
+            metrics.elidedText(
+                self.tr("‖gradient‖ of each tensor, logarithmic; from the input to the output"),
+                Qt.TextElideMode.ElideRight,
+                x - m.space_2,
+            ),
         )
         low, high = self._decades()
         step = max(1, math.ceil((high - low) * metrics.height() * 1.5 / plot.height()))
@@ -262,6 +280,7 @@ class FlowPanel(QAbstractScrollArea):
         )
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         gap = min(m.space_2, pitch / 5)
+        numbered = pitch >= metrics.horizontalAdvance("0.00e−00")
         labelled = -math.inf
         # The cursor's and the selected names come first where names would overlap.
         for i, bar in enumerate(self._bars):
@@ -307,7 +326,7 @@ class FlowPanel(QAbstractScrollArea):
                     )
                 number = format_number(bar.norm, 2)
                 sign = f"⚠ {number}" if vanishing else number
-                for text in (sign, number):
+                for text in (sign, number) if numbered else ():
                     width = metrics.horizontalAdvance(text)
                     if width <= pitch - 2:
                         painter.setPen(QColor(tokens.warning if vanishing else tokens.text))

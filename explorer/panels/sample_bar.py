@@ -186,6 +186,7 @@ class SampleBar(QWidget):
         row.addWidget(self.target)
         row.addWidget(self.draw)
         theme.theme().changed.connect(self._restyle)
+        self.set_labels(())
         self.set_sample(None, None, None, "")
 
     def _tool(self, icon: str, text: str) -> QToolButton:
@@ -204,7 +205,7 @@ class SampleBar(QWidget):
 
     def set_labels(self, labels: Sequence[str]) -> None:
         """The names of the classes, in order."""
-        if tuple(labels) == self._labels:
+        if tuple(labels) == self._labels and self.target.count():
             return
         self._labels = tuple(labels)
         chosen = self.target.currentData()

@@ -38,6 +38,13 @@ PLACES = {
 # From this many pixels for one operation on, operations are drawn one by one.
 APART_FROM = 3.0
 WIDEST = 96.0
+OWN_KEYS = (
+    Qt.Key.Key_Left,
+    Qt.Key.Key_Right,
+    Qt.Key.Key_Home,
+    Qt.Key.Key_End,
+    Qt.Key.Key_Space,
+)
 AHEAD = 0.45  # opacity of what is computed but lies after the position
 UNKNOWN = 0.16  # opacity of what has not been computed yet
 
@@ -226,6 +233,14 @@ class Timeline(QWidget):
             else:
                 area = self.rect_of(index).toAlignedRect()
                 QToolTip.showText(event.globalPos(), self.text_of(index), self, area)
+            return True
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and event.modifiers() == Qt.KeyboardModifier.NoModifier
+            and event.key() in OWN_KEYS
+        ):
+            event.accept()  # they step here while the timeline has the keyboard
             return True
         return super().event(event)
 

@@ -544,10 +544,7 @@ class Timeline(QWidget):
             text = name if index == current else name.rsplit("/", 1)[-1]
             width = metrics.horizontalAdvance(text)
             x = self.x_of(index + 0.5) - width / 2
-            if index == current:
-                x = min(max(track.left(), x), track.right() - width)
-            elif x < track.left() or x + width > track.right():
-                continue
+            x = min(max(track.left(), x), track.right() - width)
             if any(x < b + m.space_2 and x + width + m.space_2 > a for a, b in taken):
                 continue
             taken.append((x, x + width))

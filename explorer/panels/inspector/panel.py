@@ -388,9 +388,9 @@ class Inspector(QWidget):
             )
         if choice.ties:
             notes.append(
-                self.tr("{count} windows had a tie (square marks): the first cell wins.").format(
-                    count=choice.ties
-                )
+                self.tr(
+                    "{count} windows in all had a tie (square marks): the first cell wins."
+                ).format(count=choice.ties)
             )
         self.pool_note.setText(" ".join(notes) or self.tr("No ties and no overlaps."))
 

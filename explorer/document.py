@@ -176,10 +176,14 @@ class Document(QObject):
                 *(((*k, v.shape), v) for k, v in self.parameters.items()),
             )
         }
-        specs = graph.parameter_specs(self.inference.specs)
+        sound = {n.owner for n in graph.nodes if (n.id, 0) in self.inference.specs}
+        found = graph.parameter_specs(self.inference.specs)
+        # a layer whose input does not fit has no weights, and keeps those that it had
+        specs = {k: spec for k, spec in found.items() if k[0] in sound}
         offered = {**restore, **memory}
         keep = {k: offered[*k, s.shape] for k, s in specs.items() if (*k, s.shape) in offered}
-        self.parameters = initial_parameters(graph, self.seed, keep=keep)
+        made = initial_parameters(graph, self.seed, keep=keep)
+        self.parameters = {k: made[k] for k in specs}
         owners = {node.owner for node in graph.nodes}
         self._dormant = {
             k: v

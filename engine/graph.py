@@ -331,6 +331,10 @@ class Graph:
         """With an input slot left open (slots beyond the fewest are removed)."""
         node = self.node(node_id)
         inputs = list(node.inputs)
+        if not 0 <= slot < len(inputs):
+            raise GraphError(
+                f"{node_id}: expected an input from 1 to {len(inputs)}, received {slot + 1}."
+            )
         inputs[slot] = None
         while len(inputs) > node.layer.arity[0] and inputs[-1] is None:
             inputs.pop()
@@ -439,11 +443,15 @@ class Graph:
             node_id, port = value
             return str(node_id), int(port)
 
+        def sizes(values: Any) -> tuple[int, ...]:
+            shape = tuple(int(size) for size in values)
+            if not shape or min(shape) < 1:
+                raise GraphError(f"Input shape: expected sizes from 1, received {shape}.")
+            return shape
+
         try:
             graph = cls(
-                inputs=tuple(
-                    Input(str(i["id"]), tuple(int(s) for s in i["shape"])) for i in data["inputs"]
-                ),
+                inputs=tuple(Input(str(i["id"]), sizes(i["shape"])) for i in data["inputs"]),
                 outputs=tuple((str(o["name"]), ref(o["ref"])) for o in data["outputs"]),
                 losses=tuple(
                     Loss(str(x["id"]), LOSSES[x["kind"]](), ref(x["input"]), float(x["weight"]))

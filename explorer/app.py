@@ -35,8 +35,8 @@ def run(words: list[str]) -> int:
     from explorer.window import Window
 
     window = Window()
-    window.controller.start(Path(words[0]) if words else None)
     window.show()
+    window.controller.start(Path(words[0]) if words else None)
     # Ctrl-C in the terminal closes the window as its button does
     signal.signal(signal.SIGINT, lambda *_: window.close())
     waker = QTimer(window)

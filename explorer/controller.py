@@ -74,7 +74,8 @@ class Controller(QObject):
         self.undo_stack.indexChanged.connect(self._keep_soon)
         self.unsaved = session.Unsaved()
         self.pictures, self.copies = Background(self), Background(self)
-        self.aspect = ASPECT
+        # width by height of the area that a new layout fills; the window knows it
+        self.aspect: Callable[[], float] = lambda: ASPECT
         """Width over height of the canvas, which a new layout fills."""
         self._placed_for = ASPECT
         self._samples: list[Sample] = []
@@ -169,7 +170,7 @@ class Controller(QObject):
 
     def _place(self, graph: Graph) -> dict[str, tuple[float, float]]:
         self._placed_for = self.aspect
-        return place(graph, aspect=self.aspect)
+        return place(graph, aspect=self.aspect())
 
     def _automatic_layout(self) -> bool:
         """Whether nothing was moved by hand since the network was last laid out."""

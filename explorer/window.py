@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
 from PySide6.QtGui import (
     QActionGroup,
     QCloseEvent,
@@ -97,6 +97,8 @@ class Window(QMainWindow):
         )
         self.hint.setVisible(not self.settings["hint_seen"])
         self.hint.closed.connect(lambda: self.settings.set("hint_seen", True))
+        for command_id in ("step.next", "step.play", "view.build"):
+            self.actions_by_id[command_id].triggered.connect(self.hint.hide)
         column.insertWidget(0, self.hint)
         self._make_menus()
         self._make_toolbar()
@@ -123,7 +125,7 @@ class Window(QMainWindow):
             "properties": right,
             "timeline": bottom,
             "flow": bottom,
-            "training": bottom,
+            "training": right,
             "problems": bottom,
         }
         for name, area in areas.items():
@@ -138,8 +140,9 @@ class Window(QMainWindow):
             dock.visibilityChanged.connect(self._filler(name))
             self.addDockWidget(area, dock)
             self.docks[name] = dock
-        self.tabifyDockWidget(self.docks["inspector"], self.docks["properties"])
-        for name in ("flow", "training", "problems"):
+        for name in ("properties", "training"):
+            self.tabifyDockWidget(self.docks["inspector"], self.docks[name])
+        for name in ("flow", "problems"):
             self.tabifyDockWidget(self.docks["timeline"], self.docks[name])
         self.setCorner(Qt.Corner.BottomRightCorner, right)
         self.setCorner(Qt.Corner.TopRightCorner, right)
@@ -182,6 +185,9 @@ class Window(QMainWindow):
         if name == "flow":
             flow = panels.FlowPanel(self)
             flow.select_requested.connect(controller.select)
+            self.document.selection_changed.connect(
+                lambda: flow.set_selection(self.document.selection)
+            )
 
             def show() -> None:
                 flow.set_run(self.document.graph, self.document.trace, self.document.position)
@@ -290,6 +296,7 @@ class Window(QMainWindow):
         bar = QToolBar(self.tr("Main"), self)
         bar.setObjectName("main-toolbar")
         bar.setMovable(False)
+        bar.setIconSize(QSize(theme.METRICS.icon, theme.METRICS.icon))
         self.addToolBar(bar)
         for ids in (
             ("file.open", "file.save", "edit.undo", "edit.redo"),
@@ -372,6 +379,8 @@ class Window(QMainWindow):
         self.timeline.play_requested.connect(lambda: c.play(True))
         self.narration.link_requested.connect(c.focus)
         self.inspector.focus_requested.connect(c.focus)
+        self.inspector.scale_mode_requested.connect(self._set_scale_mode)
+        self.inspector.set_scale_mode(self.settings["scale_mode"])
         self.properties.change_requested.connect(c.change_layer)
         self.properties.rename_requested.connect(c.rename)
         self.properties.fix_requested.connect(c.apply_fix)
@@ -379,6 +388,7 @@ class Window(QMainWindow):
         self.sample_bar.next_requested.connect(c.next_sample)
         self.sample_bar.target_requested.connect(self._set_target)
         self.sample_bar.drawing_requested.connect(c.draw)
+        c.aspect = self._canvas_aspect
         c.notice.connect(self._show_notice)
         c.playing_changed.connect(self._show_playing)
         c.arranged.connect(self.canvas.fit)
@@ -422,7 +432,10 @@ class Window(QMainWindow):
         self.timeline.set_position(d.position, computed)
         self.canvas.set_run(d.trace, d.position)
         self.canvas.set_current(d.step)
-        self.narration.set_sentence(sentence(d.graph, d.trace, d.position, d.graph.labels))
+        assumed = d.run is not None and d.run.assumed_target
+        self.narration.set_sentence(
+            sentence(d.graph, d.trace, d.position, d.graph.labels, assumed=assumed)
+        )
         self._show_inspected()
         self._show_sample()
         running = bool(d.operations)
@@ -519,6 +532,10 @@ class Window(QMainWindow):
         undo.setText(self.tr("Undo {0}").format(stack.undoText()).strip())
         redo.setText(self.tr("Redo {0}").format(stack.redoText()).strip())
 
+    def _set_scale_mode(self, mode: str) -> None:
+        self.settings.set("scale_mode", mode)
+        self.inspector.set_scale_mode(self.settings["scale_mode"])
+
     def _set_target(self, chosen: int) -> None:
         self.controller.set_target(chosen if chosen >= 0 else None)
 
@@ -526,6 +543,11 @@ class Window(QMainWindow):
         self.controller.select({node_id})
         self.docks["inspector"].show()
         self.docks["inspector"].raise_()
+
+    def _canvas_aspect(self) -> float:
+        """The canvas's width by its height, so that a new layout fills it."""
+        size = self.canvas.viewport().size()
+        return size.width() / max(1, size.height())
 
     # ---- files -----------------------------------------------------------------------------
 
@@ -606,10 +628,11 @@ class Window(QMainWindow):
     def _size_docks(self) -> None:
         h, v = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         side = max(360, self.width() * 3 // 10)
-        self.resizeDocks([self.docks["inspector"], self.docks["properties"]], [side, side], h)
+        rights = [self.docks[n] for n in ("inspector", "properties", "training")]
+        self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         low = {"step": 110, "learn": 110, "build": 120}.get(self.settings["workspace"], 240)
-        names = ("timeline", "flow", "training", "problems")
+        names = ("timeline", "flow", "problems")
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
 
     def toggle_presentation(self) -> None:

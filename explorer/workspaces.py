@@ -25,7 +25,7 @@ WORKSPACES: dict[str, Workspace] = {
             ("properties", "layers"),
         ),
         Workspace("step", frozenset(("inspector", "timeline")), ("inspector", "timeline")),
-        Workspace("train", frozenset(("inspector", "training")), ("training", "inspector")),
+        Workspace("train", frozenset(("inspector", "training")), ("training",)),
         Workspace("flow", frozenset(("inspector", "timeline", "flow")), ("flow", "inspector")),
         Workspace(
             "learn",

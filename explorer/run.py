@@ -51,6 +51,8 @@ class Run(QObject):
         self._target = np.array([label or 0], np.int64)
         batch = Batch.of(graph, np.asarray(x)[None], self._target)
         self.operations: tuple[Operation, ...] = plan.operations()
+        self.forward_length = sum(o.phase == "forward" for o in self.operations)
+        """Number of forward steps."""
         self._steps: Iterator[Step] | None = plan.run(batch, optimizer=optimizer, trace=self.trace)
         self._told = time.perf_counter()
         self._timer = QTimer(self)
@@ -65,11 +67,6 @@ class Run(QObject):
         if self.assumed_target and len(self.trace) < self.forward_length:
             return None
         return int(self._target[0])
-
-    @property
-    def forward_length(self) -> int:
-        """Number of forward steps."""
-        return sum(o.phase == "forward" for o in self.operations)
 
     @property
     def complete(self) -> bool:
@@ -113,16 +110,22 @@ class Run(QObject):
         self._told = now
         self.progressed.emit()
 
+    def _guess(self) -> None:
+        """Forward is done: where nobody said the right answer, the network's own counts."""
+        if not self.assumed_target or not self.graph.losses:
+            return
+        logits = self.trace.look("value", self.graph.losses[0].input)
+        if logits is not None and not np.isnan(logits).all():
+            self._target[0] = int(np.nanargmax(logits[0]))
+
     def _next(self) -> None:
         assert self._steps is not None
-        if self.assumed_target and len(self.trace) == self.forward_length and self.graph.losses:
-            logits = self.trace.look("value", self.graph.losses[0].input)
-            if logits is not None:
-                self._target[0] = int(np.nanargmax(logits[0])) if np.isfinite(logits).any() else 0
         try:
             # weights that are not finite give cells that are not finite: shown, not warned about
             with np.errstate(all="ignore"):
                 next(self._steps)
+            if len(self.trace) == self.forward_length:
+                self._guess()
         except StopIteration:
             self._steps = None
         except (ValueError, ArithmeticError, MemoryError, LookupError) as error:

@@ -99,8 +99,7 @@ class TrainingSession(QObject):
             )
             return
         if not document.inference.valid or document.preprocessing is None:
-            problems = [str(e) for e in document.inference.errors.values()]
-            text = problems[0] if problems else self.tr("The network has no picture input.")
+            text = self._problem() or self.tr("The network has no picture input.")
             self._fail(self.tr("Training needs a network without errors. {0}").format(text))
             return
         self.last_settings, self.last_dataset = settings, dataset
@@ -198,6 +197,13 @@ class TrainingSession(QObject):
         else:
             self._panel.set_state(state, "")
 
+    def _problem(self) -> str:
+        """The first error of the network, with the layer that has it."""
+        for node_id, error in self.document.inference.errors.items():
+            text = str(error)
+            return text if node_id in text else f"{node_id}: {text}"
+        return ""
+
     def export(self, path: Path) -> None:
         """Write the network as ONNX, beside the window's work."""
         document = self.document
@@ -205,7 +211,7 @@ class TrainingSession(QObject):
             self.controller.notice.emit(Notice("info", self.tr("An export is under way.")))
             return
         if not document.inference.valid:
-            text = str(next(iter(document.inference.errors.values())))
+            text = self._problem()
             self.controller.notice.emit(
                 Notice("error", self.tr("Mend the network before exporting. {0}").format(text))
             )

@@ -83,9 +83,10 @@ def test_stopped_it_computes_no_further(run: Run) -> None:
 def test_without_a_label_its_own_guess_is_the_answer(qtbot: QtBot) -> None:
     run = Run(GRAPH, PARAMETERS, X, None, SGD())
     assert run.target is None
-    run.advance(len(run.operations))
+    run.advance(run.forward_length)
     logits = run.trace.look("value", ("linear1", 0))
     assert run.target == logits.argmax()
+    run.advance(len(run.operations))
     gradient = run.trace.look("grad", ("linear1", 0))[0]
     assert gradient.argmin() == run.target and gradient[run.target] < 0
 

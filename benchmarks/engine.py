@@ -107,10 +107,9 @@ def resnet(blocks: int = 1, widths: tuple[int, ...] = (16, 32, 64)) -> Graph:
             inner = conv(f"{stem}.b", inner, width)
             skip = conv(f"{stem}.skip", before, width, 1, stride) if stride == 2 else before
             before = put(f"{stem}.relu2", ReLU(), put(f"{stem}.add", Add(), inner, skip))
-    return _classifier(
-        graph,
-        put("fc", Linear(10), put("flatten", Flatten(), put("pool", GlobalAvgPool(), before))),
-    )
+    pooled = put("flatten", Flatten(), put("pool", GlobalAvgPool(), before))
+    logits = put("fc", Linear(10), pooled)
+    return _classifier(graph, logits)
 
 
 def _classifier(graph: Graph, logits: str) -> Graph:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.binding import Binding, Blueprint, Choice, Situation
-from engine.graph import Graph, Ref
+from engine.graph import Graph, GraphError, Ref
 from engine.layers.base import Array, Mode, Spec
 from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
@@ -82,6 +82,10 @@ def compile(
         raise BatchError(f"Batch: expected at least 1 sample, received {batch}.")
     if dtype not in ("float32", "float64"):
         raise ParameterError(f"dtype: expected float32 or float64, received {dtype!r}.")
+    if unknown := set(pin or {}) - set(graph.by_id):
+        raise GraphError(
+            f"Pinned kernels: expected ids of nodes, received {', '.join(sorted(unknown))}."
+        )
     inferred = graph.check(batch).specs
     specs = {ref: Spec(spec.shape, dtype) for ref, spec in inferred.items()}
     weights = Weights(graph.parameter_specs(specs), parameters, dtype, flat)

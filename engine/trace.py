@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,7 +289,7 @@ class Trace:
                 for i, key in enumerate(keys):
                     buffer = io.BytesIO()
                     np.lib.format.write_array(
-                        buffer, np.ascontiguousarray(self.at(key)), allow_pickle=False
+                        buffer, np.asarray(self.at(key), order="C"), allow_pickle=False
                     )
                     archive.writestr(f"{i}.npy", buffer.getvalue())
             os.replace(temporary, path)
@@ -325,7 +326,7 @@ class Trace:
                     )
                     trace._store(Key(kind, (a, b), version), array, position)
                 return trace
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError) as error:
+        except _DAMAGE as error:
             if isinstance(error, TraceError):
                 raise
             raise TraceError(
@@ -336,6 +337,13 @@ class Trace:
 
 class TraceError(ValueError):
     """A file is not a trace; names the file, expected and received."""
+
+
+# What zipfile, json and NumPy raise at bytes that were changed.
+_DAMAGE = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError, MemoryError),
+)
 
 
 def _operand(o: Operand) -> list[Any]:

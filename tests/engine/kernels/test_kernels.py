@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -164,3 +165,55 @@ def test_the_comparison_notices_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(type(kernel), "bind", lambda self, site: wrong(site))
     with pytest.raises(AssertionError):
         compare(kernel, Linear(4), ((3, 5),), "float64", np.random.default_rng(0), True)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["x", "dy"])
+def test_tiled_pool_with_what_is_not_finite(odd: float, where: str) -> None:
+    """The winner is the plain form's, and no other cell receives 0 · ∞ or 0 · NaN."""
+    rng = np.random.default_rng(3)
+    layer, shape = MaxPool2d(2, 2), (2, 3, 4, 6)
+    site = site_of(layer, (shape,), "float64", True)
+    fast, ctx = BY_NAME["tiled maxima"].bind(site), Ctx("train")
+    x, dy = rng.standard_normal(shape), rng.standard_normal(site.outputs[0].shape)
+    target = {"x": x, "dy": dy}[where]
+    target[rng.random(target.shape) < 0.3] = odd
+    result, expected = fast.forward({}, x, ctx=ctx), layer.forward({}, x, ctx=ctx)
+    np.testing.assert_array_equal(result.ys[0], expected.ys[0])
+    argmax = fast.describe(result.saved)["argmax"]
+    assert callable(argmax)
+    np.testing.assert_array_equal(argmax(), expected.saved["argmax"])
+    grads = fast.backward({}, result.saved, (dy,), (True,), ctx)
+    wanted = layer.backward({}, expected.saved, (dy,), (True,), ctx)
+    np.testing.assert_array_equal(grads.dxs[0], wanted.dxs[0])
+
+
+def test_ties_go_to_the_first_in_row_major_order() -> None:
+    layer = MaxPool2d(3, 3)
+    site = site_of(layer, ((1, 1, 3, 3),), "float32", True)
+    fast = BY_NAME["tiled maxima"].bind(site)
+    for cells, winner in (([0.0] * 9, 0), ([0, 1, 0, 1, 1, 0, 0, 0, 1], 1), ([0] * 7 + [2, 2], 7)):
+        x = np.array(cells, np.float32).reshape(1, 1, 3, 3)
+        result = fast.forward({}, x, ctx=Ctx())
+        dy = np.full((1, 1, 1, 1), 5, np.float32)
+        (dx,) = fast.backward({}, result.saved, (dy,), (True,), Ctx()).dxs
+        assert dx is not None
+        np.testing.assert_array_equal(dx.ravel(), 5.0 * (np.arange(9) == winner))
+
+
+def test_relu_passes_nan_on_and_sends_it_nothing() -> None:
+    site = site_of(ReLU(), ((1, 3),), "float64", True)
+    fast = BY_NAME["relu"].bind(site)
+    result = fast.forward({}, np.array([[np.nan, -1.0, 2.0]]), ctx=Ctx())
+    np.testing.assert_array_equal(result.ys[0], [[np.nan, 0, 2]])
+    (dx,) = fast.backward({}, result.saved, (np.ones((1, 3)),), (True,), Ctx()).dxs
+    np.testing.assert_array_equal(dx, [[0, 0, 1]])
+
+
+def test_windows_of_many_samples_are_unrolled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = BY_NAME["im2col"]
+    monkeypatch.setattr(sys.modules[type(kernel).__module__], "CHUNK_BYTES", 3000)
+    layer, shapes = Conv2d(4, 3, padding=1), ((5, 2, 4, 4),)
+    bound: Any = kernel.bind(site_of(layer, shapes, "float64", True))
+    assert len(bound.parts) == 5
+    compare(kernel, layer, shapes, "float64", np.random.default_rng(0), True)

@@ -169,8 +169,8 @@ class Controller(QObject):
         return True
 
     def _place(self, graph: Graph) -> dict[str, tuple[float, float]]:
-        self._placed_for = self.aspect
-        return place(graph, aspect=self.aspect())
+        self._placed_for = self.aspect()
+        return place(graph, aspect=self._placed_for)
 
     def _automatic_layout(self) -> bool:
         """Whether nothing was moved by hand since the network was last laid out."""

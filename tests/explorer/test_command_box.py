@@ -1,0 +1,121 @@
+"""The box that runs every command by its name, driven by keys and clicks."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from explorer.command_box import CommandBox
+from explorer.commands import COMMANDS, Actions
+
+Key = Qt.Key
+
+
+@pytest.fixture
+def ran() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def host(qtbot: QtBot) -> QWidget:
+    host = QWidget()
+    qtbot.addWidget(host)
+    host.resize(900, 600)
+    host.show()
+    return host
+
+
+@pytest.fixture
+def actions(host: QWidget, ran: list[str]) -> Actions:
+    return Actions(host, {c.id: lambda name=c.id: ran.append(name) for c in COMMANDS})
+
+
+@pytest.fixture
+def box(host: QWidget, actions: Actions, qtbot: QtBot) -> CommandBox:
+    box = CommandBox(actions, host)
+    box.open_over(host)
+    qtbot.waitUntil(box.isVisible, timeout=1000)
+    return box
+
+
+def ids(box: CommandBox) -> list[str]:
+    return [box.list.item(i).data(Qt.ItemDataRole.UserRole) for i in range(box.list.count())]
+
+
+def test_it_lists_every_command_at_first(box: CommandBox) -> None:
+    assert sorted(ids(box)) == sorted(c.id for c in COMMANDS)
+    assert box.list.currentRow() == 0
+
+
+def test_typing_leaves_the_commands_with_all_words(box: CommandBox, ran: list[str]) -> None:
+    QTest.keyClicks(box.line, "picture open")
+    assert ids(box) == ["sample.open"]
+    QTest.keyClick(box.line, Key.Key_Return)
+    assert ran == ["sample.open"]
+    assert not box.isVisible()
+
+
+def test_a_command_that_begins_with_the_text_comes_first(box: CommandBox) -> None:
+    QTest.keyClicks(box.line, "STEP")
+    assert ids(box)[0] == "view.step"
+    QTest.keyClick(box.line, Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClicks(box.line, "open")
+    found = ids(box)
+    names = [next(c.text for c in COMMANDS if c.id == i) for i in found]
+    first_without = next(i for i, n in enumerate([*names, ""]) if not n.lower().startswith("open"))
+    assert first_without >= 3
+    assert all(not n.lower().startswith("open") for n in names[first_without:])
+
+
+def test_up_and_down_choose_and_stay_in_the_list(box: CommandBox, ran: list[str]) -> None:
+    QTest.keyClicks(box.line, "zoom")
+    assert len(ids(box)) == 2
+    QTest.keyClick(box.line, Key.Key_Up)
+    assert box.list.currentRow() == 0
+    for _ in range(3):
+        QTest.keyClick(box.line, Key.Key_Down)
+    assert box.list.currentRow() == 1
+    wanted = ids(box)[1]
+    QTest.keyClick(box.line, Key.Key_Return)
+    assert ran == [wanted]
+
+
+def test_a_click_runs_a_command(box: CommandBox, ran: list[str]) -> None:
+    QTest.keyClicks(box.line, "fit")
+    rect = box.list.visualItemRect(box.list.item(0))
+    wanted = ids(box)[0]
+    QTest.mouseClick(box.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    assert ran == [wanted] and not box.isVisible()
+
+
+def test_what_cannot_be_done_now_is_not_listed(host: QWidget, actions: Actions) -> None:
+    actions["edit.undo"].setEnabled(False)
+    box = CommandBox(actions, host)
+    assert "edit.undo" not in ids(box) and "edit.redo" in ids(box)
+
+
+def test_nothing_found_runs_nothing(box: CommandBox, ran: list[str]) -> None:
+    QTest.keyClicks(box.line, "no such command")
+    assert ids(box) == []
+    QTest.keyClick(box.line, Key.Key_Down)
+    QTest.keyClick(box.line, Key.Key_Return)
+    assert ran == [] and box.isVisible()
+
+
+def test_escape_closes_it(box: CommandBox, ran: list[str]) -> None:
+    QTest.keyClick(box.line, Key.Key_Escape)
+    assert not box.isVisible() and ran == []
+
+
+def test_a_command_shows_its_key(box: CommandBox) -> None:
+    QTest.keyClicks(box.line, "select all")
+    assert box.list.item(0).text().endswith("Ctrl+A")
+
+
+def test_it_stands_over_the_middle_of_the_canvas(box: CommandBox, host: QWidget) -> None:
+    centre = host.mapFromGlobal(box.geometry().center())
+    assert abs(centre.x() - host.width() // 2) <= 1
+    assert host.rect().contains(host.mapFromGlobal(box.geometry().topLeft()))

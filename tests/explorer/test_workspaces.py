@@ -1,0 +1,122 @@
+"""The workspaces: panels that exist, keys that switch, nothing else changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDockWidget
+from pytestqt.qtbot import QtBot
+
+from explorer import theme
+from explorer.commands import COMMANDS
+from explorer.settings import SETTINGS, Settings
+from explorer.window import Window
+from explorer.workspaces import WORKSPACES, panel_title
+
+
+@pytest.fixture
+def window(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Window]:
+    theme.apply(qapp)
+    window = Window(Settings(tmp_path / "settings.json"))
+    qtbot.addWidget(window)
+    window.resize(1600, 900)
+    window.controller.start(None)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    settle()
+    yield window
+    window.close()
+
+
+def settle() -> None:
+    for _ in range(4):
+        QApplication.processEvents()
+
+
+def shown(window: Window) -> set[str]:
+    return {name for name, dock in window.docks.items() if not dock.isHidden()}
+
+
+class TestTable:
+    def test_every_panel_has_a_title_and_what_is_in_front_is_shown(self) -> None:
+        titles = set()
+        for workspace in WORKSPACES.values():
+            assert set(workspace.front) <= workspace.panels
+            titles |= {panel_title(panel) for panel in workspace.panels}
+        assert all(titles)
+
+    def test_each_has_a_command_a_key_and_can_be_kept(self) -> None:
+        commands = {c.id: c for c in COMMANDS}
+        for name in WORKSPACES:
+            assert commands[f"view.{name}"].shortcuts
+            assert commands[f"view.{name}"].checkable
+            assert SETTINGS["workspace"].accepts(name)
+
+    def test_a_panel_that_does_not_exist_has_no_title(self) -> None:
+        with pytest.raises(KeyError):
+            panel_title("nothing")
+
+
+class TestSwitching:
+    @pytest.mark.parametrize(("number", "name"), list(enumerate(WORKSPACES, 1)))
+    def test_its_key_shows_exactly_its_panels(self, window: Window, number: int, name: str) -> None:
+        other = "build" if name != "build" else "train"
+        window.use_workspace(other)
+        QTest.keyClick(
+            window.canvas, Qt.Key(Qt.Key.Key_0.value + number), Qt.KeyboardModifier.ControlModifier
+        )
+        settle()
+        assert shown(window) == WORKSPACES[name].panels
+        assert window.actions_by_id[f"view.{name}"].isChecked()
+        assert not window.actions_by_id[f"view.{other}"].isChecked()
+        assert window.settings["workspace"] == name
+
+    @pytest.mark.parametrize("name", list(WORKSPACES))
+    def test_what_is_in_front_can_be_seen(self, window: Window, name: str) -> None:
+        window.use_workspace(name)
+        settle()
+        for panel in WORKSPACES[name].front:
+            widget = window.panel(panel)
+            assert not widget.visibleRegion().isEmpty(), panel
+            assert widget.width() >= 180 and widget.height() >= 60, panel
+
+    def test_the_document_stays_as_it_is(self, window: Window) -> None:
+        document = window.document
+        window.controller.select({"pool1"})
+        before = (document.content, document.position, document.selection, document.parameters)
+        for name in WORKSPACES:
+            window.use_workspace(name)
+            settle()
+        after = (document.content, document.position, document.selection, document.parameters)
+        assert after == before
+        assert not document.modified and not window.controller.undo_stack.canUndo()
+
+    def test_the_canvas_keeps_most_of_the_window(self, window: Window) -> None:
+        for name in WORKSPACES:
+            window.use_workspace(name)
+            settle()
+            assert window.canvas.width() > 500 and window.canvas.height() > 250, name
+
+    def test_the_next_start_has_the_same(
+        self, window: Window, qtbot: QtBot, tmp_path: Path
+    ) -> None:
+        window.use_workspace("train")
+        window.close()
+        again = Window(Settings(tmp_path / "settings.json"))
+        qtbot.addWidget(again)
+        assert again.settings["workspace"] == "train"
+        assert shown(again) == WORKSPACES["train"].panels
+        again.close()
+
+    def test_a_panel_closed_by_hand_comes_back(self, window: Window) -> None:
+        dock = window.docks["inspector"]
+        assert dock.features() & QDockWidget.DockWidgetFeature.DockWidgetClosable
+        dock.close()
+        assert "inspector" not in shown(window)
+        window.use_workspace("step")
+        assert "inspector" in shown(window)

@@ -621,6 +621,17 @@ def the_sheet_of_shortcuts_opens_and_closes(s: Session) -> None:
 
 
 @gesture("first")
+def each_workspace_has_its_panels_in_front(s: Session) -> None:
+    from explorer.workspaces import WORKSPACES
+
+    for name in (*WORKSPACES, "step"):
+        s.workspace(name)
+        for panel in WORKSPACES[name].front:
+            widget = s.see(lambda panel=panel: s.window.panel(panel))
+            s.until(lambda w=widget: not w.visibleRegion().isEmpty(), f"{panel} in {name}")
+
+
+@gesture("first")
 def presentation_on_and_off(s: Session) -> None:
     s.to_canvas()
     s.keys("ctrl+shift+p")

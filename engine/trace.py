@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -119,6 +120,11 @@ class Step:
         )
 
 
+Entry = Array | Callable[[], Array]
+Arrays = tuple[Array, ...]
+Saved = Mapping[str, Entry]
+
+
 class Trace:
     """Steps, and one array store keyed by tensor and version.
 
@@ -129,40 +135,57 @@ class Trace:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.failure: str | None = None
-        self._arrays: dict[Key, Array | Callable[[], Array]] = {}
-        self._written: dict[tuple[Kind, tuple[str, Any]], tuple[list[int], list[Key]]] = {}
+        # recorded, but not yet in the two indexes below: a run should not wait for them
+        self._pending: list[tuple[int, tuple[Key, Entry] | tuple[Step, Arrays, Saved]]] = []
+        self._by_key: dict[Key, Entry] = {}
+        self._history: dict[tuple[Kind, tuple[str, Any]], tuple[list[int], list[Key]]] = {}
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def give(self, arrays: Mapping[Key, Array]) -> None:
         """Record arrays that were there before the next step: inputs, targets, parameters."""
-        for key, array in arrays.items():
-            self._store(key, array, len(self.steps))
+        position = len(self.steps)
+        self._pending += [(position, entry) for entry in arrays.items()]
 
-    def record(
-        self,
-        step: Step,
-        arrays: tuple[Array, ...],
-        saved: Mapping[str, Array | Callable[[], Array]] = {},
-    ) -> None:
+    def record(self, step: Step, arrays: Arrays, saved: Saved = MappingProxyType({})) -> None:
         """Append a step; ``arrays`` in the order of its writes, ``saved`` by name."""
         self.steps.append(step)
-        position = len(self.steps)
-        for key, array in zip(step.writes, arrays, strict=True):
-            self._store(key, array, position)
-        for name, entry in saved.items():
-            self._store(Key("saved", (step.node, name), step.run), entry, position)
+        self._pending.append((len(self.steps), (step, arrays, saved)))
 
-    def _store(self, key: Key, array: Array | Callable[[], Array], position: int) -> None:
-        if key in self._arrays:
+    @property
+    def _arrays(self) -> dict[Key, Entry]:
+        self._catch_up()
+        return self._by_key
+
+    @property
+    def _written(self) -> dict[tuple[Kind, tuple[str, Any]], tuple[list[int], list[Key]]]:
+        """Positions and keys of every write, by (kind, ref)."""
+        self._catch_up()
+        return self._history
+
+    def _catch_up(self) -> None:
+        """Enter what was recorded since the last look-up into the indexes."""
+        if not self._pending:
             return
-        self._arrays[key] = array
-        written = self._written.get((key.kind, key.ref))
-        if written is None:
-            written = self._written[key.kind, key.ref] = ([], [])
-        written[0].append(position)
-        written[1].append(key)
+        pending, self._pending = self._pending, []
+        for position, entry in pending:
+            if len(entry) == 2:
+                self._store(*entry, position)
+                continue
+            step, arrays, saved = entry
+            for key, array in zip(step.writes, arrays, strict=True):
+                self._store(key, array, position)
+            for name, value in saved.items():
+                self._store(Key("saved", (step.node, name), step.run), value, position)
+
+    def _store(self, key: Key, array: Entry, position: int) -> None:
+        if key in self._by_key:
+            return
+        self._by_key[key] = array
+        positions, keys = self._history.setdefault((key.kind, key.ref), ([], []))
+        positions.append(position)
+        keys.append(key)
 
     def __contains__(self, key: object) -> bool:
         return key in self._arrays

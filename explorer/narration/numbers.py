@@ -39,6 +39,27 @@ def percent(share: float) -> str:
     return f"{text.rstrip('0').rstrip('.')}%"
 
 
+def plain_share(share: float) -> str:
+    """A share as a plain number that is not rounded to 1 unless it is exactly that."""
+    return next(
+        (
+            text
+            for text in (format_number(share, digits) for digits in range(3, 9))
+            if share == 1.0 or float(text.replace("−", "-")) != 1.0
+        ),
+        format_number(share, 9),
+    )
+
+
+def told_apart(old: float, new: float) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to see that they differ."""
+    for digits in range(4, 10):
+        texts = format_number(old, digits), format_number(new, digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
 def shape_text(shape: Sequence[int]) -> str:
     """3×28×28, or 10 for a vector."""
     return "×".join(map(str, shape)) or tr("one number")

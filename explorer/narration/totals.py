@@ -9,7 +9,7 @@ import numpy as np
 from engine.cell import Cell
 from engine.graph import Loss
 from explorer.narration.joins import readers_at
-from explorer.narration.numbers import cosine, norm, percent, strongest
+from explorer.narration.numbers import cosine, norm, percent, plain_share, strongest, told_apart
 from explorer.narration.record import Run, number, peak
 from explorer.narration.sentence import Link, Parts, Text, fill, link_to, merged, tr
 from explorer.tensors.scales import format_number
@@ -35,7 +35,7 @@ def loss_step(run: Run, loss: Loss) -> Parts:
             "The right answer, {label}, got {share}, so the error is −ln {plain} = {error}"
         )
     parts = fill(
-        template, label=label, share=share, plain=format_number(float(p[right])), error=error
+        template, label=label, share=share, plain=plain_share(float(p[right])), error=error
     )
     guess = strongest(p)
     if guess is not None and guess[0] != right:
@@ -127,11 +127,12 @@ def update(run: Run) -> Parts:
     ref, change = max(changes.items(), key=lambda item: float(np.abs(item[1]).max(initial=0)))
     index = strongest(change, signed=True)
     if index is not None and moved:
+        old, new = told_apart(float(before[ref][index]), float(after[ref][index]))
         parts += fill(
             tr("; {name}{index} moves most, from {old} to {new}"),
             name=ref[1],
             index=f"[{', '.join(map(str, index))}]",
-            old=format_number(float(before[ref][index]), 4),
-            new=Link(format_number(float(after[ref][index]), 4), ref[0]),
+            old=old,
+            new=Link(new, ref[0]),
         )
     return merged(parts + (Text("."),))

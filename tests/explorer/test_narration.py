@@ -15,6 +15,7 @@ from engine.parameters import initial_parameters
 from engine.plan import Batch, compile
 from engine.trace import Trace
 from explorer.narration import (
+from explorer.narration.numbers import plain_share, told_apart
     BACKWARD,
     FORWARD,
     Link,
@@ -404,3 +405,18 @@ def test_phases_have_plain_names():
     assert phase_name("backward") == ("Send blame back", "backward")
     with pytest.raises(KeyError):
         phase_name("sideways")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "1"), (0.94, "0.94"), (0.9997, "0.9997"), (0.99999928, "0.999999"), (1e-9, "1.00e−9")],
+)
+def test_a_share_that_is_not_one_is_not_written_as_one(share: float, text: str) -> None:
+    assert plain_share(share) == text
+
+
+def test_a_weight_that_moved_a_little_is_seen_to_have_moved() -> None:
+    assert told_apart(0.09037, 0.07347) == ("0.09037", "0.07347")
+    old, new = told_apart(1.3, 1.30001)
+    assert (old, new) == ("1.3", "1.30001")
+    assert told_apart(2.0, 2.0) == ("2", "2")

@@ -15,7 +15,6 @@ from engine.parameters import initial_parameters
 from engine.plan import Batch, compile
 from engine.trace import Trace
 from explorer.narration import (
-from explorer.narration.numbers import plain_share, told_apart
     BACKWARD,
     FORWARD,
     Link,
@@ -25,6 +24,7 @@ from explorer.narration.numbers import plain_share, told_apart
     readers_at,
     sentence,
 )
+from explorer.narration.numbers import plain_share, told_apart
 from explorer.tensors.scales import format_number
 
 L = REGISTRY

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QLineF, QMimeData, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QLineF, QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QBrush,
@@ -487,6 +487,9 @@ class TensorGrid(QWidget):
         action = QAction(self.tr("Copy tensor as table"), menu)
         action.triggered.connect(lambda: self._copy_channel(None))
         menu.addAction(action)
+        action = QAction(self.tr("Copy tensor as CSV"), menu)
+        action.triggered.connect(lambda: self._copy_channel(None, ","))
+        menu.addAction(action)
         action = QAction(self.tr("Copy picture"), menu)
         action.triggered.connect(
             lambda: QGuiApplication.clipboard().setImage(self.grab().toImage())
@@ -538,11 +541,9 @@ class TensorGrid(QWidget):
                 return None
         return Cell(self._node, self._port, self._arrangement.index(channel, row, column))
 
-    def _copy_channel(self, channel: int | None) -> None:
-        data = QMimeData()
-        data.setText(self.text_of(channel))
-        data.setData("text/csv", self.text_of(channel, ",").encode("utf-8"))
-        QGuiApplication.clipboard().setMimeData(data)
+    def _copy_channel(self, channel: int | None, separator: str = "\t") -> None:
+        # as text: a QMimeData made here would outlive Python in the clipboard and crash at exit
+        QGuiApplication.clipboard().setText(self.text_of(channel, separator))
 
     def _describe(self) -> None:
         text = self._empty if self._array is None else ""

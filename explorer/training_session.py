@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ADOPT_SECONDS = 0.5
 """How often the picture on the canvas is run again with the newest weights."""
+SHOW_SECONDS = 0.2
+"""How often the curves are drawn anew: they cost more than all else that a report brings."""
 MOST_REPORTS = 2_000
 """Beyond this every other report of the curves is left out; those with a validation stay."""
 
@@ -38,7 +40,7 @@ class TrainingSession(QObject):
         self.last_settings = TrainSettings()
         self.last_dataset = "digits"
         self._panel: TrainingPanel | None = None
-        self._adopted = 0.0
+        self._adopted = self._shown = 0.0
         self._outcome = ("idle", "")
         self._seen: Any = None
         self.worker.reported.connect(self._reported)
@@ -157,13 +159,21 @@ class TrainingSession(QObject):
         self.reports.append(report)
         if len(self.reports) > MOST_REPORTS:
             self.reports = thinned(self.reports)
+        now = time.monotonic()
+        # one or the other, so that a key pressed now does not wait for both
+        if now - self._adopted > ADOPT_SECONDS:
+            self._adopt()
+        elif now - self._shown > SHOW_SECONDS:
+            self._show_reports()
+
+    def _show_reports(self) -> None:
+        self._shown = time.monotonic()
         if self._panel is not None:
             self._panel.set_reports(tuple(self.reports))
-        if time.monotonic() - self._adopted > ADOPT_SECONDS:
-            self._adopt()
 
     def _finished(self, how: object) -> None:
         self._adopt()
+        self._show_reports()
         self._outcome = ("stopped" if how == "stopped" else "finished", "")
         self._show_state("idle")
         if self.reports:
@@ -180,6 +190,7 @@ class TrainingSession(QObject):
 
     def _failed(self, text: str) -> None:
         self._adopt()
+        self._show_reports()
         self._fail(text)
 
     def _fail(self, text: str) -> None:

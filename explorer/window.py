@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -505,7 +506,7 @@ class Window(QMainWindow):
         if d.trace is None or not d.graph.losses:
             return None
         logits = d.trace.look("value", d.graph.losses[0].input, d.position)
-        if logits is None or logits.ndim != 2:
+        if logits is None or logits.ndim != 2 or not all(map(isfinite, logits[0])):
             return None
         from engine.losses import softmax
 

@@ -18,6 +18,10 @@ _LABEL_WIDTH = 10.0 * theme.METRICS.space_4
 _LABEL_HEIGHT = float(theme.METRICS.text_title)
 
 
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f}%".replace("-", "−")
+
+
 class EdgeItem(QGraphicsItem):
     """From an output port to an input slot."""
 
@@ -84,7 +88,7 @@ class EdgeItem(QGraphicsItem):
             found.append((self._at_end(), text))
         # Where a fork's gradients meet, each says its share; a short edge has room for one label.
         if self.facts.forks and not (self.facts.joins and self.route.direct):
-            text = size if self.fork_share is None else f"{size} · {self.fork_share * 100:.0f}%"
+            text = size if self.fork_share is None else f"{size} · {_percent(self.fork_share)}"
             found.append((self._at_start(self.facts.skip), text))
         elif not self.facts.joins:
             found.append((self._at_start(False), size))

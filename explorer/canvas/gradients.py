@@ -22,12 +22,13 @@ class Gradients:
         self._indexed = 0
         self._written: dict[EdgeKey, tuple[list[int], list[Key]]] = {}
         self._norms: dict[Key, float] = {}
-        self.waiting: dict[Key, None] = {}
+        self._shares: dict[tuple[Key, ...], tuple[float, ...]] = {}
+        self.waiting: dict[Key | tuple[Key, ...], None] = {}
 
     def watch(self, trace: Trace | None, again: bool = False) -> None:
         """Index another trace, or the same ``again`` after the network's edges have changed."""
         if trace is not self._trace:
-            self._norms = {}
+            self._norms, self._shares = {}, {}
         elif not again:
             return
         self._trace, self._indexed, self._written = trace, 0, {}
@@ -83,6 +84,37 @@ class Gradients:
     def norm(self, key: Key | None) -> float | None:
         """‖g‖ where it has been measured already."""
         return None if key is None else self._norms.get(key)
+
+    def measure_shares(self, keys: tuple[Key, ...]) -> tuple[float, ...]:
+        """What each part that meets at a fork is of the sum; computed once in float64.
+
+        A part's projection on the sum over its squared norm: the shares add up to 1, and a
+        negative one works against the sum. Empty where the sum is zero or not finite.
+        """
+        known = self._shares.get(keys)
+        if known is None:
+            assert self._trace is not None
+            parts = [self._trace.at(key)[0].astype(np.float64).ravel() for key in keys]
+            with np.errstate(over="ignore", invalid="ignore"):
+                whole = np.sum(parts, axis=0)
+                square = float(whole @ whole)
+                fine = 0 < square < np.inf
+                known = tuple(float(part @ whole) / square for part in parts) if fine else ()
+            self._shares[keys] = known
+        self.waiting.pop(keys, None)
+        return known
+
+    def shares(self, keys: tuple[Key, ...]) -> tuple[float, ...] | None:
+        """The shares of parts that meet, where they have been measured already."""
+        return self._shares.get(keys)
+
+    def measure_next(self) -> None:
+        """Measure one of those that wait."""
+        wanted = next(iter(self.waiting))
+        if isinstance(wanted, Key):
+            self.measure(wanted)
+        else:
+            self.measure_shares(wanted)
 
     @property
     def norms(self) -> list[float]:

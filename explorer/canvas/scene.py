@@ -104,7 +104,7 @@ class NetworkScene(QGraphicsScene):
         end = time.perf_counter() + SLICE
         waiting = self._gradients.waiting
         while waiting and time.perf_counter() < end:
-            self._gradients.measure(next(iter(waiting)))
+            self._gradients.measure_next()
             if not waiting:
                 self._show_gradients(self.edges)
         while self._waiting and time.perf_counter() < end:
@@ -379,13 +379,16 @@ class NetworkScene(QGraphicsScene):
                 groups.setdefault(edge[0], []).append(edge)
             if item.facts.forks:
                 groups.setdefault(item.facts.ref, []).append(edge)
+        met: dict[EdgeKey, float] = {}
+        for ref in {self.edges[edge].facts.ref for edge in wanted if self.edges[edge].facts.forks}:
+            met.update(self._shares_at(groups[ref], keys, end))
         for edge in wanted:
             item = self.edges[edge]
             source = self.items_by_id.get(item.facts.ref[0])
             state = (
                 norms[edge],
                 share_of(edge, groups.get(edge[0], ()), norms) if item.facts.joins else None,
-                share_of(edge, groups.get(item.facts.ref, ()), norms) if item.facts.forks else None,
+                met.get(edge),
                 source is None or not source.computed,
             )
             if state != (item.norm, item.share, item.fork_share, item.dimmed) or (
@@ -395,6 +398,22 @@ class NetworkScene(QGraphicsScene):
                 item.norm, item.share, item.fork_share, item.dimmed = state
                 item.widths = widths
                 self.touch(item)
+
+    def _shares_at(
+        self, group: list[EdgeKey], keys: Mapping[EdgeKey, Key | None], end: float
+    ) -> dict[EdgeKey, float]:
+        """The shares of the gradients that meet at a fork; empty until all of them are there."""
+        parts = tuple(key for edge in group if (key := keys[edge]) is not None)
+        if len(parts) < len(group):
+            return {}
+        shares = self._gradients.shares(parts)
+        if shares is None:
+            if time.perf_counter() >= end:
+                self._gradients.waiting[parts] = None
+                self._timer.start()
+                return {}
+            shares = self._gradients.measure_shares(parts)
+        return dict(zip(group, shares, strict=False))
 
     @property
     def backward_shown(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
 from engine.graph import Graph, Input, Node
@@ -16,7 +17,7 @@ from engine.layers.conv2d import Conv2d
 from engine.layers.linear import Linear
 from engine.trace import Step, Trace
 from explorer import theme
-from explorer.canvas import Canvas, geometry
+from explorer.canvas import Canvas, geometry, scene
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.node_item import NodeItem
 from explorer.canvas.strips import compose, compose_picture
@@ -225,9 +226,11 @@ def test_an_add_shows_norm_and_share_and_its_skip_has_its_own_look(stage: Any, r
     assert [e.norm for e in both] == pytest.approx(norms, rel=1e-6)
     assert [e.share for e in both] == pytest.approx([0.5, 0.5])
     fork = skip.facts.ref
-    parts = [float(np.linalg.norm(trace.look("part", key))) for key in graph.readers[fork]]
+    parts = [trace.look("part", key).astype(float).ravel() for key in graph.readers[fork]]
+    whole = sum(parts)
     shares = [network.edges[key].fork_share for key in graph.readers[fork]]
-    assert shares == pytest.approx([p / sum(parts) for p in parts], rel=1e-5)
+    assert shares == pytest.approx([p @ whole / (whole @ whole) for p in parts], rel=1e-9)
+    assert sum(shares) == pytest.approx(1) and abs(shares[0] - shares[1]) > 0.01
     assert (
         sum(
             f"{share * 100:.0f}%" in text
@@ -421,3 +424,17 @@ def test_presentation_has_thick_lines_and_a_large_ring(stage: Any, lenet: Run) -
         assert count(stage.picture(), "focus_ring") > 1.5 * before > 0
     finally:
         theme.theme().set_presentation(False)
+
+
+def test_shares_that_there_was_no_time_for_come_in_the_next_slice(
+    stage: Any, resnet: Run, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, trace, steps = resnet
+    stage.show(graph)
+    monkeypatch.setattr(scene, "SLICE", 0.0)
+    network = stage.canvas.network
+    stage.canvas.set_run(trace, len(steps))
+    forks = [e for e in network.edges.values() if e.facts.forks]
+    assert forks and all(e.norm is None and e.fork_share is None for e in forks)
+    monkeypatch.setattr(scene, "SLICE", 0.01)
+    qtbot.waitUntil(lambda: all(e.fork_share is not None for e in forks), timeout=3000)

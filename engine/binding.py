@@ -78,6 +78,10 @@ class Binding:
         self.grads: dict[Ref, Array] = {}
         self.losses: dict[str, float] = {}
         self.gradient = np.zeros(weights.flat.size if blueprint.backward else 0, blueprint.dtype)
+        self._gradient_views: dict[str, dict[str, Array]] = {}
+        if blueprint.backward:
+            for (owner, name), view in weights.gradient_views(self.gradient).items():
+                self._gradient_views.setdefault(owner, {})[name] = view
         self.ops: list[Op] = []
         self._by_phases: dict[frozenset[Phase], tuple[Op, ...]] = {}
         self.choices: list[Choice] = []
@@ -147,13 +151,11 @@ class Binding:
     def _bind_node(self, node: Node) -> None:
         blueprint = self.blueprint
         refs = [r for r in node.inputs if r is not None]
-        self._dparams[node.id] = {}
-        for key, view in (
-            self.weights.gradient_views(self.gradient).items() if (blueprint.backward) else ()
-        ):
-            if key[0] == node.owner:
-                shared = len(self._sharers.get(node.owner, ())) > 1
-                self._dparams[node.id][key[1]] = np.zeros_like(view) if shared else view
+        shared = len(self._sharers.get(node.owner, ())) > 1
+        self._dparams[node.id] = {
+            name: np.zeros_like(view) if shared else view
+            for name, view in self._gradient_views.get(node.owner, {}).items()
+        }
         site = Site(
             node.layer,
             tuple(blueprint.specs[r] for r in refs),
@@ -351,7 +353,7 @@ class Binding:
     def _accumulate_shared(self, key: OwnerName, who: list[str]) -> None:
         """The same for a parameter that several nodes share."""
         owner, name = key
-        final = self.weights.gradient_views(self.gradient)[key]
+        final = self._gradient_views[key[0]][key[1]]
         sums = [np.empty_like(final) for _ in who[2:]] + [final]
         for i, second in enumerate(who[1:]):
 

@@ -103,9 +103,12 @@ def _wanted_gradients(graph: Graph, weights: Weights, inputs: bool) -> frozenset
         if node.owner in trained or any(r is not None and r[0] in wanted for r in node.inputs):
             wanted.add(node.id)
     reached: set[Ref] = {loss.input for loss in graph.losses}
+    sources = {ref[0] for ref in reached}
     for node in reversed(graph.order):
-        if any(ref[0] == node.id for ref in reached):
-            reached.update(r for r in node.inputs if r is not None)
+        if node.id in sources:
+            refs = [r for r in node.inputs if r is not None]
+            reached.update(refs)
+            sources.update(ref[0] for ref in refs)
     return frozenset(ref for ref in reached if ref[0] in wanted)
 
 

@@ -37,8 +37,10 @@ def run(words: list[str]) -> int:
     window = Window()
     window.show()
     window.controller.start(Path(words[0]) if words else None)
-    # Ctrl-C in the terminal closes the window as its button does
-    signal.signal(signal.SIGINT, lambda *_: window.close())
+    # Ctrl-C in the terminal closes the window as its button does; so does the end of the
+    # session. Not at once: the signal may come in the middle of painting.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close))
     waker = QTimer(window)
     waker.start(500)
     waker.timeout.connect(lambda: None)

@@ -61,8 +61,9 @@ class Program:
                 continue
         return int(self.mark.read_text())
 
-    def interrupt(self) -> tuple[int, str, str]:
-        self.process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
+        """Ask it to end, as Ctrl-C does; (exit code, stdout, stderr)."""
+        self.process.send_signal(number)
         out, err = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, out, err
 
@@ -93,6 +94,11 @@ class TestProcess:
         asked = time.monotonic()
         assert program.interrupt() == (0, "", "")
         assert time.monotonic() - asked < 5
+
+    def test_it_ends_well_when_the_session_ends(self, start: Callable[..., Program]) -> None:
+        program = start()
+        program.first_picture()
+        assert program.interrupt(signal.SIGTERM) == (0, "", "")
 
     def test_a_second_start_with_the_places_of_the_first_says_nothing_either(
         self, start: Callable[..., Program], tmp_path: Path

@@ -644,6 +644,8 @@ class Window(QMainWindow):
             bar.setVisible(not on)
         self.menuBar().setVisible(not on)
         self.statusBar().setVisible(not on)
+        self.sample_bar.setVisible(not on)
+        self.hint.setVisible(not on and not self.settings["hint_seen"])
         if on:
             for dock in self.docks.values():
                 dock.hide()

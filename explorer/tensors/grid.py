@@ -859,7 +859,9 @@ class TensorGrid(QWidget):
         places, windows, counts, tied = self._mark_table
         wanted = np.isin(places[:, 0], channels)
         zoom = self._view.zoom
-        size = min(zoom * 0.8, max(m.mark, zoom * 0.3))
+        # on a gradient the cell's own colour is the message: marks go around it
+        hollow = self._scale.kind == "diverging" and zoom < m.numbers_from
+        size = zoom if hollow else min(zoom * 0.8, max(m.mark, zoom * 0.3))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         numbers = theme.font("small")
         numbers.setPixelSize(max(7, min(numbers.pixelSize(), int(size * 0.9))))
@@ -878,6 +880,9 @@ class TensorGrid(QWidget):
             colour = QColor(tokens.windows[window % len(tokens.windows)])
             painter.setPen(QPen(QColor(tokens.focus_halo), m.hairline))
             painter.setBrush(colour)
+            if hollow:
+                painter.setPen(QPen(colour, m.line))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
             if tie:  # a square says that a rule decided, without relying on colour
                 painter.drawRect(QRectF(centre.x() - size / 2, centre.y() - size / 2, size, size))
             else:

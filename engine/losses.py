@@ -8,17 +8,24 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from engine.layers.base import Array, ShapeError, Spec, expect_rank
+from engine.layers.base import Array, ShapeError, Spec, Term, Terms, expect_rank
 
 
 class LossFunction(Protocol):
-    """What a loss must offer; ``forward`` returns (scalar, saved), ``backward`` dx."""
+    """What a loss must offer; ``forward`` returns (scalar, saved), ``backward`` dx.
+
+    ``reads`` and ``feeds`` are the terms of the loss and of one score's gradient, as a layer's.
+    """
 
     title: ClassVar[str]
 
     def check(self, spec: Spec) -> None: ...
     def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]: ...
     def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array: ...
+    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms: ...
+    def feeds(
+        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
+    ) -> Terms: ...
 
 
 def softmax(x: Array) -> Array:
@@ -79,6 +86,27 @@ class CrossEntropy:
         dx[np.arange(len(p)), target] -= 1
         dx *= weight / len(p)
         return dx
+
+    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
+        """The scores ``x`` (K,) of one sample, of which the loss is a formula; chosen: target."""
+        terms = tuple(Term(("input", 0, (j,)), float(v), 1.0) for j, v in enumerate(x))
+        samples = len(saved["probabilities"])
+        formula = "log Σ_j exp(x_j) − x_t"
+        if samples > 1:
+            formula = f"mean over {samples} samples of {formula}"
+        return Terms(terms, "formula", formula, int(saved["target"][sample]))
+
+    def feeds(
+        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
+    ) -> Terms:
+        """The two terms of score ``cell``'s gradient: its share p, and 1 if it is the target."""
+        p = saved["probabilities"]
+        factor = weight / len(p)
+        right = float(cell[0] == int(saved["target"][sample]))
+        # the share is a function of the scores: following it leads to this class's score
+        share = Term(("input", 0, cell), float(p[(sample, *cell)]), factor, "p, the share")
+        target = Term(("constant", "target"), right, -factor, "y, the right answer")
+        return Terms((share, target), "sum", "p − y" if factor == 1 else "(p − y) · weight / N")
 
 
 LOSSES: dict[str, type[LossFunction]] = {"CrossEntropy": CrossEntropy}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.architectures import ARCHITECTURES
 from engine.data.dataset import Dataset
+from engine.losses import LossFunction
 from engine.parameters import initial_parameters
 from engine.project_file import Project, save
 from engine.train import Augment, Trainer, TrainSettings, evaluate
@@ -24,15 +26,21 @@ def make(
     augment: Augment | None,
     command: str,
     notes: str,
+    loss: LossFunction | None = None,
 ) -> None:
     """Train with fixed settings, answer the test set once, at the end, and save both.
+
+    ``loss`` takes the place of the network's own while it is trained.
 
     The last epoch's weights are taken: choosing among epochs by the test set would flatter.
     """
     architecture = ARCHITECTURES[architecture_id]
     graph = architecture.build()
     start = initial_parameters(graph, settings.seed)
-    trainer = Trainer(graph, start, training, None, settings, augment=augment)
+    trained = graph
+    if loss is not None:
+        trained = replace(graph, losses=tuple(replace(x, function=loss) for x in graph.losses))
+    trainer = Trainer(trained, start, training, None, settings, augment=augment)
     for report in trainer.reports():
         if report.step % trainer.steps_per_epoch == 0:
             print(

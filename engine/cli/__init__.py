@@ -1,4 +1,4 @@
-"""The commands that need no screen: step, train, export, networks.
+"""The commands that need no screen: step, train, export, gallery.
 
 ``main`` parses the words and turns errors into one line and an exit code; a command here prints
 its results on stdout and returns a code. Parsing must be quick, so that commands import what they
@@ -7,14 +7,14 @@ need when they run.
 
 from engine.cli.common import Commands
 from engine.cli.export import add_export
-from engine.cli.networks import add_networks
+from engine.cli.gallery import add_gallery
 from engine.cli.step import add_step
 from engine.cli.train import add_train
 
 
 def add_commands(commands: Commands) -> None:
-    """Add step, train, export and networks; each sets ``run``, which returns the exit code."""
+    """Add step, train, export and gallery; each sets ``run``, which returns the exit code."""
     add_step(commands)
     add_train(commands)
     add_export(commands)
-    add_networks(commands)
+    add_gallery(commands)

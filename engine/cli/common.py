@@ -24,7 +24,8 @@ exit codes:
   2    wrong usage: unknown command, option or value
   3    bad input: a file that cannot be read or written, or does not fit the network
 """
-NETWORK_HELP = "lenet5, resnet-digits (see the command networks), or a project file"
+NETWORK_HELP = "lenet5, vgg-digits, … (see the command gallery), or a project file"
+NEW_WEIGHTS = "new, not trained"
 
 
 class NetworkError(ValueError):
@@ -58,14 +59,21 @@ def whole_number(text: str) -> int:
 
 
 def open_network(name: str) -> Project:
-    """The project that NETWORK names: a known network with its shipped weights, or a file.
+    """The project that NETWORK names: a known network or a file.
 
-    Raises NetworkError or ProjectError.
+    A known network has its shipped weights, or new ones (seed 0) where none are shipped; its
+    metadata then says so under "weights". Raises NetworkError or ProjectError.
     """
     from engine import project_file
     from engine.architectures import ARCHITECTURES
 
     architecture = ARCHITECTURES.get(name)
+    if architecture is not None and architecture.file is None:
+        from engine.parameters import initial_parameters
+
+        graph = architecture.build()
+        metadata = {"title": architecture.title, "weights": NEW_WEIGHTS}
+        return project_file.Project(graph, initial_parameters(graph, 0), metadata=metadata)
     if architecture is not None and architecture.file is not None:
         file = resources.files("resources").joinpath("networks", architecture.file)
         try:
@@ -78,8 +86,8 @@ def open_network(name: str) -> Project:
     if Path(name).suffix or Path(name).exists():
         return project_file.load(name)
     raise NetworkError(
-        f"{name}: expected {', '.join(ARCHITECTURES)} or a {project_file.SUFFIX} file, received "
-        "neither. Check the name."
+        f"{name}: expected a network of the command gallery or a {project_file.SUFFIX} file, "
+        "received neither. Check the name."
     )
 
 

@@ -90,7 +90,9 @@ def _run_step(chosen: argparse.Namespace) -> int:
 
     named = chosen.label if chosen.label is not None else shown.label
     target = guess if named is None else _class_index(graph, named, chosen.label is not None)
-    print(f"{graph.name}, {shown.origin}, {_answer(graph, named, guess)}")
+    weights = project.metadata.get("weights")
+    state = f" (weights: {weights})" if weights else ""
+    print(f"{graph.name}{state}, {shown.origin}, {_answer(graph, named, guess)}")
     trace = Trace()
     targets = None if target is None else np.array([target])
     exhaust(plan.run(Batch.of(graph, x, targets), optimizer=rule, trace=trace))

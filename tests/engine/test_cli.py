@@ -1,6 +1,7 @@
 """The commands that need no screen, in the process that runs the tests; one also as a program."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import main
+from engine.architectures import ARCHITECTURES
 from engine.architectures.base import Builder
 from engine.cli.common import NetworkError, open_network
 from engine.data.digits import digits
@@ -70,7 +72,7 @@ def refused(capsys: Output, *words: Any) -> str:
 # ---- help ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["step", "train", "export", "networks"])
+@pytest.mark.parametrize("name", ["step", "train", "export", "gallery"])
 def test_help_has_an_example_and_the_exit_codes(capsys: Output, name: str) -> None:
     with pytest.raises(SystemExit) as left:
         main.main([name, "--help"])
@@ -91,7 +93,7 @@ def test_help_has_an_example_and_the_exit_codes(capsys: Output, name: str) -> No
         ["train", "lenet5", "--epochs", "many"],
         ["train", "lenet5", "--optimizer", "Lion"],
         ["export", "lenet5"],
-        ["networks", "all"],
+        ["gallery", "lenet5", "vgg16"],
     ],
 )
 def test_wrong_usage_is_code_2(capsys: Output, words: list[str]) -> None:
@@ -103,25 +105,66 @@ def test_wrong_usage_is_code_2(capsys: Output, words: list[str]) -> None:
     assert printed.err.startswith("usage: gradient-flow-explorer")
 
 
-# ---- networks --------------------------------------------------------------------------------
+# ---- gallery ---------------------------------------------------------------------------------
 
 
-def test_networks_lists_what_comes_with_the_program(capsys: Output) -> None:
-    code, lines, err = run(capsys, "networks")
+def test_gallery_lists_every_network_with_its_size(capsys: Output) -> None:
+    code, lines, err = run(capsys, "gallery")
     assert (code, err) == (0, "")
-    text = "\n".join(lines)
-    assert text.index("lenet5: LeNet-5 (1998)") < text.index("resnet-digits: ")
-    assert "input 1×28×28, 61,706 parameters, 416,520 multiply-adds" in text
+    assert [line.split()[0] for line in lines] == ["name", *ARCHITECTURES]
+    (vgg,) = (line for line in lines if line.startswith("vgg16 "))
+    size = ["138,357,544", "15,470,264,320", "115.3", "MB"]
+    assert vgg.split() == ["vgg16", "2014", "3×224×224", *size, "VGG-16"]
+    years = [int(line.split()[1]) for line in lines[1:]]
+    assert years == sorted(years)
+    trained = [line.split()[0] for line in lines if line.endswith("(trained)")]
+    assert trained == [a.id for a in ARCHITECTURES.values() if a.file]
+
+
+def test_gallery_as_json_holds_the_same(capsys: Output) -> None:
+    code, lines, err = run(capsys, "gallery", "--json")
+    assert (code, err) == (0, "")
+    found = {entry["name"]: entry for entry in json.loads("\n".join(lines))}
+    assert list(found) == list(ARCHITECTURES)
+    net = found["mobilenet-v1"]
+    assert (net["parameters"], net["multiply_adds"]) == (4_231_976, 568_740_352)
+    assert net["year"] == 2017 and net["input"] == [3, 224, 224] and not net["trained"]
+    # 61 MB: the same as the tensors of a run would take
+    specs = ARCHITECTURES["mobilenet-v1"].build().infer().specs.values()
+    assert net["activation_bytes"] == sum(np.zeros(s.shape, s.dtype).nbytes for s in specs)
+    assert found["lenet5"]["trained"] and found["lenet5"]["scale"] == "classroom"
+
+
+def test_gallery_tells_about_one_network(capsys: Output) -> None:
     for name in ("lenet5", "resnet-digits"):
+        text = "\n".join(run(capsys, "gallery", name)[1])
         about = open_network(name).metadata
         assert f"{about['accuracy']:.2%} right on {about['measured_on']}" in text
+        assert ARCHITECTURES[name].idea in text and ARCHITECTURES[name].source in text
+    text = "\n".join(run(capsys, "gallery", "lenet5")[1])
+    assert "input 1×28×28, 61,706 parameters, 416,520 multiply-adds, 63.1 kB" in text
+    assert "trained:" not in "\n".join(run(capsys, "gallery", "vgg-digits")[1])
+    assert "vgg17: expected the name of a network" in refused(capsys, "gallery", "vgg17")
 
 
-def test_an_unknown_network_says_which_there_are(capsys: Output) -> None:
-    words = refused(capsys, "step", "alexnet", "--image", "strokes:7")
-    assert "alexnet: expected lenet5, resnet-digits or a .gflow file" in words
+def test_a_network_without_shipped_weights_starts_with_new_ones_and_says_so(
+    capsys: Output,
+) -> None:
+    project = open_network("mobilenet-digits")
+    new = initial_parameters(project.graph, 0)
+    assert project.parameters.keys() == new.keys()
+    assert all(np.array_equal(project.parameters[key], new[key]) for key in new)
+    code, lines, _ = run(capsys, "step", "mobilenet-digits", "--image", "digits:3")
+    assert code == 0
+    assert lines[0].startswith("MobileNet for digits (weights: new, not trained), ")
+    assert "weights:" not in run(capsys, "step", "lenet5", "--image", "strokes:7")[1][0]
+
+
+def test_an_unknown_network_says_where_they_are_listed(capsys: Output) -> None:
+    words = refused(capsys, "step", "alexnet2", "--image", "strokes:7")
+    assert "alexnet2: expected a network of the command gallery or a .gflow file" in words
     with pytest.raises(NetworkError):
-        open_network("alexnet")
+        open_network("alexnet2")
 
 
 def test_a_missing_and_a_damaged_project_are_named(capsys: Output, small: Path) -> None:

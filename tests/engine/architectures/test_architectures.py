@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.architectures import ARCHITECTURES, Architecture
+from engine.architectures import ARCHITECTURES, Architecture, Size
 from engine.architectures.base import Builder
 from engine.graph import Graph, GraphError
 from engine.layers.add import Add
@@ -80,18 +80,39 @@ def test_the_residual_network_has_three_blocks_and_one_projection() -> None:
     assert str(specs["gap", 0]) == "32×1×1"
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=str)
+CLASSROOM = [a for a in ARCHITECTURES.values() if a.scale == "classroom"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda a: a.id)
 class TestEach:
     def test_it_is_described(self, architecture: Architecture) -> None:
         assert ARCHITECTURES[architecture.id] is architecture
         assert architecture.title and architecture.idea.endswith(".") and architecture.source
-        assert str(architecture.year) in architecture.source
+        assert str(architecture.year) in architecture.source and architecture.family
         graph = architecture.build()
         assert graph.inputs[0].shape == architecture.input
         assert graph == architecture.build()
         assert graph == Graph.from_dict(graph.to_dict())
         output = graph.infer().specs[graph.outputs[0][1]]
-        assert output.shape == (1, len(graph.labels))
+        classes = len(graph.labels) or 1000  # ImageNet's have no names here
+        for loss in graph.losses:
+            assert graph.infer().specs[loss.input] == output
+        assert output.shape == (1, classes)
+
+    def test_its_ids_say_where_a_node_stands(self, architecture: Architecture) -> None:
+        graph = architecture.build()
+        groups = {node.id.rpartition("/")[0] for node in graph.nodes}
+        assert not groups & set(graph.by_id), "a node has the name of a group"
+        if len(graph.nodes) > 30:
+            assert len(groups) > 3
+
+
+@pytest.mark.parametrize("architecture", CLASSROOM, ids=lambda a: a.id)
+class TestEachForTheClassroom:
+    def test_it_is_small(self, architecture: Architecture) -> None:
+        size = Size.of(architecture.build())
+        assert size.parameters < 100_000 and size.multiply_adds < 2_000_000
+        assert architecture.build().labels == tuple("0123456789")
 
     def test_a_gradient_reaches_every_weight(self, architecture: Architecture) -> None:
         graph = architecture.build()

@@ -129,6 +129,8 @@ def check(graph: Graph, seed: int = 0, count: int = 2, **options: Any) -> onnx.M
     return model
 
 
+CLASSROOM = [a for a in ARCHITECTURES.values() if a.scale == "classroom"]
+
 # ---- the shipped networks --------------------------------------------------------------------
 
 
@@ -155,7 +157,7 @@ def test_a_shipped_network_computes_the_same_in_onnxruntime(
     assert Preprocessing.from_dict(json.loads(prop["preprocessing"])) == project.preprocessing
 
 
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("architecture", sorted(a.id for a in CLASSROOM))
 @pytest.mark.parametrize("opset", [13, DEFAULT_OPSET, "newest"])
 def test_every_architecture_computes_the_same_in_onnxruntime(
     architecture: str, opset: int | str
@@ -337,7 +339,7 @@ def test_forks_sums_and_shared_weights() -> None:
 
 
 def test_shapes_agree_with_the_engine_at_every_tensor() -> None:
-    for graph in (diamond(), *(a.build() for a in ARCHITECTURES.values())):
+    for graph in (diamond(), *(a.build() for a in CLASSROOM)):
         specs = graph.infer(5).specs
         model = export_onnx(graph, parameters_of(graph, 0))
         inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
@@ -347,7 +349,10 @@ def test_shapes_agree_with_the_engine_at_every_tensor() -> None:
             for v in part
         }
         by_id = {n.doc_string: n for n in model.graph.node}
-        assert set(by_id) == set(graph.by_id)
+        # an auxiliary head helps in training only, and is no part of the file
+        ends = {ref[0] for _, ref in graph.outputs}
+        wanted = ends.union(*map(graph.ancestors, ends)) - graph.input_ids
+        assert set(by_id) == wanted
         for node_id, node in by_id.items():
             assert values[node.output[0]] == ["N", *specs[node_id, 0].shape[1:]]
 

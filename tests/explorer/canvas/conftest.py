@@ -15,7 +15,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from engine.architectures.lenet5 import lenet5
-from engine.architectures.resnet_digits import resnet_digits
+from engine.architectures.resnet import resnet_digits
 from engine.graph import Graph
 from engine.layers.base import Layer, layer_to_dict
 from engine.parameters import initial_parameters

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from engine.architectures.lenet5 import lenet5
-from engine.architectures.resnet_digits import resnet_digits
+from engine.architectures.resnet import resnet_digits
 from engine.graph import Graph, Input, Node
 from engine.layers.add import Add
 from engine.layers.concat import Concat

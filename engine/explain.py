@@ -273,20 +273,23 @@ def _tensor(trace: Trace, key: Key | None, sample: int) -> Array | None:
     return array[sample] if array.ndim else array
 
 
+def written(trace: Trace, position: int, place: Place) -> Key | None:
+    """The array that holds a place's number when ``position`` steps had run; None before."""
+    source, forward = place.source, place.direction == "forward"
+    if isinstance(source, Cell):
+        return trace.latest("value" if forward else "grad", (source.node, source.port), position)
+    ref = (source.owner, source.name)
+    if not forward:
+        return trace.latest("param_grad", ref, position)
+    return trace.latest("param", ref, position) or trace.latest("statistic", ref, position)
+
+
 def look(trace: Trace, position: int, place: Place, sample: int = 0) -> float | None:
     """The number of a place when ``position`` steps had run; None while it is not computed."""
-    source = place.source
-    if isinstance(source, Cell):
-        kind: Literal["value", "grad"] = "value" if place.direction == "forward" else "grad"
-        key = trace.latest(kind, (source.node, source.port), position)
-        return _number(_tensor(trace, key, sample), source.index)
-    ref = (source.owner, source.name)
-    if place.direction == "gradient":
-        return _number(trace.look("param_grad", ref, position), source.index)
-    array = trace.look("param", ref, position)
-    if array is None:
-        array = trace.look("statistic", ref, position)
-    return _number(array, source.index)
+    key = written(trace, position, place)
+    if isinstance(place.source, Cell):
+        return _number(_tensor(trace, key, sample), place.source.index)
+    return None if key is None else _number(trace.at(key), place.source.index)
 
 
 def origin(

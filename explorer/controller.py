@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,11 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QUndoStack
 
+from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.data.errors import DataError
 from engine.data.strokes import Drawing
+from engine.explain import Direction, Place, Weight, look, why
 from engine.graph import Graph, GraphError, Input, Loss, Node, Ref
 from engine.layers.base import (
     Fix,
@@ -25,7 +27,7 @@ from engine.layers.base import (
 from engine.losses import CrossEntropy
 from engine.optimizers import SGD
 from engine.project_file import Project, ProjectError
-from explorer import edits, samples, session
+from explorer import edits, gallery, samples, session
 from explorer.background import Background
 from explorer.canvas import geometry
 from explorer.canvas.placement import ASPECT, place
@@ -34,6 +36,7 @@ from explorer.edits import Edit
 from explorer.run import Run
 from explorer.samples import Sample
 from explorer.settings import Settings
+from explorer.trail import Trail
 
 FIRST_SECONDS = 0.03
 """How long a run may hold the window before the rest is computed in the background."""
@@ -61,6 +64,8 @@ class Controller(QObject):
     notice = Signal(object)
     playing_changed = Signal(bool)
     arranged = Signal()
+    trail_changed = Signal()
+    """Another number is asked about, or the way that led to it is another."""
     project_replaced = Signal()
     """Another project is about to be shown: what belongs to the one before must end."""
 
@@ -74,11 +79,12 @@ class Controller(QObject):
         self.undo_stack.indexChanged.connect(self._keep_soon)
         self.unsaved = session.Unsaved()
         self.pictures, self.copies = Background(self), Background(self)
+        self.builders = Background(self)
         # width by height of the area that a new layout fills; the window knows it
         self.aspect: Callable[[], float] = lambda: ASPECT
         """Width over height of the canvas, which a new layout fills."""
         self._placed_for = ASPECT
-        self._samples: list[Sample] = []
+        self._samples: Sequence[Sample] = ()
         self._sample_index = 0
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
@@ -88,10 +94,12 @@ class Controller(QObject):
         self._keeper.timeout.connect(self._keep_copy)
         document.parameters_changed.connect(self._rerun)
         document.sample_changed.connect(self._rerun)
+        document.focus_changed.connect(self._focus_moved)
+        self._trail = Trail(lambda place: place.source.node in document.known_ids)
         self._holding = False
         self._wanted: int | None = None
         self._weights_changed = False
-        self._reading = 0
+        self._reading = self._opening = 0
         self._checkpoint: dict[tuple[str, str], Any] = {}
 
     # ---- small things ----------------------------------------------------------------------
@@ -388,15 +396,136 @@ class Controller(QObject):
         self.select(self.document.graph.by_id)
 
     def focus(self, target: object) -> None:
-        """Mark one cell everywhere (and select its node); an id selects; None marks nothing."""
+        """Mark one cell everywhere (and select its node); an id selects; None marks nothing.
+
+        A Place says besides whether the value or the gradient is asked about, and may be a weight,
+        which is no cell: then the ring stays where it is.
+        """
         if isinstance(target, str):
             self.select({target})
-        elif isinstance(target, Cell):
-            if target.node in self.document.known_ids:
-                self.document.set_focus(target)
-                self.select({target.node})
+        elif isinstance(target, Cell | Place):
+            self._visit(target if isinstance(target, Place) else self._place_of_click(target))
         else:
             self.document.set_focus(None)
+
+    @property
+    def place(self) -> Place | None:
+        """The number that is asked about."""
+        here = self._trail.here
+        if here is not None and isinstance(here.source, Cell) and self.document.focus is None:
+            return None
+        return here
+
+    @property
+    def way(self) -> tuple[Place, ...]:
+        """The places that led to the present one, each a term of the one before it."""
+        return () if self.place is None else self._trail.way
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether a number was looked at before."""
+        return self._trail.earlier() is not None
+
+    @property
+    def can_go_forward(self) -> bool:
+        """Whether one has walked back, so that there is a number to return to."""
+        return self._trail.later() is not None
+
+    def _place_of_click(self, cell: Cell) -> Place:
+        """A clicked cell is asked about on the side that is looked at, once that is known."""
+        here, trace = self._trail.here, self.document.trace
+        if here is not None and here.source == cell:
+            return here
+        wanted = Place(cell, here.direction if here is not None else "forward")
+        if trace is None or look(trace, self.document.position, wanted) is None:
+            return Place(cell)
+        return wanted
+
+    def _visit(self, place: Place) -> None:
+        """Go to a place and remember the way."""
+        if place.source.node in self.document.known_ids:
+            self._trail.visit(place)
+            self._show_place()
+
+    def _show_place(self) -> None:
+        place = self._trail.here
+        if place is None:
+            return
+        if isinstance(place.source, Cell):
+            self.document.set_focus(place.source)
+        self.select({place.source.node})
+        self.trail_changed.emit()
+
+    def _focus_moved(self) -> None:
+        """A focus that was renamed with its node is another place; one that went away is none."""
+        focus, here = self.document.focus, self._trail.here
+        if focus is not None and here is not None and isinstance(here.source, Cell):
+            self._trail.rename(replace(here, source=focus))
+        self.trail_changed.emit()
+
+    def why(self) -> None:
+        """Walk to the term that contributed most; from nothing, to the network's answer."""
+        document, place = self.document, self.place
+        if document.trace is None:
+            self.go_to(0)  # says why there is nothing
+            return
+        if place is None:
+            answer = self._answer()
+            if answer is None:
+                self._say("info", self.tr("Click a cell of a map first, then ask why."))
+            else:
+                self._visit(Place(answer))
+            return
+        found = why(document.graph, document.trace, document.position, place)
+        if found is not None:
+            self._visit(found)
+        elif look(document.trace, document.position, place) is None:
+            self._say("info", self.tr("This is not computed yet: step on first."))
+        elif isinstance(place.source, Weight):
+            self._say("info", self.tr("This is a weight: training made it. The way ends here."))
+        elif place.source.node in document.graph.input_ids:
+            self._say(
+                "info", self.tr("This is a pixel: it was given to the network. The way ends here.")
+            )
+        else:
+            self._say("info", self.tr("Nothing took part in this number. The way ends here."))
+
+    def _answer(self) -> Cell | None:
+        """The largest score of the network, once it is computed."""
+        document = self.document
+        refs = [x.input for x in document.graph.losses] or [r for _, r in document.graph.outputs]
+        for ref in refs:
+            trace = document.trace
+            scores = trace.look("value", ref, document.position) if trace is not None else None
+            if scores is not None and scores[0].size:
+                index = np.unravel_index(int(scores[0].argmax()), scores[0].shape)
+                return Cell(ref[0], ref[1], tuple(int(i) for i in index))
+        return None
+
+    def why_back(self, steps: int = 1) -> None:
+        """Walk back to a number that was asked about before."""
+        for _ in range(steps):
+            earlier = self._trail.earlier()
+            if earlier is None:
+                break
+            self._trail.go(earlier)
+        self._show_place()
+
+    def why_forward(self) -> None:
+        """Walk forward again, where one has walked back."""
+        later = self._trail.later()
+        if later is not None:
+            self._trail.go(later)
+            self._show_place()
+
+    def other_side(self) -> None:
+        """Ask about the gradient of the number, or about the number of the gradient."""
+        place = self.place
+        if place is None:
+            self.why()
+            return
+        other: Direction = "gradient" if place.direction == "forward" else "forward"
+        self._visit(Place(place.source, other, followed=True))
 
     # ---- running ---------------------------------------------------------------------------
 
@@ -430,6 +559,8 @@ class Controller(QObject):
         document = self.document
         graph, sample = document.graph, document.sample
         if sample is None or not graph.nodes or not document.inference.valid:
+            return None
+        if document.structure_only:
             return None
         if graph.inputs[0].shape != sample.x.shape:
             return None  # only while another project comes in
@@ -474,6 +605,9 @@ class Controller(QObject):
         What takes long to compute is gone through as it becomes known.
         """
         run = self.document.run
+        if run is None and self.document.structure_only:
+            self._say("info", self.structure_text())
+            return
         if run is None:
             self._say("info", self.tr("Mend the marked layers first: the network cannot run."))
             return
@@ -564,15 +698,16 @@ class Controller(QObject):
         """Find the pictures that fit the network's input and show the first."""
         document = self.document
         graph = document.graph
-        self._samples = []
+        self._samples = ()
         if graph.inputs:
             shape = graph.inputs[0].shape
             given = document.preprocessing
             if (given is None or given.shape != shape) and samples.is_picture(shape):
                 document.preprocessing = samples.plain_preprocessing(shape)
-            self._samples = list(samples.shipped(shape, document.preprocessing, graph.labels))
+            self._samples = samples.shipped(shape, document.preprocessing, graph.labels)
         # a seven opens the program, as in LeCun's own figure; else the first
-        sevens = (i for i, s in enumerate(self._samples) if s.label == 7)
+        count = len(self._samples)
+        sevens = (i for i in range(count) if samples.label_of(self._samples, i) == 7)
         self._sample_index = next(sevens, 0)
         document.set_sample(self._samples[self._sample_index] if self._samples else None)
 
@@ -698,6 +833,46 @@ class Controller(QObject):
         if kept and not quiet:
             self._say("info", kept)
 
+    def open_architecture(self, name: str) -> None:
+        """Open a network of the gallery: trained where that ships, else with new weights.
+
+        One that needs very many is shown as a structure. It is made beside the window, and given
+        up when another project is opened meanwhile.
+        """
+        architecture = ARCHITECTURES[name]
+        if architecture.file is not None:
+            self.open_shipped(name)
+            return
+        self._opening += 1
+        ticket, aspect = self._opening, self.aspect()
+
+        def done(result: Any) -> None:
+            if ticket != self._opening:
+                return
+            if not isinstance(result, Project):
+                self._say("error", str(result) or type(result).__name__)
+                return
+            kept = self._keep_unsaved()
+            self._placed_for = aspect
+            self._show_project(result, None)
+            if self.document.structure_only:
+                text = self.structure_text()
+            else:
+                text = self.tr("{0} has new weights: it has not been trained.").format(
+                    architecture.title
+                )
+            self._say("info", " ".join(filter(None, (text, kept))))
+
+        self.builders.run(lambda: gallery.project(architecture, aspect), done)
+
+    def structure_text(self) -> str:
+        """Why a network that is shown as a structure cannot run."""
+        count = sum(cost.parameters for cost in self.document.costs.values())
+        return self.tr(
+            "{0} is shown as a structure, without its {1:,} weights ({2:,} MB): it can be "
+            "looked at and edited, but not run or trained here."
+        ).format(self.document.title, count, round(count * 4 / 1e6))
+
     def new(self) -> None:
         """Start with an empty network: an input for 28×28 pictures and a loss."""
         kept = self._keep_unsaved()
@@ -742,9 +917,11 @@ class Controller(QObject):
         complete = known <= project.layout.keys()
         layout = dict(project.layout) if complete else self._place(project.graph)
         self._holding = True  # one run for the new network and its first picture together
+        self._trail.clear()
         self._checkpoint = {}
         self._weights_changed = False
         self._reading += 1
+        self._opening += 1
         try:
             self.undo_stack.clear()
             self.document.load(project, layout, path)
@@ -790,6 +967,7 @@ class Controller(QObject):
         self._keeper.stop()
         self.copies.close()
         self.pictures.close()
+        self.builders.close()
         if self.document.run is not None:
             self.document.run.stop()
         if self.document.modified:

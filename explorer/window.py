@@ -33,11 +33,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.cell import Cell
 from engine.project_file import SUFFIX
-from explorer import panels, theme
+from explorer import gallery, panels, theme
 from explorer.canvas import Canvas
 from explorer.command_box import CommandBox
-from explorer.commands import COMMANDS, MENUS, Actions, tr
+from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
 from explorer.controller import Controller, Notice
 from explorer.document import Document
 from explorer.hint import Hint
@@ -123,6 +124,7 @@ class Window(QMainWindow):
             "layers": left,
             "outline": left,
             "inspector": right,
+            "cell": right,
             "properties": right,
             "timeline": bottom,
             "flow": bottom,
@@ -141,7 +143,7 @@ class Window(QMainWindow):
             dock.visibilityChanged.connect(self._filler(name))
             self.addDockWidget(area, dock)
             self.docks[name] = dock
-        for name in ("properties", "training"):
+        for name in ("cell", "properties", "training"):
             self.tabifyDockWidget(self.docks["inspector"], self.docks[name])
         for name in ("flow", "problems"):
             self.tabifyDockWidget(self.docks["timeline"], self.docks[name])
@@ -183,6 +185,8 @@ class Window(QMainWindow):
             outline.set_network(self.document.graph, self.document.inference)
             outline.set_selection(self.document.selection)
             return outline
+        if name == "cell":
+            return self._make_cell_panel()
         if name == "flow":
             flow = panels.FlowPanel(self)
             flow.select_requested.connect(controller.select)
@@ -210,6 +214,30 @@ class Window(QMainWindow):
         self.training.attach(training)
         return training
 
+    def _make_cell_panel(self) -> QWidget:
+        c, d = self.controller, self.document
+        cell = panels.CellPanel(self)
+        cell.focus_requested.connect(c.focus)
+        cell.why_requested.connect(c.why)
+        cell.back_requested.connect(c.why_back)
+        cell.forward_requested.connect(c.why_forward)
+        cell.jump_requested.connect(c.why_back)
+
+        def show_run() -> None:
+            cell.set_run(d.graph, d.trace, d.position)
+
+        def show_way() -> None:
+            cell.set_way(c.way, c.can_go_back, c.can_go_forward)
+
+        d.network_changed.connect(show_run)
+        d.run_changed.connect(show_run)
+        d.position_changed.connect(show_run)
+        c.trail_changed.connect(show_way)
+        self._add_keys_to(cell, "stepping")
+        show_run()
+        show_way()
+        return cell
+
     def _commands(self) -> dict[str, Callable[[], None]]:
         c, t = self.controller, self.training
         return {
@@ -233,6 +261,10 @@ class Window(QMainWindow):
             "step.end": c.to_end,
             "step.play": lambda: c.play(None),
             "step.run_to": c.run_to,
+            "focus.why": self.ask_why,
+            "focus.back": c.why_back,
+            "focus.forward": c.why_forward,
+            "focus.side": self._asker(c.other_side),
             "sample.previous": c.previous_sample,
             "sample.next": c.next_sample,
             "sample.draw": self.sample_bar.draw.click,
@@ -271,6 +303,10 @@ class Window(QMainWindow):
             if menu_id == "file":
                 self._recent = menu.addMenu(self.tr("Open recent"))
                 menu.insertMenu(self.actions_by_id["file.save"], self._recent)
+                self._gallery = menu.addMenu(self.tr("Gallery"))
+                self._gallery.setObjectName("menu.gallery")
+                menu.insertMenu(self.actions_by_id["file.open"], self._gallery)
+                gallery.fill(self._gallery, self._architecture_opener)
                 self._recent.aboutToShow.connect(self._fill_recent)
         for ids in (
             [f"view.{w}" for w in WORKSPACES],
@@ -286,6 +322,9 @@ class Window(QMainWindow):
             self._recent.addAction(Path(name).name, self._opener(Path(name))).setToolTip(name)
         if self._recent.isEmpty():
             self._recent.addAction(self.tr("Nothing was saved yet")).setEnabled(False)
+
+    def _architecture_opener(self, name: str) -> Callable[[], None]:
+        return lambda: self.controller.open_architecture(name)
 
     def _opener(self, path: Path) -> Callable[[], None]:
         def open_it() -> None:
@@ -344,18 +383,20 @@ class Window(QMainWindow):
 
     def _add_scoped_keys(self) -> None:
         """Keys that must not be stolen from buttons and text fields stay with their widgets."""
-        steppers: list[QWidget] = [self.canvas, self.timeline, self.inspector]
+        self._add_keys_to(self.canvas, "canvas")
+        for host in (self.canvas, self.timeline, self.inspector):
+            self._add_keys_to(host, "stepping")
+
+    def _add_keys_to(self, host: QWidget, scope: Scope) -> None:
         for command in COMMANDS:
             for key in command.shortcuts:
-                if command.scope == "window" and len(key) > 1 and not key.startswith("Shift+N"):
+                if scope_of(command, key) != scope:
                     continue
-                hosts = [self.canvas] if command.scope == "canvas" else steppers
-                for host in hosts:
-                    if command.id in ("edit.delete", "edit.select_all"):
-                        continue  # the canvas has these keys itself
-                    shortcut = QShortcut(QKeySequence(key), host)
-                    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-                    shortcut.activated.connect(self.actions_by_id[command.id].trigger)
+                if command.id in ("edit.delete", "edit.select_all"):
+                    continue  # the canvas has these keys itself
+                shortcut = QShortcut(QKeySequence(key), host)
+                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                shortcut.activated.connect(self.actions_by_id[command.id].trigger)
 
     # ---- connections -----------------------------------------------------------------------
 
@@ -370,7 +411,7 @@ class Window(QMainWindow):
         canvas.move_requested.connect(c.move)
         canvas.select_requested.connect(c.select)
         canvas.duplicate_requested.connect(c.duplicate)
-        canvas.focus_requested.connect(c.focus)
+        canvas.focus_requested.connect(self._focus_and_explain)
         canvas.fix_requested.connect(c.apply_fix)
         canvas.run_to_requested.connect(c.run_to)
         canvas.next_requested.connect(c.next)
@@ -378,7 +419,7 @@ class Window(QMainWindow):
         canvas.open_requested.connect(self._open_node)
         self.timeline.position_requested.connect(c.go_to)
         self.timeline.play_requested.connect(lambda: c.play(True))
-        self.narration.link_requested.connect(c.focus)
+        self.narration.link_requested.connect(self._focus_and_explain)
         self.inspector.focus_requested.connect(c.focus)
         self.inspector.scale_mode_requested.connect(self._set_scale_mode)
         self.inspector.set_scale_mode(self.settings["scale_mode"])
@@ -408,6 +449,8 @@ class Window(QMainWindow):
         d.position_changed.connect(self._show_position)
         d.selection_changed.connect(self._show_selected)
         d.focus_changed.connect(self._show_focus)
+        self.controller.trail_changed.connect(self._show_trail)
+        self._show_trail()
         d.sample_changed.connect(self._show_sample)
         d.identity_changed.connect(self._show_identity)
 
@@ -486,6 +529,30 @@ class Window(QMainWindow):
     def _show_focus(self) -> None:
         self.canvas.set_focus(self.document.focus)
         self.inspector.set_focus(self.document.focus)
+
+    def _show_trail(self) -> None:
+        self.actions_by_id["focus.back"].setEnabled(self.controller.can_go_back)
+        self.actions_by_id["focus.forward"].setEnabled(self.controller.can_go_forward)
+
+    def ask_why(self) -> None:
+        """Walk to the term that contributed most, and show the number that it leads to."""
+        self._asker(self.controller.why)()
+
+    def _asker(self, ask: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            ask()
+            # on a projector the canvas stands alone, and the ring on it moves
+            if not self.actions_by_id["view.presentation"].isChecked():
+                self.docks["cell"].show()
+                self.docks["cell"].raise_()
+
+        return run
+
+    def _focus_and_explain(self, target: object) -> None:
+        """A number was chosen outside the panels beside: say where it came from, if there."""
+        self.controller.focus(target)
+        if isinstance(target, Cell) and not self.docks["cell"].isHidden():
+            self.docks["cell"].raise_()
 
     def _show_sample(self) -> None:
         d = self.document
@@ -629,7 +696,7 @@ class Window(QMainWindow):
     def _size_docks(self) -> None:
         h, v = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         side = max(360, self.width() * 3 // 10)
-        rights = [self.docks[n] for n in ("inspector", "properties", "training")]
+        rights = [self.docks[n] for n in ("inspector", "cell", "properties", "training")]
         self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         low = {"step": 110, "learn": 110, "build": 120}.get(self.settings["workspace"], 240)

@@ -24,12 +24,12 @@ WORKSPACES: dict[str, Workspace] = {
             frozenset(("layers", "outline", "properties", "problems")),
             ("properties", "layers"),
         ),
-        Workspace("step", frozenset(("inspector", "timeline")), ("inspector", "timeline")),
+        Workspace("step", frozenset(("inspector", "cell", "timeline")), ("inspector", "timeline")),
         Workspace("train", frozenset(("inspector", "training")), ("training",)),
         Workspace("flow", frozenset(("inspector", "timeline", "flow")), ("flow", "inspector")),
         Workspace(
             "learn",
-            frozenset(("inspector", "timeline", "properties")),
+            frozenset(("inspector", "cell", "timeline", "properties")),
             ("inspector", "timeline"),
         ),
     )
@@ -42,6 +42,7 @@ def panel_title(panel: str) -> str:
         "layers": QCoreApplication.translate("Workspaces", "Layers"),
         "outline": QCoreApplication.translate("Workspaces", "Outline"),
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
+        "cell": QCoreApplication.translate("Workspaces", "Where from?"),
         "properties": QCoreApplication.translate("Workspaces", "Properties"),
         "timeline": QCoreApplication.translate("Workspaces", "Timeline"),
         "flow": QCoreApplication.translate("Workspaces", "Gradient flow"),

@@ -107,7 +107,7 @@ def press(canvas: Canvas, event: QKeyEvent) -> bool:
         return False
     if held & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier):
         return False
-    if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+    if key == Qt.Key.Key_Delete:
         if chosen:
             canvas.delete_requested.emit(chosen)
         return bool(chosen)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from explorer.panels.cell import CellPanel
     from explorer.panels.flow import FlowPanel
     from explorer.panels.inspector import Inspector
     from explorer.panels.narration import Narration
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from explorer.panels.training import TrainingPanel
 
 __all__ = [
+    "CellPanel",
     "FlowPanel",
     "Inspector",
     "Narration",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CellPanel": "cell",
     "FlowPanel": "flow",
     "Inspector": "inspector",
     "Narration": "narration",

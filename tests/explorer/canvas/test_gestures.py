@@ -494,7 +494,6 @@ def test_control_and_arrows_nudge(stage: Any, small: Graph) -> None:
         (Qt.Key.Key_N, "next"),
         (Qt.Key.Key_B, "back"),
         (Qt.Key.Key_Delete, "delete"),
-        (Qt.Key.Key_Backspace, "delete"),
         (Qt.Key.Key_Return, "open"),
         (Qt.Key.Key_Escape, "select"),
     ],

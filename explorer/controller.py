@@ -518,6 +518,20 @@ class Controller(QObject):
             self._trail.go(later)
             self._show_place()
 
+    def ask_side(self, cell: Cell, side: Direction) -> None:
+        """A cell was clicked in a map of values, or of gradients: ask about that.
+
+        The click has made the cell the focus already; then it is one place, not two.
+        """
+        wanted, here = Place(cell, side), self._trail.here
+        if here is not None and here.source == cell and not here.followed:
+            trace, position = self.document.trace, self.document.position
+            if trace is not None and look(trace, position, wanted) is not None:
+                self._trail.rename(wanted)
+                self.trail_changed.emit()
+        else:
+            self._visit(wanted)
+
     def other_side(self) -> None:
         """Ask about the gradient of the number, or about the number of the gradient."""
         place = self.place

@@ -34,6 +34,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.cell import Cell
+from engine.explain import Direction
 from engine.project_file import SUFFIX
 from explorer import gallery, panels, theme
 from explorer.canvas import Canvas
@@ -421,6 +422,9 @@ class Window(QMainWindow):
         self.timeline.play_requested.connect(lambda: c.play(True))
         self.narration.link_requested.connect(self._focus_and_explain)
         self.inspector.focus_requested.connect(c.focus)
+        for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
+            pair.forward_grid.selected.connect(self._side_asker("forward"))
+            pair.gradient_grid.selected.connect(self._side_asker("gradient"))
         self.inspector.scale_mode_requested.connect(self._set_scale_mode)
         self.inspector.set_scale_mode(self.settings["scale_mode"])
         self.properties.change_requested.connect(c.change_layer)
@@ -547,6 +551,13 @@ class Window(QMainWindow):
                 self.docks["cell"].raise_()
 
         return run
+
+    def _side_asker(self, side: Direction) -> Callable[[object], None]:
+        def ask(cell: object) -> None:
+            if isinstance(cell, Cell):
+                self.controller.ask_side(cell, side)
+
+        return ask
 
     def _focus_and_explain(self, target: object) -> None:
         """A number was chosen outside the panels beside: say where it came from, if there."""

@@ -113,6 +113,8 @@ def sum_of(found: Explanation) -> str:
     if not len(found):
         return tr("Nothing that was computed takes part: the sum of no terms is 0.")
     if found.total is None:
+        if len(found) == 1:
+            return tr("Made of one number by the formula above.")
         return tr("Made of {0} numbers by the formula above.").format(len(found))
     if found.combine == "max":
         assert found.chosen is not None

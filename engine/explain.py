@@ -135,11 +135,10 @@ class Explanation:
 
     @property
     def formula(self) -> str:
-        """The formula in signs; of several shares one a reader, with its name."""
+        """The formula in signs; of several shares the readers that they come from."""
         if len(self.shares) == 1:
             return self.shares[0].terms.formula
-        texts = [f"{s.terms.formula or 'dy'} ({s.reader})" for s in self.shares]
-        return " + ".join(texts)
+        return " + ".join(s.reader for s in self.shares)
 
     @property
     def chosen(self) -> int | None:

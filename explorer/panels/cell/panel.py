@@ -94,7 +94,8 @@ class CellPanel(QWidget):
         self.tabs = QTabBar()
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
-        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
+        self.tabs.setUsesScrollButtons(False)
         self.tabs.setAccessibleName(self.tr("Value or gradient"))
         self.tabs.addTab(self.tr("Where it came from"))
         self.tabs.addTab(self.tr("What made its gradient"))
@@ -242,7 +243,8 @@ class CellPanel(QWidget):
         formula = found.formula if found is not None else ""
         numbers = numbers_of(found) if found is not None else ""
         self.formula.setText(formula)
-        self.formula.setVisible(bool(formula) and formula not in numbers)
+        one = found is not None and len(found.shares) == 1
+        self.formula.setVisible(one and bool(formula) and formula not in numbers)
         self.numbers.setText(numbers)
         self.numbers.setVisible(bool(numbers))
         if place is not None:

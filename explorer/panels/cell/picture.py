@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QWidget
 
 from engine.cell import Cell
 from engine.explain import Explanation
@@ -32,6 +32,10 @@ class WindowPicture(QWidget):
         self._shown: tuple[int, ...] = ()
         m = theme.metrics()
         self.channel = QComboBox()
+        self.channel.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.channel.setMinimumContentsLength(8)
         self.channel.setAccessibleName(self.tr("Channel of the window"))
         self.channel.currentIndexChanged.connect(lambda _: self._show())
         self.grids = (TensorGrid(), TensorGrid(), TensorGrid())
@@ -51,7 +55,10 @@ class WindowPicture(QWidget):
             layout.addWidget(legend, 3, 2 * i)
             layout.setColumnStretch(2 * i, 1)
             grid.selected.connect(self._clicked)
-            grid.setMinimumSize(m.strip_height, m.strip_height)
+            for part in (grid, legend):
+                # a narrow dock makes them smaller, and is not made wider by them
+                part.setMinimumWidth(1)
+                part.setSizePolicy(QSizePolicy.Policy.Ignored, part.sizePolicy().verticalPolicy())
             for other in self.grids:
                 if other is not grid:
                     grid.hovered.connect(other.set_hover)

@@ -14,7 +14,15 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFontMetricsF, QGuiApplication, QKeyEvent, QKeySequence, QPainter
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -151,7 +159,7 @@ class TermsModel(QAbstractTableModel):
             same = bool(self._one_tensor) and tensor_name(place) == self._one_tensor
             return index_name(place) if same else short_name(place)
         value = (0.0, term.value, term.coefficient, float(self._found.products[number]))[column]
-        return format_number(value, 4)
+        return format_number(value)
 
     def describe(self, number: int) -> str:
         """One term in words, with all its digits."""
@@ -227,7 +235,7 @@ class TermsTable(QTableView):
         for column in (VALUE, FACTOR, PRODUCT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             title = str(self.terms.headerData(column, Qt.Orientation.Horizontal))
-            width = max(bold.horizontalAdvance(title), metrics.horizontalAdvance("−0.00000"))
+            width = max(bold.horizontalAdvance(title), metrics.horizontalAdvance("−9.99e−10"))
             header.resizeSection(column, round(width) + 2 * m.space_2)
         # a few rows are always in sight
         self.setMinimumHeight(5 * m.control_height)
@@ -235,13 +243,24 @@ class TermsTable(QTableView):
     def show_terms(self, found: Explanation | None, by_size: bool) -> None:
         """Show other terms, from the top; the strongest is the row to follow with Enter."""
         self.terms.set_explanation(found, by_size)
-        for column in (FACTOR, PRODUCT):
-            self.setColumnHidden(column, self.terms.plain)
+        self._choose_columns()
         if found is not None and found.strongest is not None:
             row = self.terms.row_of(found.strongest)
             index = self.terms.index(row, SOURCE)
             self.setCurrentIndex(index)
             self.scrollTo(index)
+
+    def _choose_columns(self) -> None:
+        """Where values are products, and where there is no room, less will do."""
+        plain, header = self.terms.plain, self.horizontalHeader()
+        m = theme.metrics()
+        wide = 3 * header.sectionSize(VALUE) + 2 * m.strip_height
+        self.setColumnHidden(PRODUCT, plain)
+        self.setColumnHidden(FACTOR, plain or self.viewport().width() < wide)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._choose_columns()
 
     def _follow(self, index: QModelIndex) -> None:
         place = self.terms.place(index.row())

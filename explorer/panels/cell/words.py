@@ -77,6 +77,9 @@ def numbers_of(found: Explanation) -> str:
     value = format_number(found.value)
     if found.given or not len(found) or passed_on(found):
         return ""
+    if len(found.shares) > 1:
+        shares = (f"{_bracketed(format_number(s.value))} ({s.reader})" for s in found.shares)
+        return f"{' + '.join(shares)} = {value}"
     if found.combine == "max":
         values = [format_number(float(p)) for p in found.products[:9]]
         more = "" if len(found) <= 9 else ", …"

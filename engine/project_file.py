@@ -370,7 +370,8 @@ def _required(graph: Graph) -> dict[tuple[str, str], tuple[int, ...]]:
 
 
 def _check_parameters(graph: Graph, parameters: Parameters, where: str) -> None:
-    required = _required(graph)
+    """All the weights that the network needs, or none at all: then it is a structure."""
+    required = _required(graph) if parameters else {}
     for owner, name in (key for key in required if key not in parameters):
         raise ProjectError(
             f"{where}: {name} of {owner}: expected an array of shape {required[owner, name]}, "
@@ -435,6 +436,8 @@ def _parameters(
                 "Start it afresh, or load weights from before training went wrong."
             )
     _check_parameters(graph, found, where)
+    if required and not found:
+        warnings.append("The file holds the network without weights.")
     owners = {node.owner for node in graph.nodes}
     for owner in sorted({owner for owner, _ in found} - owners):
         warnings.append(f"{owner}: has weights, but no layer of the network uses them.")

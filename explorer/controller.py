@@ -11,7 +11,6 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QUndoStack
 
-from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.data.errors import DataError
 from engine.data.strokes import Drawing
@@ -27,7 +26,7 @@ from engine.layers.base import (
 from engine.losses import CrossEntropy
 from engine.optimizers import SGD
 from engine.project_file import Project, ProjectError
-from explorer import edits, gallery, samples, session
+from explorer import edits, samples, session
 from explorer.background import Background
 from explorer.canvas import geometry
 from explorer.canvas.placement import ASPECT, place
@@ -719,10 +718,7 @@ class Controller(QObject):
             if (given is None or given.shape != shape) and samples.is_picture(shape):
                 document.preprocessing = samples.plain_preprocessing(shape)
             self._samples = samples.shipped(shape, document.preprocessing, graph.labels)
-        # a seven opens the program, as in LeCun's own figure; else the first
-        count = len(self._samples)
-        sevens = (i for i in range(count) if samples.label_of(self._samples, i) == 7)
-        self._sample_index = next(sevens, 0)
+        self._sample_index = samples.opening(self._samples)
         document.set_sample(self._samples[self._sample_index] if self._samples else None)
 
     def next_sample(self) -> None:
@@ -853,7 +849,9 @@ class Controller(QObject):
         One that needs very many is shown as a structure. It is made beside the window, and given
         up when another project is opened meanwhile.
         """
-        architecture = ARCHITECTURES[name]
+        from explorer import gallery  # the program's start does not wait for the architectures
+
+        architecture = gallery.ARCHITECTURES[name]
         if architecture.file is not None:
             self.open_shipped(name)
             return

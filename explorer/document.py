@@ -23,6 +23,9 @@ from engine.trace import Operation, Step, Trace
 from explorer.run import Run
 from explorer.samples import Sample
 
+STRUCTURE_WEIGHTS = 5_000_000
+"""A network that comes without weights gets new ones up to so many; a larger one is a structure."""
+
 Layout = Mapping[str, tuple[float, float]]
 Memory = dict[tuple[str, str, tuple[int, ...]], Array]
 """Weights by owner, name and shape: what was at a place before it changed or went away."""
@@ -67,6 +70,10 @@ class Document(QObject):
         self.modified = False
         # weights of layers that cannot use them now: their shape is another, or unknown
         self._dormant: Memory = {}
+        self._came_without_weights = False
+        self.structure_only = False
+        """The network has no weights, because it came without and needs very many: it is shown and
+        edited, but cannot run, be trained or exported."""
 
     # ---- look-ups --------------------------------------------------------------------------
 
@@ -105,8 +112,13 @@ class Document(QObject):
         return self.path.stem if self.path else str(self.metadata.get("title", self.graph.name))
 
     def project(self) -> Project:
-        """All that a project file holds, also the weights of layers whose shape is unknown now."""
+        """All that a project file holds, also the weights of layers whose shape is unknown now.
+
+        A structure has none at all.
+        """
         waiting = {(owner, name): array for (owner, name, _), array in self._dormant.items()}
+        if self.structure_only:
+            waiting = {}
         return Project(
             self.graph,
             {**waiting, **self.parameters},
@@ -128,6 +140,7 @@ class Document(QObject):
         # nothing of the project before may enter this one, however well it would fit
         self.parameters, self._dormant = {}, {}
         self.content = Content(project.graph, dict(layout))
+        self._came_without_weights = not project.parameters
         self._infer({(*key, array.shape): array for key, array in project.parameters.items()})
         self.network_changed.emit()
         self.selection_changed.emit()
@@ -181,14 +194,19 @@ class Document(QObject):
         # a layer whose input does not fit has no weights, and keeps those that it had
         specs = {k: spec for k, spec in found.items() if k[0] in sound}
         offered = {**restore, **memory}
-        keep = {k: offered[*k, s.shape] for k, s in specs.items() if (*k, s.shape) in offered}
-        made = initial_parameters(graph, self.seed, keep=keep)
-        self.parameters = {k: made[k] for k in specs}
+        count = sum(spec.size for spec in specs.values())
+        self.structure_only = self._came_without_weights and count > STRUCTURE_WEIGHTS
+        if self.structure_only:
+            self.parameters = {}
+        else:
+            keep = {k: offered[*k, s.shape] for k, s in specs.items() if (*k, s.shape) in offered}
+            made = initial_parameters(graph, self.seed, keep=keep)
+            self.parameters = {k: made[k] for k in specs}
         owners = {node.owner for node in graph.nodes}
         self._dormant = {
             k: v
             for k, v in offered.items()
-            if k[0] in owners and not (k[:2] in specs and specs[k[:2]].shape == k[2])
+            if k[0] in owners and not (k[:2] in self.parameters and specs[k[:2]].shape == k[2])
         }
         known = self.known_ids
         self.selection = frozenset(names.get(i, i) for i in self.selection) & known

@@ -10,7 +10,9 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -116,6 +118,44 @@ def from_file(path: Path, shape: Shape, preprocessing: Preprocessing | None) -> 
     return Sample(seen, _as_input(x, shape), None, path.name)
 
 
+class Drawn(Sequence[Sample]):
+    """The shipped drawings as samples; each is drawn when it is first asked for.
+
+    At 224×224 all of them would take half a second.
+    """
+
+    def __init__(self, shape: Shape, preprocessing: Preprocessing | None, labels: Labels) -> None:
+        self._drawings = shipped_digits()
+        self._made: dict[int, Sample] = {}
+        self._input = (shape, preprocessing, labels)
+
+    def __len__(self) -> int:
+        return len(self._drawings)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        position = range(len(self))[index]
+        if position not in self._made:
+            d = self._drawings[position]
+            origin = f"drawn digit {d.name or d.label}"
+            self._made[position] = from_drawing(d, *self._input, origin)
+        return self._made[position]
+
+    def label(self, index: int) -> int | None:
+        """The class of a sample, without drawing it."""
+        return class_of(self._drawings[index].label, self._input[2])
+
+
+def _label_of(samples: Sequence[Sample], index: int) -> int | None:
+    """The class of one of the samples; it is not made for that."""
+    return samples.label(index) if isinstance(samples, Drawn) else samples[index].label
+
+
 def shipped(
     shape: Shape, preprocessing: Preprocessing | None, labels: Labels = ()
 ) -> Sequence[Sample]:
@@ -140,10 +180,18 @@ def shipped(
             )
             for i in range(DIGITS)
         ]
-    return [
-        from_drawing(d, shape, preprocessing, labels, f"drawn digit {d.name or d.label}")
-        for d in shipped_digits()
-    ]
+    return _drawn(shape, preprocessing, labels)
+
+
+@lru_cache(maxsize=4)
+def _drawn(shape: Shape, preprocessing: Preprocessing | None, labels: Labels) -> Drawn:
+    """Kept, so that what was drawn beside the window need not be drawn in it."""
+    return Drawn(shape, preprocessing, labels)
+
+
+def opening(samples: Sequence[Sample]) -> int:
+    """Which sample is shown first: a seven, as in LeCun's own figure, else the first."""
+    return next((i for i in range(len(samples)) if _label_of(samples, i) == 7), 0)
 
 
 def _of_data(

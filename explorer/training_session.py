@@ -100,6 +100,9 @@ class TrainingSession(QObject):
                 Notice("info", self.tr("Training is under way: stop it first."))
             )
             return
+        if document.structure_only:
+            self._fail(self.controller.structure_text())
+            return
         if not document.inference.valid or document.preprocessing is None:
             text = self._problem() or self.tr("The network has no picture input.")
             self._fail(self.tr("Training needs a network without errors. {0}").format(text))
@@ -226,6 +229,9 @@ class TrainingSession(QObject):
             self.controller.notice.emit(
                 Notice("error", self.tr("Mend the network before exporting. {0}").format(text))
             )
+            return
+        if document.structure_only:
+            self.controller.notice.emit(Notice("info", self.controller.structure_text()))
             return
         self.exporter.start(
             ExportTask(

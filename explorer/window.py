@@ -36,7 +36,7 @@ from PySide6.QtWidgets import (
 from engine.cell import Cell
 from engine.explain import Direction
 from engine.project_file import SUFFIX
-from explorer import gallery, panels, theme
+from explorer import panels, theme
 from explorer.canvas import Canvas
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
@@ -242,7 +242,7 @@ class Window(QMainWindow):
     def _commands(self) -> dict[str, Callable[[], None]]:
         c, t = self.controller, self.training
         return {
-            "file.new": c.new,
+            "file.new": self.new_network,
             "file.lenet5": lambda: c.open_shipped("lenet5"),
             "file.resnet_digits": lambda: c.open_shipped("resnet-digits"),
             "file.open": self.ask_open,
@@ -307,7 +307,7 @@ class Window(QMainWindow):
                 self._gallery = menu.addMenu(self.tr("Gallery"))
                 self._gallery.setObjectName("menu.gallery")
                 menu.insertMenu(self.actions_by_id["file.open"], self._gallery)
-                gallery.fill(self._gallery, self._architecture_opener)
+                self._gallery.aboutToShow.connect(self._fill_gallery)
                 self._recent.aboutToShow.connect(self._fill_recent)
         for ids in (
             [f"view.{w}" for w in WORKSPACES],
@@ -323,6 +323,12 @@ class Window(QMainWindow):
             self._recent.addAction(Path(name).name, self._opener(Path(name))).setToolTip(name)
         if self._recent.isEmpty():
             self._recent.addAction(self.tr("Nothing was saved yet")).setEnabled(False)
+
+    def _fill_gallery(self) -> None:
+        from explorer import gallery  # the program's start does not wait for the architectures
+
+        if self._gallery.isEmpty():
+            gallery.fill(self._gallery, self._architecture_opener)
 
     def _architecture_opener(self, name: str) -> Callable[[], None]:
         return lambda: self.controller.open_architecture(name)
@@ -388,6 +394,21 @@ class Window(QMainWindow):
         for host in (self.canvas, self.timeline, self.inspector):
             self._add_keys_to(host, "stepping")
 
+        self._presenting = [
+            self._make_shortcut(key, command.id, self)
+            for command in COMMANDS
+            for key in command.shortcuts
+            if scope_of(command, key) == "presentation"
+        ]
+        for shortcut in self._presenting:
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            shortcut.setEnabled(False)
+
+    def _make_shortcut(self, key: str, command_id: str, host: QWidget) -> QShortcut:
+        shortcut = QShortcut(QKeySequence(key), host)
+        shortcut.activated.connect(self.actions_by_id[command_id].trigger)
+        return shortcut
+
     def _add_keys_to(self, host: QWidget, scope: Scope) -> None:
         for command in COMMANDS:
             for key in command.shortcuts:
@@ -395,9 +416,8 @@ class Window(QMainWindow):
                     continue
                 if command.id in ("edit.delete", "edit.select_all"):
                     continue  # the canvas has these keys itself
-                shortcut = QShortcut(QKeySequence(key), host)
+                shortcut = self._make_shortcut(key, command.id, host)
                 shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-                shortcut.activated.connect(self.actions_by_id[command.id].trigger)
 
     # ---- connections -----------------------------------------------------------------------
 
@@ -516,7 +536,26 @@ class Window(QMainWindow):
         self.canvas.set_selection(d.selection)
         node_id = next(iter(d.selection), "") if len(d.selection) == 1 else ""
         node = d.graph.by_id.get(node_id)
-        if node is None:
+        loss = next((x for x in d.graph.losses if x.id == node_id), None)
+        source = next((x for x in d.graph.inputs if x.id == node_id), None)
+        if loss is not None:
+            entering = d.inference.specs.get(loss.input)
+            self.properties.set_end(
+                node_id,
+                loss.function.title,
+                panels.first_sentence(type(loss.function).__doc__),
+                {self.tr("Input"): str(entering) if entering else self.tr("not known")},
+                d.inference.errors.get(node_id),
+            )
+        elif source is not None:
+            self.properties.set_end(
+                node_id,
+                node_id,
+                self.tr("Input of the network: the picture."),
+                {self.tr("Output"): "×".join(map(str, source.shape))},
+                d.inference.errors.get(node_id),
+            )
+        elif node is None:
             self.properties.set_node(None, (), (), None, None)
         else:
             inputs = tuple(
@@ -639,6 +678,11 @@ class Window(QMainWindow):
         self.settings.set("last_folder", str(Path(chosen).parent))
         return Path(chosen)
 
+    def new_network(self) -> None:
+        """Start with an empty network, where layers are at hand."""
+        self.controller.new()
+        self.use_workspace("build")
+
     def ask_open(self) -> None:
         """Let the user choose a project to open."""
         pattern = self.tr("Projects (*{0})").format(SUFFIX)
@@ -693,9 +737,13 @@ class Window(QMainWindow):
     # ---- view ------------------------------------------------------------------------------
 
     def use_workspace(self, name: str) -> None:
-        """Show the panels of a workspace; the document does not change."""
+        """Show the panels of a workspace; the document does not change. Ends a presentation."""
         workspace = WORKSPACES[name]
         self.settings.set("workspace", name)
+        presentation = self.actions_by_id["view.presentation"]
+        if presentation.isChecked():
+            presentation.trigger()  # comes back here for the panels
+            return
         self.actions_by_id[f"view.{name}"].setChecked(True)
         for panel, dock in self.docks.items():
             dock.setVisible(panel in workspace.panels)
@@ -710,7 +758,8 @@ class Window(QMainWindow):
         rights = [self.docks[n] for n in ("inspector", "cell", "properties", "training")]
         self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
-        low = {"step": 110, "learn": 110, "build": 120}.get(self.settings["workspace"], 240)
+        self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)
+        low = {"step": 110, "learn": 110, "build": 130}.get(self.settings["workspace"], 240)
         names = ("timeline", "flow", "problems")
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
 
@@ -718,6 +767,8 @@ class Window(QMainWindow):
         """Canvas and narration only, light and large; again for the way back."""
         on = self.actions_by_id["view.presentation"].isChecked()
         theme.theme().set_presentation(on)
+        for shortcut in self._presenting:
+            shortcut.setEnabled(on)
         for bar in self.findChildren(QToolBar):
             bar.setVisible(not on)
         self.menuBar().setVisible(not on)
@@ -727,7 +778,13 @@ class Window(QMainWindow):
         if on:
             for dock in self.docks.values():
                 dock.hide()
+            self.canvas.setFocus()
+            self.notices.show_notice(
+                "info",
+                self.tr("Page Down and Page Up step, Escape ends the presentation."),
+            )
         else:
+            self.notices.clear()
             self.use_workspace(self.settings["workspace"])
         QTimer.singleShot(0, self.canvas, self.canvas.fit)
 

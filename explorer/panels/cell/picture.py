@@ -109,7 +109,7 @@ class WindowPicture(QWidget):
         picks = found.combine == "max"
         names = (
             self.tr("gradient after") if gradient else self.tr("input"),
-            self._name_of_factors(found, factors),
+            self._name_of_factors(found, window.share, factors),
             self.tr("products"),
         )
         source = "diverging" if gradient else "sequential"
@@ -152,8 +152,9 @@ class WindowPicture(QWidget):
         super().resizeEvent(event)
         self._fit()
 
-    def _name_of_factors(self, found: Explanation, factors: Array) -> str:
-        if len(set(factors.flat)) == 1 or not found.formula.startswith("Σ W"):
+    def _name_of_factors(self, found: Explanation, share: int, factors: Array) -> str:
+        formula = found.shares[share].terms.formula
+        if len(set(factors.flat)) == 1 or not formula.startswith("Σ W"):
             return self.tr("factors")
         gradient = found.place.direction == "gradient"
         return self.tr("weights, flipped") if gradient else self.tr("weights")

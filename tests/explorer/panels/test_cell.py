@@ -180,6 +180,7 @@ class TestGradient:
         ]
         for part, name in zip(parts, ("block/add", "block/conv"), strict=True):
             assert f"{part} ({name})" in panel.numbers.text().replace(f"({part})", part)
+        assert panel.picture.titles[1].text() == "weights, flipped"
         shown = texts(panel, SOURCE)
         assert len(shown) == 4 * 9 + 1 and "block/add [1, 2, 3]" in shown
         skip = ran.trace.look("grad", ("block/add", 0))[0, 1, 2, 3]

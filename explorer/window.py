@@ -93,6 +93,7 @@ class Window(QMainWindow):
             "inspector": self.inspector,
             "properties": self.properties,
         }
+        self._properties_seen = False
         self._make_docks()
         self.actions_by_id = Actions(self, self._commands())
         self.hint = Hint(
@@ -144,6 +145,7 @@ class Window(QMainWindow):
             dock.visibilityChanged.connect(self._filler(name))
             self.addDockWidget(area, dock)
             self.docks[name] = dock
+        self.docks["properties"].visibilityChanged.connect(self._properties_shown)
         for name in ("cell", "properties", "training"):
             self.tabifyDockWidget(self.docks["inspector"], self.docks[name])
         for name in ("flow", "problems"):
@@ -534,6 +536,18 @@ class Window(QMainWindow):
     def _show_selected(self) -> None:
         d = self.document
         self.canvas.set_selection(d.selection)
+        if self._properties_seen:
+            self._show_properties()
+        self._show_inspected()
+
+    def _properties_shown(self, visible: bool) -> None:
+        """A form that is not in sight is made when it comes to the front: it takes a while."""
+        self._properties_seen = visible
+        if visible:
+            self._show_properties()
+
+    def _show_properties(self) -> None:
+        d = self.document
         node_id = next(iter(d.selection), "") if len(d.selection) == 1 else ""
         node = d.graph.by_id.get(node_id)
         loss = next((x for x in d.graph.losses if x.id == node_id), None)
@@ -567,7 +581,6 @@ class Window(QMainWindow):
             self.properties.set_node(
                 node, inputs, outputs, d.costs.get(node_id), d.inference.errors.get(node_id)
             )
-        self._show_inspected()
 
     def _show_focus(self) -> None:
         self.canvas.set_focus(self.document.focus)

@@ -336,12 +336,13 @@ class Binding:
 
     def _accumulate(self, ref: Ref, who: list[tuple[str, int]]) -> None:
         """k parts make k − 1 sums, each a step and a version of its own."""
-        shape = self.blueprint.specs[ref].shape
-        sums = [np.empty(shape, self.blueprint.dtype) for _ in who[1:]]
+        sums: list[Array] = []
         for i, second in enumerate(who[1:]):
 
             def work(i: int = i, second: tuple[str, int] = second) -> tuple[Array, ...]:
                 before = self._parts[who[0]] if i == 0 else sums[i - 1]
+                if i == len(sums):  # the first run: now the parts' order of memory is known
+                    sums.append(np.empty_like(before))
                 self.grads[ref] = np.add(before, self._parts[second], out=sums[i])
                 return (sums[i],)
 

@@ -1,10 +1,9 @@
-"""Convolution of few channels: whole rows times a band matrix.
+"""Convolution of few channels: tiles of a row times a band matrix, channels last.
 
-A row of windows is kernel_size rows of the input, one behind the other, and all its outputs at once
-are their product with a matrix in which the kernel stands once for each output column, each time
-shifted by the stride. That is several times more arithmetic than needed, but the copy is whole
-rows, the product is large, and dX adds one slab for each row of the kernel. Memory is (N, rows,
-channels, columns) on both sides.
+A tile is some neighbouring output columns. All windows that it needs lie in kernel_size runs of the
+input, and its outputs are their product with a matrix in which the kernel stands once for each
+column, each time shifted by the stride. That is more arithmetic than needed, but longer runs to
+copy and a wider product; how wide a tile pays is estimated from the shapes.
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, memory
-from engine.layers.base import Array, Ctx, Grads, Layer, Result
+from engine.kernels.base import Site, looks_finite, repeats_of
+from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
 from engine.layers.conv2d import Conv2d
 
-BAND_LIMIT = 1 << 18
-"""Most elements of a band matrix: beyond, filling it costs more than it saves."""
-WASTE_LIMIT = 8.0
-"""Most multiply-adds for one that is needed."""
 CHANNEL_LIMIT = 24
-"""From about this many channels on, im2col's own products are large enough."""
+"""From about this many channels on, im2col's own products are wide enough."""
+VECTOR = 16
+"""Columns of a product are computed in groups of about this many."""
+MULTIPLY_NS, COPY_NS, ADD_NS = 0.025, 5.0, 25.0
+"""Measured times: of a multiply-add in a product, of copying a run, of adding one."""
+IMAGE_CHANNELS = 4
+RAGGED = 1.1
+"""Cost of a last tile that reaches beyond the map: dy must then be copied."""
 
 
 class Banded:
@@ -33,99 +35,132 @@ class Banded:
 
     def offers(self, site: Site) -> bool:
         layer = cast(Conv2d, site.layer)
-        c, o = site.inputs[0].shape[1], layer.out_channels
-        rows, columns = layer.window.kernel_size
-        width = layer.window.padded_size(*site.inputs[0].shape[2:])[1]
-        return (
-            layer.groups == 1
-            and columns > 1
-            and max(c, o) <= CHANNEL_LIMIT
-            and width <= WASTE_LIMIT * columns
-            and rows * c * width * o * site.outputs[0].shape[3] <= BAND_LIMIT
-        )
+        channels = max(site.inputs[0].shape[1], layer.out_channels)
+        return layer.groups == 1 and channels <= CHANNEL_LIMIT and tile_width(site) > 1
 
     def bind(self, site: Site) -> BoundBanded:
         return BoundBanded(site)
 
 
+def tile_width(site: Site) -> int:
+    """How many output columns make the tile that is estimated to be the fastest."""
+    layer, (spec,), (out,) = cast(Conv2d, site.layer), site.inputs, site.outputs
+    c, (o, _, columns), rows = spec.shape[1], out.shape[1:], layer.window.kernel_size[0]
+    # whether dx is wanted must not change the other results: take it that of images it is not
+    dx = int(c > IMAGE_CHANNELS)
+
+    def nanoseconds(tile: int) -> float:
+        """Estimate for one row of outputs."""
+        span = (tile - 1) * layer.window.stride[1] + layer.window.extent[1]
+        wide = -(-tile * o // VECTOR) * VECTOR
+        one = rows * (span * c * wide * (2 + dx) * MULTIPLY_NS + COPY_NS + dx * ADD_NS)
+        return -(-columns // tile) * one * (RAGGED if columns % tile else 1)
+
+    return min(range(1, columns + 1), key=nanoseconds)
+
+
 class BoundBanded:
     def __init__(self, site: Site) -> None:
-        layer = cast(Conv2d, site.layer)
+        self.layer = layer = cast(Conv2d, site.layer)
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         o, rows, columns = out.shape[1:]
         window, dtype = layer.window, np.dtype(spec.dtype)
-        kh, kw = window.kernel_size
-        height, width = window.padded_size(h, w)
+        (kh, kw), size = window.kernel_size, dtype.itemsize
         self.dparams = site.dparams
-        deep, wide, size = kh * c * width, o * columns, dtype.itemsize
+        tile = tile_width(site)
+        tiles = -(-columns // tile)
+        span = (tile - 1) * window.stride[1] + window.extent[1]
+        height, width = window.padded_size(h, w)
+        width = max(width, (tiles - 1) * tile * window.stride[1] + span)
+        deep, wide = kh * span * c, tile * o
 
         def kernels_in(band: Array) -> Array:
-            """View (i, c, j, o, output column) of all places where a weight stands."""
+            """View (i, j, c, column of the tile, o) of all places where a weight stands."""
             return as_strided(
                 band,
-                (kh, c, kw, o, columns),
+                (kh, kw, c, tile, o),
                 (
-                    c * width * wide * size,
-                    width * wide * size,
-                    window.dilation[1] * wide * size,
-                    columns * size,
-                    (window.stride[1] * wide + 1) * size,
+                    span * c * wide * size,
+                    window.dilation[1] * c * wide * size,
+                    wide * size,
+                    (window.stride[1] * c * wide + o) * size,
+                    size,
                 ),
             )
 
-        def slabs(buffer: Array, i: int) -> Array:
-            """View (N, rows, C·width) of the rows under row i of the kernel."""
-            top, step = i * window.dilation[0], window.stride[0]
-            flat = buffer.reshape(n, height, c * width)
-            return flat[:, top : top + (rows - 1) * step + 1 : step]
+        def runs(i: int, first: int, step: int) -> Array:
+            """View (N, rows, tiles, span · C) of dx under kernel row i, every step-th tile."""
+            left = first * tile * window.stride[1]
+            return as_strided(
+                self.dpadded[:, i * window.dilation[0] :, left:],
+                (n, rows, len(range(first, tiles, step)), span * c),
+                (sn, sh * window.stride[0], sw * step * tile * window.stride[1], size),
+            )
 
         self.band = np.zeros((deep, wide), dtype)
         self.places = kernels_in(self.band)
-        self.padded = np.zeros((n, height, c, width), dtype)
-        self.body = window.body(self.padded.transpose(0, 2, 1, 3), h, w)
-        self.col = np.empty((n * rows, deep), dtype)
+        self.padded = np.zeros((n, height, width, c), dtype)
+        self.flat = self.padded.reshape(-1)
+        self.body = window.body(self.padded.transpose(0, 3, 1, 2), h, w)
+        self.col = np.empty((n * rows * tiles, deep), dtype)
+        by_row = self.col.reshape(n, rows, tiles, kh, span * c)
+        sn, sh, sw, _ = self.padded.strides
         windows = as_strided(
             self.padded,
-            (n, rows, kh, c * width),
+            by_row.shape,
             (
-                self.padded.strides[0],
-                self.padded.strides[1] * window.stride[0],
-                self.padded.strides[1] * window.dilation[0],
+                sn,
+                sh * window.stride[0],
+                sw * tile * window.stride[1],
+                sh * window.dilation[0],
                 size,
             ),
         )
-        self.unroll = (self.col.reshape(windows.shape), windows)
-        memory_y = np.empty((n, rows, o, columns), dtype)
-        self.y, self.y_rows = memory_y.transpose(0, 2, 1, 3), memory_y.reshape(n * rows, wide)
-        self.bias = np.empty((o, columns), dtype)
+        self.unroll = (by_row, windows)
+        whole = Spec((n, o, rows, tiles * tile), spec.dtype)
+        self.exact = tiles * tile == columns
+        self.y = site.channels_last(whole)[..., :columns]
+        self.y_rows = _rows_of(self.y, self.col.shape[0], wide)
+        repeats = repeats_of(wide, self.col.shape[0])
+        self.y_wide = self.y_rows.reshape(-1, repeats * wide)
+        self.bias = np.empty((repeats * tile, o), dtype)
         self.bias_row = self.bias.reshape(-1)
         if not site.backward:
             return
-        memory_dy = np.empty((n, rows, o, columns), dtype)
-        self.dy, self.dy_rows = memory_dy.transpose(0, 2, 1, 3), memory_dy.reshape(n * rows, wide)
+        # columns beyond the map keep their zero
+        self.dy = site.channels_last(whole, zeros=True)[..., :columns]
+        self.dy_rows = _rows_of(self.dy, self.col.shape[0], wide)
         self.dband = np.empty((deep, wide), dtype)
         self.dplaces = kernels_in(self.dband)
-        self.dw = np.empty((kh, c, kw, o), dtype)
-        self.dw_view = self.dw.transpose(3, 1, 0, 2)
-        self.ones, self.ones_across = np.ones(n * rows, dtype), np.ones(columns, dtype)
+        self.dw = np.empty((kh, kw, c, o), dtype)
+        self.dw_view = self.dw.transpose(3, 2, 0, 1)
+        self.ones, self.ones_across = np.ones(self.col.shape[0], dtype), np.ones(tile, dtype)
         self.column_sums = np.empty(wide, dtype)
         if not site.need[0]:
             return
-        self.dcol = np.empty((n * rows, deep), dtype)
-        self.dpadded = np.zeros((n, height, c, width), dtype)
-        self.dx = window.body(self.dpadded.transpose(0, 2, 1, 3), h, w)
-        shares = self.dcol.reshape(n, rows, kh, c * width)
-        self.scatter = [(slabs(self.dpadded, i), shares[:, :, i]) for i in range(kh)]
+        self.dcol = np.empty_like(self.col)
+        self.dpadded = np.zeros_like(self.padded)
+        self.dx = window.body(self.dpadded.transpose(0, 3, 1, 2), h, w)
+        shares = self.dcol.reshape(by_row.shape)
+        apart = -(-span // (tile * window.stride[1]))  # tiles this far apart share no cell
+        self.scatter = [
+            (runs(i, first, apart), shares[:, :, first::apart, i])
+            for i in range(kh)
+            for first in range(min(apart, tiles))
+        ]
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        np.copyto(self.places, p["weight"].transpose(2, 1, 3, 0)[..., None])
         np.copyto(self.body, xs[0])
+        if not looks_finite(self.flat):  # the zeros of the band would spread it
+            np.copyto(self.y, self.layer.forward(p, xs[0], ctx=ctx).ys[0])
+            return Result((self.y,), {"x": xs[0]})
+        np.copyto(self.places, p["weight"].transpose(2, 3, 1, 0)[:, :, :, None])
         np.copyto(*self.unroll)
         np.matmul(self.col, self.band, out=self.y_rows)
         if "bias" in p:
-            np.copyto(self.bias, p["bias"][:, None])
-            np.add(self.y_rows, self.bias_row, out=self.y_rows)
+            np.copyto(self.bias, p["bias"])
+            np.add(self.y_wide, self.bias_row, out=self.y_wide)
         return Result((self.y,), {"x": xs[0]})
 
     def backward(
@@ -137,14 +172,19 @@ class BoundBanded:
         ctx: Ctx,
     ) -> Grads:
         dy = self._rows(dys[0])
+        if not (looks_finite(dy.reshape(-1)) and looks_finite(self.flat)):
+            plain = self.layer.backward(p, saved, dys, need, ctx)
+            for name, array in self.dparams.items():
+                np.copyto(array, plain.dparams[name])
+            return Grads(plain.dxs, self.dparams)
         if self.dparams:
             np.matmul(self.col.T, dy, out=self.dband)
-            np.add.reduce(self.dplaces, -1, out=self.dw)
+            np.add.reduce(self.dplaces, 3, out=self.dw)
             np.copyto(self.dparams["weight"], self.dw_view)
             if "bias" in self.dparams:
                 np.matmul(self.ones, dy, out=self.column_sums)
-                sums = self.column_sums.reshape(self.bias.shape)
-                np.matmul(sums, self.ones_across, out=self.dparams["bias"])
+                sums = self.column_sums.reshape(self.ones_across.size, -1)
+                np.matmul(self.ones_across, sums, out=self.dparams["bias"])
         if not need[0]:
             return Grads((None,), self.dparams)
         np.matmul(dy, self.band.T, out=self.dcol)
@@ -154,14 +194,20 @@ class BoundBanded:
         return Grads((self.dx,), self.dparams)
 
     def _rows(self, dy: Array) -> Array:
-        """dy as (N · rows, O · columns): a view where its memory is in that order, else a copy."""
-        if dy.strides == self.y.strides:
-            return cast(Array, memory(dy)).reshape(self.y_rows.shape)
+        """dy as (tiles, columns · O): a view where its memory is in that order, else a copy."""
+        last = dy.transpose(0, 2, 3, 1)
+        if self.exact and last.flags.c_contiguous:
+            return last.reshape(self.y_rows.shape)
         np.copyto(self.dy, dy)
         return self.dy_rows
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         return saved
+
+
+def _rows_of(maps: Array, rows: int, wide: int) -> Array:
+    """The whole buffer behind maps as rows of tiles."""
+    return cast(Array, maps.base).reshape(rows, wide)
 
 
 KERNEL = Banded()

@@ -17,6 +17,9 @@ import numpy as np
 
 from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
 
+WIDE = 1024
+"""Per-channel vectors are repeated to about this length: short inner loops cost more."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -49,9 +52,22 @@ def memory(x: Array) -> Array | None:
     return ordered.reshape(-1) if ordered.flags.c_contiguous else None
 
 
+def repeats_of(length: int, rows: int) -> int:
+    """How many of so many rows to take as one, so that inner loops are about WIDE long."""
+    repeats = max(1, WIDE // length)
+    while rows % repeats:
+        repeats -= 1
+    return repeats
+
+
 def all_finite(flat: Array, ones: Array) -> bool:
     """Whether a vector has neither NaN nor ∞, by one dot product (an overflow counts as ∞)."""
     return math.isfinite(np.dot(flat, ones))
+
+
+def looks_finite(flat: Array) -> bool:
+    """The same without a vector of ones; numbers whose squares overflow do not pass either."""
+    return math.isfinite(np.dot(flat, flat))
 
 
 class Bound(Protocol):

@@ -7,12 +7,9 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site
+from engine.kernels.base import Site, repeats_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.batch_norm2d import BatchNorm2d
-
-WIDE = 1024
-"""Per-channel vectors are repeated to about this length: short inner loops cost more."""
 
 
 class RowsBatchNorm:
@@ -37,9 +34,7 @@ class BoundRowsBatchNorm:
         self.count = n * h * w
         self.dparams = site.dparams
         dtype = np.dtype(spec.dtype)
-        repeats = max(1, WIDE // c)
-        while self.count % repeats:
-            repeats -= 1
+        repeats = repeats_of(c, self.count)
         self.wide = (self.count // repeats, repeats, c)
 
         def buffer() -> tuple[Array, Array, Array]:

@@ -13,11 +13,13 @@ from engine.layers.max_pool2d import MaxPool2d
 
 
 class TiledMaxPool:
-    """Windows that neither overlap nor touch padding: maxima of rows, then of columns.
+    """Windows that neither overlap nor touch padding: maxima of columns, then of rows.
 
-    Backward sends dy to the first cell that equals the maximum: dy · (x = y) goes to a position and
-    is taken off what is left for those behind it, which is exact, since the factor is 0 or 1.
-    NaN equals nothing and ∞ · 0 is NaN, so a run that meets one takes the plain form.
+    The columns are copied apart once, so that all arithmetic is on dense arrays. Backward goes the
+    other way, rows before columns, which makes the winner the first in row-major order: dy · (x =
+    y) goes to a position and is taken off what is left for those behind it, which is exact, since
+    the factor is 0 or 1. NaN equals nothing and ∞ · 0 is NaN, so a run that meets one takes the
+    plain form.
     """
 
     name: ClassVar[str] = "tiled maxima"
@@ -53,30 +55,31 @@ class BoundTiledMaxPool:
         within = x[:, :, : height * rows, : width * columns]
         if x.strides != self.strides:
             self.strides = x.strides
-            self.rows = np.empty_like(within[:, :, ::rows])
-            self.row_columns = [self.rows[..., j::columns] for j in range(columns)]
-            self.y = np.empty_like(self.row_columns[0])
+            # columns of x apart, and the maximum across them
+            self.apart = [np.empty_like(within[..., ::columns]) for _ in range(columns)]
+            self.across = np.empty_like(self.apart[0])
+            self.across_rows = [self.across[:, :, i::rows] for i in range(rows)]
+            self.y = np.empty_like(self.across_rows[0])
             self.flat = cast(Array, memory(self.y))
             self.ones = np.ones(self.y.size, x.dtype)
             if self.backward_wanted:
                 self.dx = np.zeros_like(x)  # cells beyond the last window keep their zero
                 self.rest, self.mask = np.empty_like(self.y), np.empty_like(self.y, bool)
-                self.dx_taps = [
-                    self.dx[:, :, i : height * rows : rows, j : width * columns : columns]
-                    for i in range(rows)
-                    for j in range(columns)
-                ]
-        self.x_rows = [within[:, :, i::rows] for i in range(rows)]
-        self.x_taps = [
-            within[:, :, i::rows, j::columns] for i in range(rows) for j in range(columns)
-        ]
+                self.dacross, self.share = np.empty_like(self.across), np.empty_like(self.across)
+                self.across_mask = np.empty_like(self.across, bool)
+                self.dacross_rows = [self.dacross[:, :, i::rows] for i in range(rows)]
+                inside = self.dx[:, :, : height * rows, : width * columns]
+                self.give = [_pixels(inside[..., j::columns], self.share) for j in range(columns)]
+        self.take = [_pixels(apart, within[..., j::columns]) for j, apart in enumerate(self.apart)]
         self.x = x
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if xs[0] is not self.x:
             self._see(xs[0])
-        _maximum(self.x_rows, self.rows)
-        _maximum(self.row_columns, self.y)
+        for apart, columns in self.take:
+            np.copyto(apart, columns)
+        _maximum(self.apart, self.across)
+        _maximum(self.across_rows, self.y)
         return Result((self.y,), {"x": xs[0]})
 
     def backward(
@@ -89,7 +92,7 @@ class BoundTiledMaxPool:
     ) -> Grads:
         if not need[0]:
             return Grads((None,))
-        y, rest, mask = self.y, self.rest, self.mask
+        rest = self.rest
         np.copyto(rest, dys[0])
         if not (
             all_finite(self.flat, self.ones) and all_finite(cast(Array, memory(rest)), self.ones)
@@ -98,16 +101,35 @@ class BoundTiledMaxPool:
             plain = self.layer.backward(p, self.layer.forward(p, x, ctx=ctx).saved, dys, need, ctx)
             np.copyto(self.dx, cast(Array, plain.dxs[0]))
             return Grads((self.dx,))
-        for x_tap, dx_tap in zip(self.x_taps[:-1], self.dx_taps[:-1], strict=True):
-            np.equal(x_tap, y, out=mask)
-            np.multiply(rest, mask, out=dx_tap)
-            np.subtract(rest, dx_tap, out=rest)
-        np.copyto(self.dx_taps[-1], rest)
+        for row, share in zip(self.across_rows[:-1], self.dacross_rows[:-1], strict=True):
+            np.equal(row, self.y, out=self.mask)
+            np.multiply(rest, self.mask, out=share)
+            np.subtract(rest, share, out=rest)
+        np.copyto(self.dacross_rows[-1], rest)
+        for apart, (cells, share) in zip(self.apart[:-1], self.give[:-1], strict=True):
+            np.equal(apart, self.across, out=self.across_mask)
+            np.multiply(self.dacross, self.across_mask, out=self.share)
+            np.subtract(self.dacross, self.share, out=self.dacross)
+            np.copyto(cells, share)
+        np.copyto(self.share, self.dacross)
+        np.copyto(*self.give[-1])
         return Grads((self.dx,))
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         x, layer = saved["x"], self.layer
         return {"x": x, "argmax": lambda: layer.forward({}, x).saved["argmax"]}
+
+
+def _pixels(to: Array, source: Array) -> tuple[Array, Array]:
+    """Both arrays with all channels of a pixel as one element, where both are channels last.
+
+    To copy a pixel is one move then; an inner loop over a few channels takes twice as long.
+    """
+    pair = (to.transpose(0, 2, 3, 1), source.transpose(0, 2, 3, 1))
+    size = to.itemsize * to.shape[1]
+    if any(a.strides[3] != a.itemsize or a.strides[2] < size for a in pair):
+        return to, source
+    return cast(tuple[Array, Array], tuple(a.view(f"V{size}")[..., 0] for a in pair))
 
 
 def _maximum(parts: list[Array], out: Array) -> None:

@@ -55,7 +55,11 @@ class BoundReLU:
         if not need[0]:
             return Grads((None,))
         np.greater(self.y, self.none, out=self.mask)
-        np.multiply(dys[0], self.mask, out=self.dx)
+        dy = dys[0]
+        if dy.strides != self.dx.strides:  # bools are converted fast only where all lies alike
+            np.copyto(self.dx, dy)
+            dy = self.dx
+        np.multiply(dy, self.mask, out=self.dx)
         return Grads((self.dx,))
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:

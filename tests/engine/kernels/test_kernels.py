@@ -43,6 +43,15 @@ def conv(rng: np.random.Generator, high: int = 7) -> Draw:
     return layer, ((n, c, h, w),)
 
 
+def same_conv(rng: np.random.Generator) -> Draw:
+    """Many maps of some channels, as the copyless form wants them."""
+    c, o = (int(v) for v in rng.integers(8, 25, 2))
+    kernel = (int(rng.integers(1, 4)), int(rng.integers(2, 4)))
+    padding: Any = [0, (0, 1), (kernel[0] // 2, kernel[1] // 2)][rng.integers(3)]
+    n, h, w = (int(v) for v in (rng.integers(3, 5), *rng.integers(24, 30, 2)))
+    return Conv2d(o, kernel, 1, padding, bias=bool(rng.integers(2))), ((n, c, h, w),)
+
+
 def pointwise(rng: np.random.Generator) -> Draw:
     return Conv2d(sizes(rng, 8)[0], 1, bias=bool(rng.integers(2))), (tuple(sizes(rng, 4, 8, 6, 6)),)
 
@@ -63,6 +72,7 @@ def linear(rng: np.random.Generator) -> Draw:
 
 DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "im2col": (conv, pointwise),
+    "copyless": (same_conv,),
     "banded": (conv,),
     "tiled maxima": (tiled_pool,),
     "relu": (maps(ReLU),),
@@ -186,6 +196,31 @@ def test_tiled_pool_with_what_is_not_finite(odd: float, where: str) -> None:
     grads = fast.backward({}, result.saved, (dy,), (True,), ctx)
     wanted = layer.backward({}, expected.saved, (dy,), (True,), ctx)
     np.testing.assert_array_equal(grads.dxs[0], wanted.dxs[0])
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["x", "dy"])
+@pytest.mark.parametrize("name", ["banded", "copyless", "im2col"])
+def test_convolution_spreads_what_is_not_finite_no_further_than_its_windows(
+    name: str, where: str, odd: float
+) -> None:
+    layer, shape = Conv2d(8, 3, padding=1), (3, 8, 28, 28)
+    site, plain_site = (site_of(layer, (shape,), "float64", True) for _ in range(2))
+    rng, ctx = np.random.default_rng(5), Ctx("train")
+    p = {k: rng.standard_normal(s.shape) for k, s in layer.parameters(*site.inputs).items()}
+    x, dy = rng.standard_normal(shape), rng.standard_normal(site.outputs[0].shape)
+    {"x": x, "dy": dy}[where][1, 2, 0, 5] = odd  # at a border, where fewer windows see it
+    assert BY_NAME[name].offers(site)
+    fast, plain = BY_NAME[name].bind(site), PLAIN.bind(plain_site)
+    with np.errstate(invalid="ignore"):
+        result, expected = fast.forward(p, x, ctx=ctx), plain.forward(p, x, ctx=ctx)
+        grads = fast.backward(p, result.saved, (dy,), (True,), ctx)
+        wanted = plain.backward(p, expected.saved, (dy,), (True,), ctx)
+    pairs: list[tuple[Any, Any]] = [(result.ys[0], expected.ys[0]), (grads.dxs[0], wanted.dxs[0])]
+    pairs += [(site.dparams[k], plain_site.dparams[k]) for k in p]
+    assert any(not np.isfinite(b).all() for _, b in pairs)
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-11)
 
 
 def test_ties_go_to_the_first_in_row_major_order() -> None:

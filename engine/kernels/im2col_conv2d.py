@@ -11,16 +11,21 @@ from numpy.lib.stride_tricks import as_strided
 from engine.kernels.base import Site
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
+from engine.layers.window import Window
 
 CHUNK_BYTES = 1 << 21
 """Unrolled windows of more samples than fit here are made in parts, again in backward."""
+
+Part = tuple[Array, Array, Array, slice]
+"""Some samples: their windows, the rows to copy them to, these as windows, rows of the output."""
 
 
 class Im2col:
     """x is copied once, channels last, into a buffer with zero borders; windows are copied from it.
 
     A 1×1 kernel of stride 1 without padding needs neither: the pixels are the rows already.
-    dX: each kernel position adds its share to the cells it looked at.
+    dX: the flipped kernel over dy where the stride is 1, else each kernel position adds its share
+    to the cells it looked at.
     """
 
     name: ClassVar[str] = "im2col"
@@ -51,31 +56,11 @@ class BoundIm2col:
         height, width = (h, w) if self.direct else window.padded_size(h, w)
         self.padded = np.zeros((n, height, width, c), dtype)
         self.body = window.body(self.padded.transpose(0, 3, 1, 2), h, w)
-        sn, sh, sw, sc = self.padded.strides
-        windows = as_strided(
-            self.padded,
-            (n, rows, columns, kh, kw, c),
-            (
-                sn,
-                sh * window.stride[0],
-                sw * window.stride[1],
-                sh * window.dilation[0],
-                sw * window.dilation[1],
-                sc,
-            ),
-        )
         depth, area = kh * kw * c, rows * columns
-        part = n if self.direct else min(n, max(1, CHUNK_BYTES // (area * depth * dtype.itemsize)))
-        self.col = (
-            self.padded.reshape(-1, c) if self.direct else np.empty((part * area, depth), dtype)
-        )
-        # (windows, rows of col, the same as windows, rows of the output) of each part
-        self.parts = []
-        for start in range(0, n, part):
-            stop = min(n, start + part)
-            col = self.col[: (stop - start) * area]
-            shaped = col if self.direct else col.reshape(windows[start:stop].shape)
-            self.parts.append((windows[start:stop], col, shaped, slice(start * area, stop * area)))
+        if self.direct:
+            self.col = self.padded.reshape(-1, c)
+        else:
+            self.col, self.parts = _parts(window, self.padded, (rows, columns))
         self.seen: Array | None = None
         self.seen_rows: Array | None = None
         if not site.backward:
@@ -92,6 +77,23 @@ class BoundIm2col:
             self.dx = site.channels_last(spec)
             self.dx_rows = self.dx.transpose(0, 2, 3, 1).reshape(-1, c)
             return
+        # the flipped kernel over dy saves the sums, but dy's windows must not be much larger
+        gaps = [e - 1 - b for e, b in zip(window.extent, window.before, strict=True)]
+        tight = all(a < e for a, e in zip(window.after, window.extent, strict=True))
+        self.over_dy = window.stride == (1, 1) and tight and min(gaps) >= 0 and o <= 2 * c
+        if self.over_dy:
+            size = (h + window.extent[0] - 1, w + window.extent[1] - 1)
+            dy_padded = np.zeros((n, *size, o), dtype)
+            self.dy_body = dy_padded.transpose(0, 3, 1, 2)[
+                :, :, gaps[0] : gaps[0] + rows, gaps[1] : gaps[1] + columns
+            ]
+            _, self.dy_parts = _parts(window, dy_padded, (h, w))
+            self.flipped = np.empty((kh, kw, o, c), dtype)
+            self.flipped2 = self.flipped.reshape(-1, c)
+            self.dx = site.channels_last(spec)
+            self.dx_rows = self.dx.transpose(0, 2, 3, 1).reshape(-1, c)
+            return
+        part = len(self.col) // area
         self.dpadded = np.zeros((n, height, width, c), dtype)
         cells = self.dpadded.transpose(0, 3, 1, 2)
         self.dx = window.body(cells, h, w)
@@ -112,7 +114,7 @@ class BoundIm2col:
             ]
             self.scatter.append((dcol, slice(start * area, stop * area), taps))
 
-    def _unroll(self, part: tuple[Array, Array, Array, slice]) -> Array:
+    def _unroll(self, part: Part) -> Array:
         windows, col, shaped, _ = part
         np.copyto(shaped, windows)
         return col
@@ -160,6 +162,11 @@ class BoundIm2col:
             return Grads((None,), self.dparams)
         if self.direct:
             np.matmul(dy, self.w2.T, out=self.dx_rows)
+        elif self.over_dy:
+            np.copyto(self.dy_body, dys[0])
+            np.copyto(self.flipped, p["weight"][:, :, ::-1, ::-1].transpose(2, 3, 0, 1))
+            for part in self.dy_parts:
+                np.matmul(self._unroll(part), self.flipped2, out=self.dx_rows[part[3]])
         else:
             self.dpadded.fill(0)
             for dcol, rows, taps in self.scatter:
@@ -184,6 +191,34 @@ class BoundIm2col:
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         return saved
+
+
+def _parts(window: Window, padded: Array, out: tuple[int, int]) -> tuple[Array, list[Part]]:
+    """A buffer for unrolled windows of ``padded`` (N, H, W, C), and the parts it serves in turn.
+
+    The stride is the window's along the rows and columns of an output of size ``out``.
+    """
+    n, (kh, kw), c = len(padded), window.kernel_size, padded.shape[3]
+    sn, sh, sw, sc = padded.strides
+    strides = (
+        sn,
+        sh * window.stride[0],
+        sw * window.stride[1],
+        sh * window.dilation[0],
+        sw * window.dilation[1],
+        sc,
+    )
+    windows = as_strided(padded, (n, *out, kh, kw, c), strides)
+    area, depth = out[0] * out[1], kh * kw * c
+    step = min(n, max(1, CHUNK_BYTES // (area * depth * padded.itemsize)))
+    rows = np.empty((step * area, depth), padded.dtype)
+    parts = []
+    for start in range(0, n, step):
+        some = windows[start : start + step]
+        own = rows[: len(some) * area]
+        place = slice(start * area, start * area + len(own))
+        parts.append((some, own, own.reshape(some.shape), place))
+    return rows, parts
 
 
 KERNEL = Im2col()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,29 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer
 
 POLL_MILLISECONDS = 15
+
+_holders: set[int] = set()
+"""Those with work under way; only the window's thread touches this."""
+
+
+def _hold_collection(holder: int) -> None:
+    """No cyclic garbage is collected meanwhile.
+
+    A collection runs in whatever thread allocates. In ours it would delete widgets and timers of
+    the window that were left over, which only the window's thread may do: the program crashes.
+    """
+    if not _holders:
+        if not gc.isenabled():
+            return  # somebody else holds it
+        gc.disable()
+    _holders.add(holder)
+
+
+def _release_collection(holder: int) -> None:
+    if holder in _holders:
+        _holders.remove(holder)
+        if not _holders:
+            gc.enable()
 
 
 class Background(QObject):
@@ -42,6 +66,7 @@ class Background(QObject):
 
         thread = threading.Thread(target=work, name="background", daemon=True)
         self._running.append((thread, results, done))
+        _hold_collection(id(self))
         thread.start()
         self._timer.start()
 
@@ -50,9 +75,10 @@ class Background(QObject):
             thread, results, done = entry
             self._running.remove(entry)
             thread.join()
+            if not self._running:
+                self._timer.stop()
+                _release_collection(id(self))
             done(results[0] if results else RuntimeError("no result"))
-        if not self._running:
-            self._timer.stop()
 
     def close(self) -> None:
         """Wait for what is running; results are not handed over any more."""
@@ -60,3 +86,4 @@ class Background(QObject):
         for thread, _, _ in self._running:
             thread.join()
         self._running = []
+        _release_collection(id(self))

@@ -93,6 +93,8 @@ class Controller(QObject):
         self._keeper.timeout.connect(self._keep_copy)
         document.parameters_changed.connect(self._rerun)
         document.sample_changed.connect(self._rerun)
+        document.network_changed.connect(self._tell_of_structure)
+        self._structure_told = False
         document.focus_changed.connect(self._focus_moved)
         self._trail = Trail(lambda place: place.source.node in document.known_ids)
         self._holding = False
@@ -867,15 +869,21 @@ class Controller(QObject):
             kept = self._keep_unsaved()
             self._placed_for = aspect
             self._show_project(result, None)
-            if self.document.structure_only:
-                text = self.structure_text()
-            else:
+            text = self.structure_text()
+            if not self.document.structure_only:
                 text = self.tr("{0} has new weights: it has not been trained.").format(
                     architecture.title
                 )
             self._say("info", " ".join(filter(None, (text, kept))))
 
         self.builders.run(lambda: gallery.project(architecture, aspect), done)
+
+    def _tell_of_structure(self) -> None:
+        """An edit or a file made it one: say so, once."""
+        structure = self.document.structure_only
+        if structure and not self._structure_told:
+            self._say("info", self.structure_text())
+        self._structure_told = structure
 
     def structure_text(self) -> str:
         """Why a network that is shown as a structure cannot run."""

@@ -142,6 +142,8 @@ class Document(QObject):
         self.content = Content(project.graph, dict(layout))
         self._came_without_weights = not project.parameters
         self._infer({(*key, array.shape): array for key, array in project.parameters.items()})
+        # what is built or trained here keeps its weights, however large it grows
+        self._came_without_weights = self.structure_only
         self.network_changed.emit()
         self.selection_changed.emit()
         self.focus_changed.emit()

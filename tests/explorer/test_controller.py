@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtCore import QCoreApplication, QEvent
 from pytestqt.qtbot import QtBot
 
+from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.data.strokes import Drawing, Stroke
 from engine.graph import Graph, Input, Loss, Node
@@ -23,6 +25,7 @@ from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
 from engine.losses import CrossEntropy
+from engine.parameters import initial_parameters
 from engine.project_file import Project, load, save
 from explorer.canvas.placement import place
 from explorer.controller import SMALL_FILE, Controller, Notice
@@ -71,6 +74,8 @@ def bench(qtbot: QtBot, tmp_path: Path) -> Iterator[Bench]:
     bench.open(network())
     yield bench
     bench.controller.close()
+    # runs that were given up are deleted while their owner is still there
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 class TestEdits:
@@ -611,3 +616,88 @@ class TestCheckpoint:
         c.restore_weights()
         assert "Nothing was trained" in bench.notices[-1].text
         assert all(d.parameters[k] is v for k, v in now.items())
+
+
+class TestGallery:
+    def open(self, bench: Bench, qtbot: QtBot, name: str) -> None:
+        bench.controller.open_architecture(name)
+        qtbot.waitUntil(lambda: not bench.controller.builders.busy)
+
+    def test_a_small_network_has_new_weights_and_runs(self, bench: Bench, qtbot: QtBot) -> None:
+        c, d = bench.controller, bench.document
+        self.open(bench, qtbot, "vgg-digits")
+        assert d.graph == ARCHITECTURES["vgg-digits"].build()
+        assert d.layout == place(d.graph, aspect=c.aspect())
+        assert not d.structure_only and d.run is not None and d.run.complete
+        assert bench.notices[-1].text == "VGG for digits has new weights: it has not been trained."
+        new = initial_parameters(d.graph, 0)
+        assert all(np.array_equal(d.parameters[key], new[key]) for key in new)
+        assert d.path is None and not d.modified
+
+    def test_a_trained_one_opens_as_it_ships(self, bench: Bench, qtbot: QtBot) -> None:
+        self.open(bench, qtbot, "resnet-digits")
+        assert bench.document.metadata["accuracy"] > 0.9
+        assert not bench.notices
+
+    def test_a_large_one_is_a_structure(self, bench: Bench, qtbot: QtBot) -> None:
+        c, d = bench.controller, bench.document
+        self.open(bench, qtbot, "vgg16")
+        assert d.structure_only and d.parameters == {} and d.run is None
+        assert sum(cost.parameters for cost in d.costs.values()) == 138_357_544
+        text = bench.notices[-1].text
+        assert "VGG-16 is shown as a structure, without its 138,357,544 weights (553 MB)" in text
+        bench.notices.clear()
+        c.next()
+        c.play()
+        assert [notice.text for notice in bench.notices] == [text, text]
+
+    def test_a_structure_is_edited_saved_and_opened_again(self, bench: Bench, qtbot: QtBot) -> None:
+        c, d = bench.controller, bench.document
+        self.open(bench, qtbot, "vgg16")
+        c.rename("fc3", "classes")
+        path = bench.folder / "structure.gflow"
+        assert c.save(path) and path.stat().st_size < 50_000
+        graph = d.graph
+        bench.open(network())
+        assert not d.structure_only
+        assert c.open(path)
+        assert d.graph == graph and d.structure_only and d.parameters == {}
+        assert "without weights" in bench.notices[-1].text
+
+    def test_one_made_small_enough_gets_weights_and_runs(self, bench: Bench, qtbot: QtBot) -> None:
+        c, d = bench.controller, bench.document
+        self.open(bench, qtbot, "alexnet-one-tower")
+        c.delete(["fc6", "fc7"])
+        assert d.structure_only
+        c.change_layer("fc8", Linear(out_features=10))
+        assert not d.structure_only and d.run is not None
+        assert d.parameters["fc8", "weight"].shape == (10, 9216)
+        bench.notices.clear()
+        c.undo()
+        assert d.structure_only and d.parameters == {} and d.run is None
+        assert "shown as a structure" in bench.notices[-1].text
+
+    def test_another_project_opened_meanwhile_wins(self, bench: Bench, qtbot: QtBot) -> None:
+        c, d = bench.controller, bench.document
+        c.open_architecture("resnet152")
+        c.new()
+        qtbot.waitUntil(lambda: not c.builders.busy)
+        assert d.graph.name == "new network"
+        c.open_architecture("vgg16")
+        c.open_architecture("nin-digits")
+        qtbot.waitUntil(lambda: not c.builders.busy)
+        assert d.graph.name == "Network in network for digits"
+
+    def test_unsaved_work_is_kept(self, bench: Bench, qtbot: QtBot) -> None:
+        bench.controller.rename("conv1", "mine")
+        self.open(bench, qtbot, "nin-digits")
+        assert "Your unsaved work was kept" in bench.notices[-1].text
+        kept = load(Path(bench.controller.settings["recent"][0]))
+        assert "mine" in kept.graph.by_id
+
+    def test_what_grows_here_keeps_its_weights(self, bench: Bench) -> None:
+        c, d = bench.controller, bench.document
+        trained = d.parameters["conv1", "weight"]
+        c.change_layer("linear1", Linear(out_features=50_000))
+        assert d.parameters["linear1", "weight"].size > 6_000_000
+        assert not d.structure_only and d.parameters["conv1", "weight"] is trained

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
-from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtGui import QAction, QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine import project_file
+from engine.architectures import ARCHITECTURES
 from engine.layers.base import Layer, layer_to_dict
 from engine.layers.conv2d import Conv2d
 from engine.layers.relu import ReLU
@@ -301,3 +302,45 @@ class TestLook:
         for widget in (window.canvas, window.narration, window.timeline, window.inspector):
             assert widget.isVisible()
             assert widget.width() > 100 and widget.height() > 40
+
+
+class TestGallery:
+    def menu(self, window: Window) -> QMenu:
+        file = window.menuBar().findChild(QMenu, "menu.file")
+        gallery = file.findChild(QMenu, "menu.gallery")
+        gallery.aboutToShow.emit()
+        return gallery
+
+    def test_it_holds_every_architecture_once_by_family(self, window: Window) -> None:
+        for _ in range(2):  # opening the menu again adds nothing
+            gallery = self.menu(window)
+        families = [action.menu() for action in gallery.actions()]
+        found = [a.objectName() for f in families for a in f.actions() if not a.isSeparator()]
+        assert sorted(found) == sorted(f"gallery.{name}" for name in ARCHITECTURES)
+        assert [f.title() for f in families][:2] == ["LeNet", "AlexNet"]
+        for family in families:
+            assert all(a.toolTip().endswith(".") for a in family.actions() if not a.isSeparator())
+
+    def test_a_click_opens_the_network(self, window: Window, qtbot: QtBot) -> None:
+        gallery = self.menu(window)
+        action = gallery.findChild(QAction, "gallery.densenet121")
+        action.trigger()
+        qtbot.waitUntil(lambda: window.document.graph.name == "DenseNet-121")
+        settle()
+        assert window.document.structure_only
+        assert window.status.text().startswith("7,978,856 parameters · 2,834,161,664 multiply-adds")
+        assert set(window.canvas.network.items_by_id) >= set(window.document.graph.by_id)
+        step = window.actions_by_id["step.next"]
+        assert not step.isEnabled()
+
+    def test_a_structure_is_neither_trained_nor_exported(
+        self, window: Window, qtbot: QtBot, tmp_path: Path
+    ) -> None:
+        window.controller.open_architecture("vgg11")
+        qtbot.waitUntil(lambda: window.document.structure_only)
+        said: list[str] = []
+        window.controller.notice.connect(lambda notice: said.append(notice.text))
+        window.training.start(window.training.last_settings, "digits")
+        window.training.export(tmp_path / "vgg11.onnx")
+        assert not window.training.worker.busy and not window.training.exporter.busy
+        assert all("VGG-11 is shown as a structure" in text for text in said) and len(said) == 2

@@ -282,3 +282,20 @@ def test_a_focus_is_explained_within_a_frame_or_three(window: Window) -> None:
             found = cell_panel(window).explanation
             assert found is not None and found.place.source == cell
         assert min(taken) < 0.05, (cell, taken)
+
+
+def test_a_form_behind_others_is_made_when_it_comes_to_the_front(window: Window) -> None:
+    window.use_workspace("build")
+    window.controller.select({"conv1"})
+    settle()
+    line = window.properties.name
+    assert line is not None and line.text() == "conv1" and in_sight(line)
+    window.use_workspace("step")
+    window.controller.select({"conv2"})
+    settle()
+    assert window.properties.name is line  # nothing was made that nobody sees
+    window.use_workspace("learn")
+    window.docks["properties"].raise_()
+    settle()
+    line = window.properties.name
+    assert line is not None and line.text() == "conv2" and in_sight(line)

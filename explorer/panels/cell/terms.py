@@ -140,7 +140,7 @@ class TermsModel(QAbstractTableModel):
             return theme.font("strong" if number == found.chosen else "number")
         if role == Qt.ItemDataRole.ForegroundRole and found.place_of(number) is None:
             return QColor(theme.current().text_muted)
-        if role == Qt.ItemDataRole.ToolTipRole:
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
             return self.describe(number)
         barred = VALUE if self.plain else PRODUCT
         if role == _SHARE and column == barred and self._largest:

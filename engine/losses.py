@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from engine.layers.base import Array, ShapeError, Spec, Term, Terms, expect_rank
+from engine.layers.base import Array, Fix, ShapeError, Spec, Term, Terms
 
 
 class LossFunction(Protocol):
@@ -53,7 +53,13 @@ class CrossEntropy:
 
     def check(self, spec: Spec) -> None:
         """Raise ShapeError unless ``spec`` is (N, K)."""
-        expect_rank((spec,), 2, "cross-entropy", "Put a Flatten or a pooling before the output.")
+        if len(spec.shape) != 2:
+            raise ShapeError(
+                "a vector per sample (N, F) for cross-entropy",
+                f"{spec} (rank {len(spec.shape)} with the batch)",
+                "Put a Flatten or a pooling before the output.",
+                (Fix("Add Flatten", "insert", {"kind": "Flatten"}),) if len(spec.shape) > 2 else (),
+            )
         if spec.shape[1] < 2:
             raise ShapeError(
                 "at least 2 classes for cross-entropy", f"{spec.shape[1]}", "Add outputs."

@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QWidget
 
 from explorer import theme
 
-Scope = Literal["window", "canvas", "stepping"]
+Scope = Literal["window", "canvas", "stepping", "presentation"]
 """window: works anywhere. canvas: only when the canvas or outline has the keyboard. stepping:
-canvas, timeline or grid (keys such as Space that would steal from buttons and text fields)."""
+canvas, timeline or grid (keys such as Space that would steal from buttons and text fields).
+presentation: anywhere, but only while presenting (the keys of a clicker, and the way out)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ COMMANDS: tuple[Command, ...] = (
         QT_TRANSLATE_NOOP("Commands", "Back"),
         "Shift+F10",
         "Shift+N",
+        "PgUp",
         icon="back",
         help="One operation back, exactly (debugger: step back).",
     ),
@@ -108,6 +110,7 @@ COMMANDS: tuple[Command, ...] = (
         QT_TRANSLATE_NOOP("Commands", "Next operation"),
         "F10",
         "N",
+        "PgDown",
         icon="next",
         help="Carry out one operation (debugger: step over).",
     ),
@@ -198,6 +201,7 @@ COMMANDS: tuple[Command, ...] = (
         "view.presentation",
         QT_TRANSLATE_NOOP("Commands", "Presentation"),
         "Ctrl+Shift+P",
+        "Esc",
         icon="presentation",
         checkable=True,
         help="Canvas and narration only, large and light, for a projector.",
@@ -249,7 +253,9 @@ class Actions(QObject):
             action.setObjectName(command.id)
             if command.icon:
                 action.setIcon(theme.icon(command.icon))
-            keys = [QKeySequence(s) for s in command.shortcuts]
+            keys = [
+                QKeySequence(s) for s in command.shortcuts if scope_of(command, s) != "presentation"
+            ]
             anywhere = [
                 QKeySequence(s) for s in command.shortcuts if scope_of(command, s) == "window"
             ]
@@ -282,8 +288,13 @@ def _without_state(function: Callable[[], None]) -> Callable[[bool], None]:
     return slot
 
 
+_PRESENTING = frozenset(("PgDown", "PgUp", "Esc"))
+
+
 def scope_of(command: Command, key: str) -> Scope:
     """Where a key of a command works: one that types a character belongs to text fields first."""
+    if key in _PRESENTING:
+        return "presentation"
     types = len(key.removeprefix("Shift+")) == 1
     return "stepping" if types and command.scope == "window" else command.scope
 

@@ -30,6 +30,7 @@ class ShortcutSheet(QDialog):
             "window": self.tr("everywhere"),
             "canvas": self.tr("canvas and outline"),
             "stepping": self.tr("canvas, timeline and maps"),
+            "presentation": self.tr("presentation"),
         }
         rows = [(tr(c.text), key, where[scope_of(c, key)]) for c in COMMANDS for key in c.shortcuts]
         rows += [

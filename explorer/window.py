@@ -557,7 +557,7 @@ class Window(QMainWindow):
             self.properties.set_end(
                 node_id,
                 loss.function.title,
-                panels.first_sentence(type(loss.function).__doc__),
+                type(loss.function).__doc__ or "",
                 {self.tr("Input"): str(entering) if entering else self.tr("not known")},
                 d.inference.errors.get(node_id),
             )

@@ -61,6 +61,9 @@ def sentence(
     """
     labels = labels or graph.labels
     if trace is None:
+        if not graph.nodes:
+            say = tr("Drag a layer from the list onto the line between input and loss.")
+            return Sentence((Text(say),))
         return Sentence(
             merged(
                 (Text(tr("Nothing runs yet: a network without errors and a picture are needed.")),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import Qt, Signal
@@ -36,6 +37,7 @@ class _Shown:
     outputs: tuple[Spec, ...] = ()
     cost: Cost | None = None
     error: str = ""
+    end: tuple[str, ...] = ()  # id, title, help and facts of an input or a loss
 
 
 class Properties(QScrollArea):
@@ -103,6 +105,25 @@ class Properties(QScrollArea):
         if shown.error != before.error:
             self._show_error()
 
+    def set_end(
+        self,
+        end_id: str,
+        title: str,
+        text: str,
+        facts: Mapping[str, str],
+        error: Exception | None = None,
+    ) -> None:
+        """Show an input or a loss, which has nothing to set, with what is wrong with it.
+
+        Of ``text`` the first sentence is shown.
+        """
+        flat = tuple(word for fact in facts.items() for word in fact)
+        message = text_of(error) if error else ""
+        shown = _Shown(error=message, end=(end_id, title, first_sentence(text), *flat))
+        if shown != self._shown:
+            self._shown, self._error = shown, error
+            self._rebuild()
+
     def set_name_error(self, text: str) -> None:
         """Say why a requested name was refused, under the name."""
         if self._name_error is not None and self.name is not None:
@@ -131,7 +152,9 @@ class Properties(QScrollArea):
         self.fields, self._messages = {}, {}
         self.name = self._name_error = self._facts = self._card_place = self.card = None
         node = self._shown.node
-        if node is None:
+        if self._shown.end:
+            self._build_end(box)
+        elif node is None:
             empty = _label(self.tr("Select a layer to see and change its settings."), "muted")
             empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
             box.addStretch(1)
@@ -145,6 +168,19 @@ class Properties(QScrollArea):
             old.deleteLater()  # not at once: an editor in it may be what led here
         self.setWidget(content)
         content.setAutoFillBackground(False)  # the dock's own background shows through
+
+    def _build_end(self, box: QVBoxLayout) -> None:
+        _, title, text, *facts = self._shown.end
+        box.addWidget(_label(title, "heading"))
+        box.addWidget(_label(text, "muted"))
+        self._card_place = QVBoxLayout()
+        box.addLayout(self._card_place)
+        self._facts = _label("", "")
+        self._facts.setTextFormat(Qt.TextFormat.RichText)
+        self._write_facts(list(zip(facts[::2], facts[1::2], strict=True)))
+        box.addWidget(self._facts)
+        box.addStretch(1)
+        self._show_error()
 
     def _build(self, box: QVBoxLayout, node: Node) -> None:
         m = theme.metrics()
@@ -214,18 +250,20 @@ class Properties(QScrollArea):
     def _show_facts(self) -> None:
         if self._facts is None:
             return
-        shown, muted = self._shown, theme.current().text_muted
+        shown = self._shown
         entering = ", ".join(map(str, shown.inputs)) or self.tr("not known")
         leaving = ", ".join(map(str, shown.outputs)) or self.tr("not known yet")
         rows = [(self.tr("Input"), entering), (self.tr("Output"), leaving)]
         if shown.node is not None and shown.node.params:
             rows.append((self.tr("Weights"), self.tr("those of {0}").format(shown.node.params)))
         if shown.cost is not None:
-            rows.append((self.tr("Parameters"), f"{shown.cost.parameters:,}".replace(",", " ")))
-            rows.append(
-                (self.tr("Multiply-adds"), f"{shown.cost.multiply_adds:,}".replace(",", " "))
-            )
-        pad = theme.metrics().space_3
+            rows.append((self.tr("Parameters"), f"{shown.cost.parameters:,}"))
+            rows.append((self.tr("Multiply-adds"), f"{shown.cost.multiply_adds:,}"))
+        self._write_facts(rows)
+
+    def _write_facts(self, rows: Sequence[tuple[str, str]]) -> None:
+        assert self._facts is not None
+        muted, pad = theme.current().text_muted, theme.metrics().space_3
         html = "".join(
             f'<tr><td style="color:{muted}; padding-right:{pad}px">{name}</td><td>{value}</td></tr>'
             for name, value in rows
@@ -241,10 +279,11 @@ class Properties(QScrollArea):
             self.card.hide()
             self.card.deleteLater()  # not at once: a click on its button may be what led here
             self.card = None
-        node, error = self._shown.node, self._error
-        if error is not None and node is not None:
+        shown, error = self._shown, self._error
+        shown_id = shown.node.id if shown.node is not None else "".join(shown.end[:1])
+        if error is not None and shown_id:
             card = ErrorCard(error)
-            card.fix_requested.connect(lambda fix: self.fix_requested.emit(node.id, fix))
+            card.fix_requested.connect(lambda fix: self.fix_requested.emit(shown_id, fix))
             self._card_place.addWidget(card)
             self.card = card
 

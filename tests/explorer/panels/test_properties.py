@@ -126,7 +126,7 @@ def test_real_numbers_are_typed_as_text(qtbot, ran):
 
 def test_facts_give_shapes_parameters_and_work(qtbot, ran):
     panel, _ = shown(qtbot, ran.graph, "block/conv")
-    for fact in ("4×6×6", "148", "5 184"):
+    for fact in ("4×6×6", "148", "5,184"):
         assert f"<td>{fact}</td>" in panel.facts
 
 
@@ -171,3 +171,21 @@ def test_every_layer_has_an_editor_that_shows_its_values(qtbot, ran, kind):
         assert panel.fields[field.name].value() == field.default
         assert panel.fields[field.name].toolTip().startswith(field.help)
     assert asked == []
+
+
+def test_a_loss_shows_what_is_wrong_with_it_and_asks_for_the_fix(qtbot, ran):
+    graph = ran.graph.connect(("conv1", 0), "loss", 0)
+    error = graph.infer().errors["loss"]
+    panel = Properties()
+    qtbot.addWidget(panel)
+    panel.show()
+    fixes = []
+    panel.fix_requested.connect(lambda node, fix: fixes.append((node, fix)))
+    panel.set_end("loss", "Cross-entropy", "How surprised. More.", {"Input": "4×12×12"}, error)
+    assert "<td>4×12×12</td>" in panel.facts and panel.name is None
+    button = panel.card.findChild(QPushButton)
+    assert button.text() == "Add Flatten"
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert fixes == [("loss", error.fixes[0])]
+    panel.set_end("loss", "Cross-entropy", "How surprised. More.", {"Input": "10"})
+    assert panel.card is None

@@ -25,12 +25,22 @@ def text_of(error: Exception) -> str:
 
 
 class ErrorCard(QFrame):
-    """Shows one error; ``heading`` names the place where that is not clear already."""
+    """Shows one error; ``heading`` names the place where that is not clear already.
+
+    ``wide`` puts the buttons beside the heading, in sight in a low panel.
+    """
 
     fix_requested = Signal(object)  # Fix
     clicked = Signal()
 
-    def __init__(self, error: Exception, heading: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        error: Exception,
+        heading: str = "",
+        parent: QWidget | None = None,
+        *,
+        wide: bool = False,
+    ) -> None:
         super().__init__(parent)
         m = theme.metrics()
         self.setProperty("role", "card")
@@ -72,7 +82,10 @@ class ErrorCard(QFrame):
                 button = QPushButton(fix.text)
                 button.setProperty("primary", i == 0)
                 button.clicked.connect(lambda _=False, fix=fix: self._fix(fix))
-                box.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+                if wide:
+                    top.addWidget(button)
+                else:
+                    box.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         else:
             box.addWidget(self._words(text_of(error)))
 

@@ -72,7 +72,7 @@ class Problems(QScrollArea):
             card.deleteLater()
         self.cards = {}
         for i, (node, error) in enumerate(self._source.items()):
-            card = _Card(error, node)
+            card = _Card(error, node, wide=True)
             card.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             card.setCursor(Qt.CursorShape.PointingHandCursor)
             card.setToolTip(self.tr("Select {node}").format(node=node))

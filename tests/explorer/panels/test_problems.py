@@ -44,3 +44,16 @@ def test_click_selects_and_a_button_asks_for_the_fix(qtbot, ran):
     node, fix = caught.args
     assert node == "block/add" and fix.action == "insert"
     assert REGISTRY[fix.value["kind"]] is REGISTRY["Conv2d"]
+
+
+def test_the_button_of_a_fix_is_in_sight_in_a_low_panel(qtbot, ran):
+    graph = ran.graph.connect(("conv1", 0), "loss", 0)
+    problems = Problems()
+    qtbot.addWidget(problems)
+    problems.resize(560, 90)
+    problems.show()
+    problems.set_errors(graph.infer().errors)
+    button = problems.cards["loss"].findChild(QPushButton)
+    qtbot.waitUntil(button.isVisible)
+    corner = button.mapTo(problems.viewport(), button.rect().bottomRight())
+    assert problems.viewport().rect().contains(corner)

@@ -200,12 +200,14 @@ class Palette(QWidget):
 
     def _filter(self, text: str) -> None:
         words = text.lower().split()
-        first = None
+        first: tuple[QTreeWidgetItem, bool] | None = None
         for candidate, haystack in self._items:
             fits = all(word in haystack for word in words)
             candidate.setHidden(not fits)
-            if fits and first is None:
-                first = candidate
+            # "max" means max pooling rather than softmax
+            best = bool(words) and haystack.startswith(words[0])
+            if fits and (first is None or (best and not first[1])):
+                first = (candidate, best)
         for i in range(self.tree.topLevelItemCount()):
             group = self.tree.topLevelItem(i)
             if group is not None and group is not self._none:
@@ -214,7 +216,7 @@ class Palette(QWidget):
         self._none.setHidden(first is not None)
         self._none.setText(0, self.tr("No layer is called “{text}”.").format(text=text))
         if first is not None:
-            self.tree.setCurrentItem(first)
+            self.tree.setCurrentItem(first[0])
         else:
             self.tree.clearSelection()
 

@@ -79,3 +79,10 @@ def test_a_drag_carries_the_layer_as_json(qtbot, monkeypatch):
     qtbot.mouseMove(view, start + QPoint(QApplication.startDragDistance() + 2, 0))
     assert [layer_from_dict(json.loads(data)) for data in carried] == [REGISTRY["Conv2d"]()]
     assert asked == []
+
+
+def test_the_best_match_begins_with_what_is_typed(qtbot):
+    palette, asked = shown(qtbot)
+    QTest.keyClicks(palette.search, "max")
+    qtbot.keyClick(palette.search, Qt.Key.Key_Return)
+    assert [type(layer).__name__ for layer in asked] == ["MaxPool2d"]

@@ -103,7 +103,7 @@ class Curves(QWidget):
         names = (self.tr("loss"), self.tr("% right"))
         texts = (
             (self.tr("loss of each batch"), self.tr("held-out loss after each epoch")),
-            (self.tr("accuracy over the last 50 batches"), self.tr("held-out accuracy")),
+            (self.tr("accuracy, last 50 batches"), self.tr("held-out accuracy")),
         )
         for plot, name, legend, (live, held) in zip(
             self.plots, names, self._legends, texts, strict=True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -167,6 +167,8 @@ class SampleBar(QWidget):
         self.target.setMinimumContentsLength(16)
         self.target.activated.connect(self._target_chosen)
         self.draw = QPushButton(theme.icon("pen"), self.tr("Draw your own digit"))
+        self.draw.setToolTip(self.tr("Draw your own digit"))
+        self.draw.setAccessibleName(self.tr("Draw your own digit"))
         self.draw.setCheckable(True)
         self.draw.clicked.connect(self._toggle_pad)
         self._popup: PadPopup | None = None
@@ -213,6 +215,8 @@ class SampleBar(QWidget):
         self.target.addItem(self.tr("Right answer: its own guess"), GUESS)
         for i, label in enumerate(self._labels):
             self.target.addItem(self.tr("Right answer: {label}").format(label=label), i)
+        view = self.target.view()
+        view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * theme.metrics().space_3)
         self.set_target(chosen if isinstance(chosen, int) else None)
 
     def set_sample(
@@ -284,6 +288,30 @@ class SampleBar(QWidget):
         self.answer.setText(text)
         self.answer.setToolTip(tip or text)
         self.answer.setStyleSheet(f"color: {colour};")
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """The answer comes before the words on the button and the choice: these give way."""
+        row = self.layout()
+        assert row is not None
+        margins = row.contentsMargins()
+        taken = sum(w.sizeHint().width() for w in (self.previous, self.thumbnail, self.next))
+        taken += 5 * row.spacing() + margins.left() + margins.right()
+        taken += self.answer.fontMetrics().horizontalAdvance(self.answer.text())
+        for text, letters in (
+            (self.tr("Draw your own digit"), 16),
+            (self.tr("Draw"), 16),
+            (self.tr("Draw"), 10),
+            ("", 10),
+        ):
+            self.draw.setText(text)
+            self.target.setMinimumContentsLength(letters)
+            if taken + sum(w.sizeHint().width() for w in (self.target, self.draw)) <= self.width():
+                break
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
 
     # ---- requests --------------------------------------------------------------------------
 

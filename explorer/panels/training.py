@@ -318,6 +318,7 @@ class TrainingPanel(QWidget):
             self.curves.setVisible(last is not None)
             if self.isVisible():
                 self.curves.set_reports(self._reports)
+        self._place_results()
         if last is None:
             return
         self.progress.setRange(0, last.steps_total)
@@ -363,8 +364,13 @@ class TrainingPanel(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._place_results()
+
+    def _place_results(self) -> None:
+        """Beside the settings where there is room, else above them: curves are to be seen live."""
         wide = self.width() > 17 * theme.metrics().strip_height
         direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
-        self._split.setDirection(direction)
+        below = QBoxLayout.Direction.BottomToTop
+        self._split.setDirection(below if self._reports and not wide else direction)
         self._strip.setDirection(direction)
         self._form.setMaximumWidth(9 * theme.metrics().strip_height if wide else 16777215)

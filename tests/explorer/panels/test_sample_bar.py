@@ -78,3 +78,16 @@ def test_drawing_on_the_pad_is_handed_on(qtbot):
     assert len(drawn) == 1 and len(drawn[0].strokes) == 1
     qtbot.keyClick(pad, Qt.Key.Key_Escape)
     assert not bar.popup.isVisible() and not bar.draw.isChecked()
+
+
+def test_the_answer_is_read_in_full_where_the_bar_is_narrow(qtbot):
+    bar = shown(qtbot)
+    bar.set_labels([str(i) for i in range(10)])
+    bar.set_sample(IMAGE, 7, (1, 0.957), "drawn digit")
+    words = bar.answer.fontMetrics().horizontalAdvance(bar.answer.text())
+    for width in (1000, 780, 640):
+        bar.resize(width, 56)
+        qtbot.waitUntil(lambda: bar.answer.width() >= words)
+        assert bar.draw.accessibleName() == "Draw your own digit"
+    bar.resize(1000, 56)
+    assert bar.draw.text() == "Draw your own digit"

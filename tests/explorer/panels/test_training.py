@@ -154,3 +154,13 @@ def test_the_plotting_library_waits_for_the_first_show():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_curves_come_before_the_settings_in_a_narrow_panel(qtbot):
+    panel = shown(qtbot)
+    panel.resize(360, 480)
+    qtbot.waitUntil(lambda: panel.fields["epochs"].isVisible())
+    assert panel.dataset.mapTo(panel, panel.dataset.rect().center()).y() < 240
+    panel.set_reports(reports())
+    qtbot.waitUntil(lambda: panel.dataset.mapTo(panel, panel.dataset.rect().center()).y() > 240)
+    assert panel.progress.mapTo(panel, panel.progress.rect().topLeft()).y() < 120

@@ -156,6 +156,8 @@ class TermsModel(QAbstractTableModel):
             place = self._found.place_of(number)
             if place is None:
                 return constant_name(self._found.constant_of(number))
+            if place.direction != self._found.place.direction and term.source[0] == "input":
+                return term.note  # a loss's gradient reads what was made of the scores
             same = bool(self._one_tensor) and tensor_name(place) == self._one_tensor
             return index_name(place) if same else short_name(place)
         value = (0.0, term.value, term.coefficient, float(self._found.products[number]))[column]
@@ -236,7 +238,7 @@ class TermsTable(QTableView):
         for column in (VALUE, FACTOR, PRODUCT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             title = str(self.terms.headerData(column, Qt.Orientation.Horizontal))
-            width = max(bold.horizontalAdvance(title), metrics.horizontalAdvance("−9.99e−10"))
+            width = max(bold.horizontalAdvance(title), metrics.horizontalAdvance("−9.99e−5"))
             header.resizeSection(column, round(width) + 2 * m.space_2)
         # a few rows are always in sight
         self.setMinimumHeight(5 * m.control_height)

@@ -63,7 +63,7 @@ def constant_name(name: str) -> str:
         "zero": tr("the floor, 0"),
         "mean": tr("mean of the batch"),
         "other samples": tr("the other samples"),
-        "target": tr("the right answer"),
+        "target": tr("y, target"),
     }.get(name, name)
 
 

@@ -190,6 +190,7 @@ class TestGradient:
         ask(panel, ran, Place(Cell("fc", 0, (1,)), "gradient"))
         p = ran.trace.look("saved", ("loss", "probabilities"))[0, 1]
         assert panel.formula.text() == "p − y"
+        assert set(texts(panel, SOURCE)) == {"p, the share", "y, target"}
         assert sorted(texts(panel, PRODUCT)) == sorted(
             [format_number(float(p)), format_number(-1.0)]
         )

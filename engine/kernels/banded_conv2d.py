@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, looks_finite, repeats_of
+from engine.kernels.base import Site, looks_finite, repeats_of, runs_of, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
 from engine.layers.conv2d import Conv2d
 
@@ -89,15 +89,6 @@ class BoundBanded:
                 ),
             )
 
-        def runs(i: int, first: int, step: int) -> Array:
-            """View (N, rows, tiles, span · C) of dx under kernel row i, every step-th tile."""
-            left = first * tile * window.stride[1]
-            return as_strided(
-                self.dpadded[:, i * window.dilation[0] :, left:],
-                (n, rows, len(range(first, tiles, step)), span * c),
-                (sn, sh * window.stride[0], sw * step * tile * window.stride[1], size),
-            )
-
         self.band = np.zeros((deep, wide), dtype)
         self.places = kernels_in(self.band)
         self.padded = np.zeros((n, height, width, c), dtype)
@@ -117,12 +108,17 @@ class BoundBanded:
                 size,
             ),
         )
-        self.unroll = (by_row, windows)
+        self.unroll = runs_of(by_row, windows)
         whole = Spec((n, o, rows, tiles * tile), spec.dtype)
         self.exact = tiles * tile == columns
         self.y = site.channels_last(whole)[..., :columns]
-        self.y_rows = _rows_of(self.y, self.col.shape[0], wide)
-        repeats = repeats_of(wide, self.col.shape[0])
+        count = self.col.shape[0]
+        self.y_rows = _rows_of(self.y, count, wide)
+        # the product in parts
+        part = small_part(count, deep * wide)
+        self.col_parts = self.col.reshape(-1, part, deep)
+        self.y_parts = self.y_rows.reshape(-1, part, wide)
+        repeats = repeats_of(wide, count)
         self.y_wide = self.y_rows.reshape(-1, repeats * wide)
         self.bias = np.empty((repeats * tile, o), dtype)
         self.bias_row = self.bias.reshape(-1)
@@ -130,23 +126,41 @@ class BoundBanded:
             return
         # columns beyond the map keep their zero
         self.dy = site.channels_last(whole, zeros=True)[..., :columns]
-        self.dy_rows = _rows_of(self.dy, self.col.shape[0], wide)
+        self.dy_rows = _rows_of(self.dy, count, wide)
         self.dband = np.empty((deep, wide), dtype)
+        self.dband_parts = np.empty((count // part, deep, wide), dtype)
         self.dplaces = kernels_in(self.dband)
         self.dw = np.empty((kh, kw, c, o), dtype)
         self.dw_view = self.dw.transpose(3, 2, 0, 1)
-        self.ones, self.ones_across = np.ones(self.col.shape[0], dtype), np.ones(tile, dtype)
+        self.ones, self.ones_across = np.ones(count, dtype), np.ones(tile, dtype)
         self.column_sums = np.empty(wide, dtype)
         if not site.need[0]:
             return
-        self.dcol = np.empty_like(self.col)
+        # shares of dx: by kernel row, then summed over these, then over the tiles that share a cell
+        part = small_part(count, wide * span * c)
+        self.band_rows = np.empty((kh, 1, wide, span * c), dtype)
+        self.dy_split = (1, count // part, part, wide)
+        self.shares = np.empty((kh, count // part, part, span * c), dtype)
+        shares = self.shares.reshape(kh, n, rows, tiles, span * c)
+        self.by_tile = np.empty((n, height, tiles, span * c), dtype)
+        self.row_sums = []
+        for i in range(kh):
+            top = i * window.dilation[0]
+            stop = top + (rows - 1) * window.stride[0] + 1
+            self.row_sums.append((self.by_tile[:, top : stop : window.stride[0]], shares[i]))
         self.dpadded = np.zeros_like(self.padded)
         self.dx = window.body(self.dpadded.transpose(0, 3, 1, 2), h, w)
-        shares = self.dcol.reshape(by_row.shape)
-        apart = -(-span // (tile * window.stride[1]))  # tiles this far apart share no cell
-        self.scatter = [
-            (runs(i, first, apart), shares[:, :, first::apart, i])
-            for i in range(kh)
+        step = tile * window.stride[1]
+        apart = -(-span // step)  # tiles this far apart share no cell
+        self.tile_sums = [
+            (
+                as_strided(
+                    self.dpadded[:, :, first * step :],
+                    (n, height, len(range(first, tiles, apart)), span * c),
+                    (sn, sh, sw * apart * step, size),
+                ),
+                self.by_tile[:, :, first::apart],
+            )
             for first in range(min(apart, tiles))
         ]
 
@@ -157,7 +171,7 @@ class BoundBanded:
             return Result((self.y,), {"x": xs[0]})
         np.copyto(self.places, p["weight"].transpose(2, 3, 1, 0)[:, :, :, None])
         np.copyto(*self.unroll)
-        np.matmul(self.col, self.band, out=self.y_rows)
+        np.matmul(self.col_parts, self.band, out=self.y_parts)
         if "bias" in p:
             np.copyto(self.bias, p["bias"])
             np.add(self.y_wide, self.bias_row, out=self.y_wide)
@@ -178,7 +192,9 @@ class BoundBanded:
                 np.copyto(array, plain.dparams[name])
             return Grads(plain.dxs, self.dparams)
         if self.dparams:
-            np.matmul(self.col.T, dy, out=self.dband)
+            dy_parts = dy.reshape(self.y_parts.shape)
+            np.matmul(self.col_parts.transpose(0, 2, 1), dy_parts, out=self.dband_parts)
+            np.add.reduce(self.dband_parts, 0, out=self.dband)
             np.add.reduce(self.dplaces, 3, out=self.dw)
             np.copyto(self.dparams["weight"], self.dw_view)
             if "bias" in self.dparams:
@@ -187,9 +203,14 @@ class BoundBanded:
                 np.matmul(self.ones_across, sums, out=self.dparams["bias"])
         if not need[0]:
             return Grads((None,), self.dparams)
-        np.matmul(dy, self.band.T, out=self.dcol)
+        np.copyto(
+            self.band_rows[:, 0],
+            self.band.reshape(len(self.band_rows), -1, dy.shape[1]).transpose(0, 2, 1),
+        )
+        np.matmul(dy.reshape(self.dy_split), self.band_rows, out=self.shares)
+        self.by_tile.fill(0)
         self.dpadded.fill(0)
-        for cells, shares in self.scatter:
+        for cells, shares in (*self.row_sums, *self.tile_sums):
             np.add(cells, shares, out=cells)
         return Grads((self.dx,), self.dparams)
 

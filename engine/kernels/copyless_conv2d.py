@@ -16,18 +16,16 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, looks_finite, repeats_of
+from engine.kernels.base import SMALL_PRODUCT, Site, looks_finite, repeats_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 
-CHANNELS = range(8, 25)
+CHANNELS = range(8, 33)
 """Below, longer runs (banded) are faster; above, im2col's own products are wide enough."""
 FEWEST_PIXELS = 2048
 """Outputs below which the many small products cost more than unrolling."""
 WASTE_LIMIT = 1.3
 """Most pixels of the buffer, separating zeros included, for one of the output."""
-SMALL_PRODUCT = 1 << 20
-"""Multiply-adds up to which OpenBLAS does not pack its operands, which is faster here."""
 CHUNK = 1 << 17
 """Elements of output between which the sums over the rows of the kernel stay in cache."""
 

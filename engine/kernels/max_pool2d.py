@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, all_finite, memory
+from engine.kernels.base import Site, all_finite, memory, runs_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.max_pool2d import MaxPool2d
 
@@ -121,15 +121,12 @@ class BoundTiledMaxPool:
 
 
 def _pixels(to: Array, source: Array) -> tuple[Array, Array]:
-    """Both arrays with all channels of a pixel as one element, where both are channels last.
-
-    To copy a pixel is one move then; an inner loop over a few channels takes twice as long.
-    """
-    pair = (to.transpose(0, 2, 3, 1), source.transpose(0, 2, 3, 1))
+    """Both arrays with all channels of a pixel as one element, where both are channels last."""
+    last = (to.transpose(0, 2, 3, 1), source.transpose(0, 2, 3, 1))
     size = to.itemsize * to.shape[1]
-    if any(a.strides[3] != a.itemsize or a.strides[2] < size for a in pair):
+    if any(a.strides[3] != a.itemsize or a.strides[2] < size for a in last):
         return to, source
-    return cast(tuple[Array, Array], tuple(a.view(f"V{size}")[..., 0] for a in pair))
+    return runs_of(*last)
 
 
 def _maximum(parts: list[Array], out: Array) -> None:

@@ -45,7 +45,7 @@ def conv(rng: np.random.Generator, high: int = 7) -> Draw:
 
 def same_conv(rng: np.random.Generator) -> Draw:
     """Many maps of some channels, as the copyless form wants them."""
-    c, o = (int(v) for v in rng.integers(8, 25, 2))
+    c, o = (int(v) for v in rng.integers(8, 33, 2))
     kernel = (int(rng.integers(1, 4)), int(rng.integers(2, 4)))
     padding: Any = [0, (0, 1), (kernel[0] // 2, kernel[1] // 2)][rng.integers(3)]
     n, h, w = (int(v) for v in (rng.integers(3, 5), *rng.integers(24, 30, 2)))

@@ -504,7 +504,14 @@ class Window(QMainWindow):
         self.canvas.set_current(d.step)
         assumed = d.run is not None and d.run.assumed_target
         self.narration.set_sentence(
-            sentence(d.graph, d.trace, d.position, d.graph.labels, assumed=assumed)
+            sentence(
+                d.graph,
+                d.trace,
+                d.position,
+                d.graph.labels,
+                assumed=assumed,
+                broken=tuple(d.inference.errors),
+            )
         )
         self._show_inspected()
         self._show_sample()

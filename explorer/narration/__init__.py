@@ -53,17 +53,22 @@ def sentence(
     position: int,
     labels: Sequence[str] = (),
     assumed: bool = False,
+    broken: Sequence[str] = (),
 ) -> Sentence:
     """What the step before ``position`` did; at 0, what is about to happen.
 
     ``labels`` names the classes (those of the graph if empty); ``assumed`` says that no answer was
-    given and the network's own guess stands for it.
+    given and the network's own guess stands for it. ``broken`` are the nodes with an error, for
+    which nothing runs.
     """
     labels = labels or graph.labels
     if trace is None:
         if not graph.nodes:
             say = tr("Drag a layer from the list onto the line between input and loss.")
             return Sentence((Text(say),))
+        if broken:
+            parts = (Link(broken[0], broken[0]), Text(tr(" needs mending before anything runs.")))
+            return Sentence(merged(parts))
         return Sentence(
             merged(
                 (Text(tr("Nothing runs yet: a network without errors and a picture are needed.")),)

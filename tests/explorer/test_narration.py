@@ -420,3 +420,10 @@ def test_a_weight_that_moved_a_little_is_seen_to_have_moved() -> None:
     old, new = told_apart(1.3, 1.30001)
     assert (old, new) == ("1.3", "1.30001")
     assert told_apart(2.0, 2.0) == ("2", "2")
+
+
+def test_a_broken_network_names_the_node_to_mend() -> None:
+    node = Node("conv1", REGISTRY["Conv2d"](), (("image", 0),))
+    said = sentence(Graph(nodes=(node,)), None, 0, broken=("conv1",))
+    assert said.text == "conv1 needs mending before anything runs."
+    assert [link.target for link in said.links] == ["conv1"]

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from PySide6.QtTest import QTest
+
+from engine.cell import Cell
+from engine.layers.conv2d import Conv2d
 from explorer import theme
 from explorer.app import application
 from explorer.settings import Settings
 from explorer.tour import offscreen_window, save_picture, settle
+from explorer.window import Window
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs"
+
+
+def _first_cell(window: Window) -> Cell:
+    """The place that the sentence names first."""
+    return next(k.target for k in window.narration.sentence.links if isinstance(k.target, Cell))
 
 
 def main() -> None:
@@ -30,6 +41,7 @@ def main() -> None:
         c.open_shipped("lenet5")
         settle()
         window.canvas.fit()
+        c.to_start()
         c.run_to("pool1")
         c.select({"pool1"})
         save_picture(window, FOLDER / "forward.png")
@@ -38,6 +50,8 @@ def main() -> None:
             i for i, o in enumerate(operations) if o.phase == "backward" and o.node == "pool1"
         )
         c.go_to(back + 1)
+        c.focus(_first_cell(window))
+        c.select({"pool1"})
         save_picture(window, FOLDER / "max-pool-backward.png")
         c.open_shipped("resnet-digits")
         theme.set_mode("dark")
@@ -49,11 +63,26 @@ def main() -> None:
         c.select({operations[sums[0]].node})
         save_picture(window, FOLDER / "residual.png")
         theme.set_mode("light")
+        c.open_shipped("lenet5")
         window.use_workspace("build")
-        c.select({operations[sums[0]].node})
-        settle()
+        conv2 = window.document.graph.node("conv2")
+        assert isinstance(conv2.layer, Conv2d)
+        c.change_layer("conv2", replace(conv2.layer, kernel_size=20))
+        c.select({"conv2"})
+        QTest.qWait(700)  # the tabs of the workspace before are taken away after a while
         window.canvas.fit()
         save_picture(window, FOLDER / "build.png")
+        c.undo()
+        window.use_workspace("step")
+        c.select(set())
+        c.to_start()
+        c.run_to("fc3")
+        window.actions_by_id["view.presentation"].trigger()
+        QTest.qWait(700)
+        window.notices.clear()
+        settle()
+        window.canvas.fit()
+        save_picture(window, FOLDER / "presentation.png")
         window.close()
 
 

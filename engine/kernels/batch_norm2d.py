@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, cast
+from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, repeats_of
+from engine.kernels.base import Site, repeats_of, runs_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.batch_norm2d import BatchNorm2d
+
+CHUNK = 1 << 17
+"""Numbers that three arrays can hold in cache together."""
+
+
+class Forms(NamedTuple):
+    """A buffer (N, C, H, W), and its chunks as maps, as (pixels, C) and as rows of some pixels."""
+
+    whole: Array
+    maps: list[Array]
+    rows: list[Array]
+    wide: list[Array]
 
 
 class RowsBatchNorm:
@@ -27,6 +39,8 @@ class RowsBatchNorm:
 
 
 class BoundRowsBatchNorm:
+    """All passes go by some samples at a time, so that what one writes the next finds in cache."""
+
     def __init__(self, site: Site) -> None:
         self.layer = cast(BatchNorm2d, site.layer)
         (spec,) = site.inputs
@@ -34,38 +48,59 @@ class BoundRowsBatchNorm:
         self.count = n * h * w
         self.dparams = site.dparams
         dtype = np.dtype(spec.dtype)
-        repeats = repeats_of(c, self.count)
-        self.wide = (self.count // repeats, repeats, c)
+        step = min(n, max(1, CHUNK // (c * h * w)))
+        repeats = repeats_of(c, h * w if n % step else step * h * w)
+        self.samples = [slice(start, min(n, start + step)) for start in range(0, n, step)]
 
-        def buffer() -> tuple[Array, Array, Array]:
-            """The same memory as (N, C, H, W), as (pixels, C) and as rows of several pixels."""
+        def buffer() -> Forms:
+            """The same memory as (N, C, H, W), and by chunks as (pixels, C) and as longer rows."""
             maps = site.channels_last(spec)
-            rows = maps.transpose(0, 2, 3, 1).reshape(-1, c)
-            return maps, rows, rows.reshape(self.wide[0], -1)
+            last = maps.transpose(0, 2, 3, 1)
+            return Forms(
+                maps,
+                [maps[chunk] for chunk in self.samples],
+                [last[chunk].reshape(-1, c) for chunk in self.samples],
+                [last[chunk].reshape(-1, repeats * c) for chunk in self.samples],
+            )
 
-        self.y, self.y_rows, self.y_wide = buffer()
-        self.xhat, self.xhat_rows, self.xhat_wide = buffer()
-        self.ones = np.ones(self.count, dtype)
-        self.tile = np.empty(self.wide[1:], dtype)
-        self.tile_row = self.tile.reshape(-1)
+        self.y, self.xhat = buffer(), buffer()
+        self.ones = [np.ones(len(rows), dtype) for rows in self.y.rows]
+        self.tiles = [np.empty((repeats, c), dtype) for _ in range(3)]
+        self.tile_rows = [tile.reshape(-1) for tile in self.tiles]
+        self.sums = np.empty((3, c), dtype)
         self.real = dtype.type
         if site.backward:
-            self.dy_copy = buffer()
-            self.dx, self.dx_rows, self.dx_wide = buffer()
+            self.dy, self.dx = buffer(), buffer()
 
-    def _repeated(self, vector: Array) -> Array:
-        np.copyto(self.tile, vector)
-        return self.tile_row
+    def _repeated(self, *vectors: Array) -> list[Array]:
+        """Each vector (C,) repeated along a long row."""
+        for tile, vector in zip(self.tiles, vectors, strict=False):
+            np.copyto(*runs_of(tile, vector))
+        return self.tile_rows
+
+    def _sum_into(self, total: Array, ones: Array, rows: Array) -> None:
+        np.matmul(ones, rows, out=self.sums[2])
+        np.add(total, self.sums[2], out=total)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        real, xhat = self.real, self.xhat_wide
-        np.copyto(self.xhat, xs[0])
+        real, y, xhat = self.real, self.y, self.xhat
         statistics = {}
+        total = self.sums[0]
         if ctx.mode == "train":
-            mean = np.matmul(self.ones, self.xhat_rows) / real(self.count)
-            np.subtract(xhat, self._repeated(mean), out=xhat)
-            np.multiply(xhat, xhat, out=self.y_wide)
-            var = np.matmul(self.ones, self.y_rows) / real(self.count)
+            total.fill(0)
+            for chunk, maps, rows, ones in zip(
+                self.samples, xhat.maps, xhat.rows, self.ones, strict=True
+            ):
+                np.copyto(maps, xs[0][chunk])
+                self._sum_into(total, ones, rows)
+            mean = total / real(self.count)
+            tile, *_ = self._repeated(mean)
+            total.fill(0)
+            for wide, square, rows, ones in zip(xhat.wide, y.wide, y.rows, self.ones, strict=True):
+                np.subtract(wide, tile, out=wide)
+                np.multiply(wide, wide, out=square)
+                self._sum_into(total, ones, rows)
+            var = total / real(self.count)
             m = real(self.layer.momentum)
             unbiased = var * real(self.count / (self.count - 1))
             statistics = {
@@ -73,15 +108,20 @@ class BoundRowsBatchNorm:
                 "running_var": (1 - m) * p["running_var"] + m * unbiased,
             }
         else:
-            mean, var = p["running_mean"], p["running_var"]
-            np.subtract(xhat, self._repeated(mean), out=xhat)
+            var = p["running_var"]
+            tile, *_ = self._repeated(p["running_mean"])
+            for chunk, maps, wide in zip(self.samples, xhat.maps, xhat.wide, strict=True):
+                np.copyto(maps, xs[0][chunk])
+                np.subtract(wide, tile, out=wide)
         inv_std = 1 / np.sqrt(var + real(self.layer.eps))
-        np.multiply(xhat, self._repeated(inv_std), out=xhat)
-        np.multiply(xhat, self._repeated(p["weight"]), out=self.y_wide)
-        np.add(self.y_wide, self._repeated(p["bias"]), out=self.y_wide)
+        scale, weight, bias = self._repeated(inv_std, p["weight"], p["bias"])
+        for wide, out in zip(xhat.wide, y.wide, strict=True):
+            np.multiply(wide, scale, out=wide)
+            np.multiply(wide, weight, out=out)
+            np.add(out, bias, out=out)
         trained = np.asarray(ctx.mode == "train")
-        saved = {"xhat": self.xhat, "inv_std": inv_std, "trained": trained}
-        return Result((self.y,), saved, statistics)
+        saved = {"xhat": xhat.whole, "inv_std": inv_std, "trained": trained}
+        return Result((y.whole,), saved, statistics)
 
     def backward(
         self,
@@ -91,19 +131,14 @@ class BoundRowsBatchNorm:
         need: tuple[bool, ...],
         ctx: Ctx,
     ) -> Grads:
-        dy_last, real = dys[0].transpose(0, 2, 3, 1), self.real
-        if dy_last.flags.c_contiguous:
-            dy_rows, dy_wide = (
-                dy_last.reshape(self.y_rows.shape),
-                dy_last.reshape(self.y_wide.shape),
-            )
-        else:
-            np.copyto(self.dy_copy[0], dys[0])
-            _, dy_rows, dy_wide = self.dy_copy
-        dx = self.dx_wide
-        dbias = np.matmul(self.ones, dy_rows)
-        np.multiply(dy_wide, self.xhat_wide, out=dx)
-        dweight = np.matmul(self.ones, self.dx_rows)
+        real, xhat, dy, dx = self.real, self.xhat, self.dy, self.dx
+        dbias, dweight, _ = self.sums
+        self.sums.fill(0)
+        for i, (chunk, ones) in enumerate(zip(self.samples, self.ones, strict=True)):
+            np.copyto(dy.maps[i], dys[0][chunk])
+            self._sum_into(dbias, ones, dy.rows[i])
+            np.multiply(dy.wide[i], xhat.wide[i], out=dx.wide[i])
+            self._sum_into(dweight, ones, dx.rows[i])
         if self.dparams:
             np.copyto(self.dparams["weight"], dweight)
             np.copyto(self.dparams["bias"], dbias)
@@ -111,14 +146,19 @@ class BoundRowsBatchNorm:
             return Grads((None,), self.dparams)
         scale = p["weight"] * saved["inv_std"]
         if not saved["trained"]:
-            np.multiply(dy_wide, self._repeated(scale), out=dx)
-            return Grads((self.dx,), self.dparams)
+            scale, *_ = self._repeated(scale)
+            for upstream, out in zip(dy.wide, dx.wide, strict=True):
+                np.multiply(upstream, scale, out=out)
+            return Grads((dx.whole,), self.dparams)
         # dx = scale · (dy − x̂ · mean(dy · x̂) − mean dy)
-        np.multiply(self.xhat_wide, self._repeated(dweight / real(self.count)), out=dx)
-        np.subtract(dy_wide, dx, out=dx)
-        np.subtract(dx, self._repeated(dbias / real(self.count)), out=dx)
-        np.multiply(dx, self._repeated(scale), out=dx)
-        return Grads((self.dx,), self.dparams)
+        n = real(self.count)
+        scale, slope, offset = self._repeated(scale, dweight / n, dbias / n)
+        for normalised, upstream, out in zip(xhat.wide, dy.wide, dx.wide, strict=True):
+            np.multiply(normalised, slope, out=out)
+            np.subtract(upstream, out, out=out)
+            np.subtract(out, offset, out=out)
+            np.multiply(out, scale, out=out)
+        return Grads((dx.whole,), self.dparams)
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         return saved

@@ -64,19 +64,42 @@ class Spec:
         return "×".join(map(str, self.shape[1:])) or "scalar"
 
 
+INITIALISERS = (
+    "he",
+    "glorot",
+    "lecun",
+    "uniform_fan_in",
+    "orthogonal",
+    "signs",
+    "zeros",
+    "ones",
+    "constant",
+)
+
+
 @dataclass(frozen=True)
 class ParamSpec:
     """One parameter: its shape, how it starts, and whether gradient descent moves it.
 
-    ``init`` is "he" (Gaussian, variance 2 / fan_in; He et al. 2015, section 2.2), "uniform_fan_in"
-    (U(±1/√fan_in)), "zeros" or "ones". ``kind`` is "weight" (trained) or "statistic" (returned by
-    forward in training mode).
+    ``init`` is one of ``INITIALISERS``:
+    "he": Gaussian, variance 2 / fan_in (He et al. 2015, section 2.2);
+    "glorot": U(±√(6 / (fan_in + fan_out))) (Glorot & Bengio 2010, equation 16);
+    "lecun": Gaussian, variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp, section 4.6);
+    "uniform_fan_in": U(±1/√fan_in);
+    "orthogonal": rows (or columns, where there are fewer) of length 1 at right angles (Saxe et
+    al. 2014); "signs": −1 or 1 with equal chance; "zeros", "ones"; "constant": ``value``.
+
+    ``kind`` is "weight" (trained) or "statistic" (returned by forward in training mode). ``decay``
+    is False for biases and the scales of normalisations, which weight decay may leave alone.
     """
 
     shape: tuple[int, ...]
     init: str = "zeros"
     fan_in: int = 1
     kind: Literal["weight", "statistic"] = "weight"
+    fan_out: int = 1
+    value: float = 0.0
+    decay: bool = True
 
     @property
     def size(self) -> int:
@@ -84,18 +107,33 @@ class ParamSpec:
 
     def initial(self, rng: np.random.Generator, dtype: str = "float32") -> Array:
         """Draw the starting value; shape ``self.shape``, of the given dtype."""
-        if self.init == "zeros":
-            return np.zeros(self.shape, dtype)
-        if self.init == "ones":
-            return np.ones(self.shape, dtype)
-        if self.init == "he":
-            return (rng.standard_normal(self.shape) * math.sqrt(2 / self.fan_in)).astype(dtype)
-        if self.init == "uniform_fan_in":
-            bound = 1 / math.sqrt(self.fan_in)
-            return rng.uniform(-bound, bound, self.shape).astype(dtype)
-        raise ValueError(
-            f"Expected an initialiser he, uniform_fan_in, zeros or ones, received {self.init!r}."
-        )
+        if self.init not in INITIALISERS:
+            raise ValueError(
+                f"Expected an initialiser {', '.join(INITIALISERS[:-1])} or {INITIALISERS[-1]}, "
+                f"received {self.init!r}."
+            )
+        if self.init in ("zeros", "ones", "constant"):
+            value = {"zeros": 0.0, "ones": 1.0, "constant": self.value}[self.init]
+            return np.full(self.shape, value, dtype)
+        if self.init == "orthogonal":
+            return self._orthogonal(rng).astype(dtype)
+        if self.init == "signs":
+            return rng.choice([-1.0, 1.0], self.shape).astype(dtype)
+        if self.init in ("he", "lecun"):
+            variance = (2 if self.init == "he" else 1) / self.fan_in
+            return (rng.standard_normal(self.shape) * math.sqrt(variance)).astype(dtype)
+        bound = 1 / math.sqrt(self.fan_in)
+        if self.init == "glorot":
+            bound = math.sqrt(6 / (self.fan_in + self.fan_out))
+        return rng.uniform(-bound, bound, self.shape).astype(dtype)
+
+    def _orthogonal(self, rng: np.random.Generator) -> Array:
+        rows = self.shape[0]
+        columns = math.prod(self.shape[1:])
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        # without these signs the directions would not be equally likely
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        return np.asarray(q if rows >= columns else q.T).reshape(self.shape)
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ class BatchNorm2d(Layer):
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
         shape = (specs[0].shape[1],)
         return {
-            "weight": ParamSpec(shape, "ones"),
-            "bias": ParamSpec(shape, "zeros"),
+            "weight": ParamSpec(shape, "ones", decay=False),
+            "bias": ParamSpec(shape, "zeros", decay=False),
             "running_mean": ParamSpec(shape, "zeros", kind="statistic"),
             "running_var": ParamSpec(shape, "ones", kind="statistic"),
         }

@@ -104,7 +104,7 @@ class Conv2d(Layer):
         fan_in = math.prod(shape[1:])
         found = {"weight": ParamSpec(shape, "he", fan_in)}
         if self.bias:
-            found["bias"] = ParamSpec((self.out_channels,), "zeros", fan_in)
+            found["bias"] = ParamSpec((self.out_channels,), "zeros", fan_in, decay=False)
         return found
 
     def cost(self, *specs: Spec) -> Cost:

@@ -58,7 +58,7 @@ class Linear(Layer):
         features = specs[0].shape[1]
         found = {"weight": ParamSpec((self.out_features, features), "he", features)}
         if self.bias:
-            found["bias"] = ParamSpec((self.out_features,), "zeros", features)
+            found["bias"] = ParamSpec((self.out_features,), "zeros", features, decay=False)
         return found
 
     def cost(self, *specs: Spec) -> Cost:

@@ -159,12 +159,71 @@ def _padded(
     return [pad, node(place, place.mapped.op, (padded,), **attributes)]
 
 
+def prelu(place: Place) -> Nodes:
+    """The slopes get axes for rows and columns: the operator aligns shapes at the last axis."""
+    rank = len(place.specs[0].shape)
+    shape = place.constant("slope_shape", np.array([-1, *[1] * (rank - 2)], "int64"))
+    slope = place.fresh("slope")
+    reshape = helper.make_node("Reshape", [*place.params, shape], [slope], name=slope)
+    return [reshape, node(place, "PRelu", (*place.inputs, slope))]
+
+
+def swish(place: Place) -> Nodes:
+    """x · Sigmoid(x); an operator of its own is too new for most runtimes."""
+    gate = place.fresh("gate")
+    sigmoid = helper.make_node("Sigmoid", list(place.inputs), [gate], name=gate)
+    return [sigmoid, node(place, "Mul", (*place.inputs, gate))]
+
+
+def hard_swish(place: Place) -> Nodes:
+    """From opset 14 on an operator of its own, before that x · HardSigmoid(x)."""
+    if place.opset >= 14:
+        return plain(place)
+    gate = place.fresh("gate")
+    sigmoid = helper.make_node(
+        "HardSigmoid", list(place.inputs), [gate], name=gate, alpha=1 / 6, beta=0.5
+    )
+    return [sigmoid, node(place, "Mul", (*place.inputs, gate))]
+
+
+def gelu(place: Place) -> Nodes:
+    """From opset 20 on an operator of its own, before that written out."""
+    if place.opset >= 20:
+        return plain(place)
+    (x,) = place.inputs
+    steps: list[onnx.NodeProto] = []
+
+    def step(op: str, role: str, *inputs: str) -> str:
+        name = place.fresh(role)
+        steps.append(helper.make_node(op, list(inputs), [name], name=name))
+        return name
+
+    def number(role: str, value: float) -> str:
+        return place.constant(role, np.array(value, "float32"))
+
+    if place.mapped.attributes["approximate"] == "tanh":
+        square = step("Mul", "square", x, x)
+        bent = step("Mul", "bent", square, number("cube", 0.044715))
+        rising = step("Add", "rising", bent, number("one", 1.0))
+        scaled = step("Mul", "scaled", x, number("scale", math.sqrt(2 / math.pi)))
+        bounded = step("Tanh", "bounded", step("Mul", "inner", scaled, rising))
+    else:
+        bounded = step("Erf", "bounded", step("Div", "inner", x, number("scale", math.sqrt(2))))
+    shifted = step("Add", "shifted", bounded, number("one", 1.0))
+    gate = step("Mul", "gate", shifted, number("half", 0.5))
+    return [*steps, node(place, "Mul", (x, gate))]
+
+
 RULES: Mapping[str, Callable[[Place], Nodes]] = {
     "AveragePool": pool,
     "BatchNormalization": batch_normalization,
     "Dropout": dropout,
+    "Gelu": gelu,
+    "HardSwish": hard_swish,
     "MaxPool": pool,
+    "PRelu": prelu,
     "Sum": total,
+    "Swish": swish,
 }
 """By operator, what writes it where ``plain`` does not suffice."""
 

@@ -15,12 +15,21 @@ from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.dropout import Dropout
+from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
+from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
+from engine.layers.hard_swish import HardSwish
+from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
+from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.prelu import PReLU
 from engine.layers.relu import ReLU
+from engine.layers.sigmoid import Sigmoid
+from engine.layers.silu import SiLU
 from engine.layers.softmax import Softmax
+from engine.layers.tanh import Tanh
 
 MAPS = (2, 4, 6, 5)
 
@@ -152,6 +161,24 @@ CASES: tuple[Case, ...] = (
     Case(Add(), ((2, 3), (2, 3), (2, 3))),
     Case(Concat(), ((2, 3, 2, 3), (2, 1, 2, 3), (2, 2, 2, 3))),
     Case(Concat(), ((2, 3), (2, 4))),
+    Case(LeakyReLU()),
+    Case(LeakyReLU(0.2), ((2, 7),)),
+    Case(Sigmoid()),
+    Case(Sigmoid(), ((2, 7),)),
+    Case(Tanh()),
+    Case(ELU()),
+    Case(ELU(0.5), ((2, 7),)),
+    Case(GELU()),
+    Case(GELU(tanh=True), ((2, 7),)),
+    Case(SiLU()),
+    Case(HardSwish()),
+    Case(PReLU()),
+    Case(PReLU(), ((2, 7),)),
+    Case(PReLU(shared=True)),
+    Case(LRN()),
+    Case(LRN(3, 0.7, 0.6, 1.5, divide=True), ((2, 7, 2, 3),)),
+    Case(LRN(9, 0.5), ((2, 3, 2, 2),)),
+    Case(LRN(1, 0.5), ((2, 3, 2, 2),)),
 )
 
 

@@ -95,7 +95,21 @@ def _softmax(terms: Terms) -> float:
     return values[terms.chosen] / sum(values)
 
 
-FORMULAS: dict[str, Callable[[Terms], float]] = {"exp(x_i) / Σ_j exp(x_j)": _softmax}
+def _of_one(function: Callable[[float], float]) -> Callable[[Terms], float]:
+    return lambda terms: function(terms.terms[0].product)
+
+
+def _elu(terms: Terms) -> float:
+    x, alpha = (t.product for t in terms.terms)
+    return alpha * math.expm1(x)
+
+
+FORMULAS: dict[str, Callable[[Terms], float]] = {
+    "exp(x_i) / Σ_j exp(x_j)": _softmax,
+    "1 / (1 + exp(−x))": _of_one(lambda x: 1 / (1 + math.exp(-x))),
+    "tanh(x)": _of_one(math.tanh),
+    "α · (exp(x) − 1)": _elu,
+}
 
 
 def combined(terms: Terms) -> float:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from engine.layers.add import Add
-from engine.layers.base import Array, Ctx, Record, ShapeError, Spec
+from engine.layers.base import Array, Ctx, HyperparameterError, Record, ShapeError, Spec
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.dropout import Dropout
+from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
+from engine.layers.gelu import GELU
+from engine.layers.hard_swish import HardSwish
+from engine.layers.leaky_relu import LeakyReLU
+from engine.layers.lrn import LRN
+from engine.layers.prelu import PReLU
 from engine.layers.relu import ReLU
+from engine.layers.sigmoid import Sigmoid
+from engine.layers.silu import SiLU
 from engine.layers.softmax import Softmax
+from engine.layers.tanh import Tanh
 
 TRAIN = Ctx("train", (5, 6, 7))
 
@@ -173,3 +184,59 @@ def test_add_of_a_tensor_with_itself_and_concat_in_order() -> None:
     assert np.array_equal(y.ravel(), [1, 1, 3])
     with pytest.raises(IndexError, match="channel below 3"):
         Concat().reads((3, 0, 0), Record((x[0], 3 * x[0, :1]), (y[0],), (None,), {}, {}))
+
+
+def test_lrn_by_hand_and_refuses_an_even_size() -> None:
+    x = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
+    y = LRN(3, 0.5, 1.0, 1.0).forward({}, x).ys[0]
+    np.testing.assert_allclose(y.ravel(), [1 / 3.5, 2 / 8, 3 / 7.5])
+    y = LRN(3, 1.5, 1.0, 1.0, divide=True).forward({}, x).ys[0]
+    np.testing.assert_allclose(y.ravel(), [1 / 3.5, 2 / 8, 3 / 7.5])
+    with pytest.raises(HyperparameterError, match=r"LRN.size: expected an odd number, received 4"):
+        LRN(4)
+
+
+def test_activations_do_not_overflow() -> None:
+    x = np.array([[-1e4, -40.0, 0.0, 40.0, 1e4]])
+    with np.errstate(all="raise", under="ignore"):
+        for layer, wanted in (
+            (Sigmoid(), [0, np.exp(-40), 0.5, 1, 1]),
+            (Tanh(), [-1, -1, 0, 1, 1]),
+            (ELU(2.0), [-2, -2, 0, 40, 1e4]),
+            (SiLU(), [0, -40 * np.exp(-40), 0, 40, 1e4]),
+            (GELU(), [0, 0, 0, 40, 1e4]),
+            (HardSwish(), [0, 0, 0, 40, 1e4]),
+            (LeakyReLU(0.1), [-1e3, -4, 0, 40, 1e4]),
+        ):
+            result = layer.forward({}, x)
+            np.testing.assert_allclose(result.ys[0], [wanted], rtol=1e-14, atol=0)
+            (dx,) = layer.backward({}, result.saved, (np.ones_like(x),), (True,)).dxs
+            assert np.isfinite(dx).all()
+
+
+def test_activations_keep_nan() -> None:
+    x = np.array([[np.nan, 1.0]])
+    for layer in (Sigmoid(), Tanh(), ELU(), SiLU(), GELU(), GELU(True), HardSwish(), LeakyReLU()):
+        assert np.isnan(layer.forward({}, x).ys[0]).tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize(("layer", "slope"), [(LeakyReLU(0.1), 0.1), (ELU(0.5), 0.5), (ReLU(), 0)])
+def test_the_slope_at_zero_is_the_one_from_below(layer: Any, slope: float) -> None:
+    x = np.zeros((1, 1))
+    result = layer.forward({}, x)
+    (dx,) = layer.backward({}, result.saved, (np.ones((1, 1)),), (True,)).dxs
+    assert dx.item() == slope and layer.kinks({}, np.array([[-2.0, 0.5]])) == 0.5
+
+
+def test_hard_swish_at_its_kinks() -> None:
+    x = np.array([[-3.0, 3.0, 0.0]])
+    result = HardSwish().forward({}, x)
+    (dx,) = HardSwish().backward({}, result.saved, (np.ones_like(x),), (True,)).dxs
+    assert result.ys[0].tolist() == [[0, 3, 0]] and dx.tolist() == [[0, 1, 0.5]]
+    assert HardSwish().kinks({}, np.array([[0.0, 2.5]])) == 0.5
+
+
+def test_the_slopes_of_prelu_start_at_a_quarter() -> None:
+    spec = PReLU().parameters(Spec((1, 3, 2, 2)))["weight"]
+    assert spec.shape == (3,) and not spec.decay
+    assert spec.initial(np.random.default_rng(0)).tolist() == [0.25] * 3

@@ -82,6 +82,13 @@ def batch_norm2d(x, p, h):
     )
 
 
+def lrn(x, p, h):
+    size, alpha = h.get("size", 5), h.get("alpha", 1e-4)
+    # PyTorch always divides by the number of channels
+    alpha = alpha if h.get("divide", False) else alpha * size
+    return functional.local_response_norm(x, size, alpha, h.get("beta", 0.75), h.get("k", 2.0))
+
+
 FUNCTIONS = {
     "Conv2d": conv2d,
     "MaxPool2d": max_pool2d,
@@ -94,6 +101,17 @@ FUNCTIONS = {
     "Softmax": lambda x, p, h: torch.softmax(x, 1),
     "Add": lambda xs, p, h: sum(xs[1:], xs[0]),
     "Concat": lambda xs, p, h: torch.cat(xs, 1),
+    "LRN": lrn,
+    "LeakyReLU": lambda x, p, h: functional.leaky_relu(x, h.get("alpha", 0.01)),
+    "Sigmoid": lambda x, p, h: torch.sigmoid(x),
+    "Tanh": lambda x, p, h: torch.tanh(x),
+    "ELU": lambda x, p, h: functional.elu(x, h.get("alpha", 1.0)),
+    "GELU": lambda x, p, h: functional.gelu(
+        x, approximate="tanh" if h.get("tanh", False) else "none"
+    ),
+    "SiLU": lambda x, p, h: functional.silu(x),
+    "HardSwish": lambda x, p, h: functional.hardswish(x),
+    "PReLU": lambda x, p, h: functional.prelu(x, p["weight"]),
 }
 
 
@@ -167,6 +185,20 @@ def cases() -> list[dict[str, Any]]:
     case("Add", [[2, 3], [2, 3], [2, 3]])
     case("Concat", [[2, 3, 4, 2], [2, 1, 4, 2], [2, 2, 4, 2]])
     case("Concat", [[2, 3], [2, 4]])
+    case("LRN", maps)
+    case("LRN", [2, 7, 3, 2], size=3, alpha=0.75, beta=0.5, k=1.0, divide=True)
+    case("LRN", [1, 3, 2, 2], size=7, alpha=0.5)
+    case("LeakyReLU", maps)
+    case("LeakyReLU", [2, 5], alpha=0.25)
+    case("LeakyReLU", maps, "ties")
+    case("ELU", maps)
+    case("ELU", [2, 5], alpha=0.5)
+    for kind in ("Sigmoid", "Tanh", "GELU", "SiLU", "HardSwish"):
+        case(kind, maps)
+        case(kind, [2, 5], "wide")
+    case("GELU", maps, tanh=True)
+    case("PReLU", maps)
+    case("PReLU", [2, 5], shared=True)
     return found
 
 
@@ -177,6 +209,8 @@ def draw(rng: np.random.Generator, shape: Any, special: str = "") -> np.ndarray:
     elif special == "large":
         # exp of these overflows or vanishes unless the largest is subtracted first
         x = x + np.array([1000, -1000, 100])[:, None]
+    elif special == "wide":
+        x = x * 6
     elif special == "very negative":
         x = -1e5 - 1e6 * np.abs(x)
     elif special == "far from zero":
@@ -204,6 +238,8 @@ def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.n
         }
     elif case["kind"] == "Linear":
         found = {"weight": draw(rng, (hyper["out_features"], shape[1]))}
+    elif case["kind"] == "PReLU":
+        return {"weight": draw(rng, 1 if hyper.get("shared") else shape[1])}
     elif case["kind"] == "BatchNorm2d":
         return {
             "weight": draw(rng, shape[1]),

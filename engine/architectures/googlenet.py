@@ -14,6 +14,7 @@ from engine.layers.dropout import Dropout
 from engine.layers.flatten import Flatten
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.linear import Linear
+from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.relu import ReLU
 
@@ -43,6 +44,8 @@ STAGES: tuple[tuple[str, tuple[tuple[str, Widths], ...]], ...] = (
 """Table 1 of Szegedy et al. 2015."""
 AUXILIARY = {"inception4/a": "auxiliary1", "inception4/d": "auxiliary2"}
 """Name of the head behind a block."""
+# Figure 3 of the paper has LRN, without constants: those of the authors' time (and of ONNX).
+_NORMALISE = LRN(5, 1e-4, 0.75, 1.0, divide=True)
 AUXILIARY_WEIGHT = 0.3
 """Share of each auxiliary loss in the sum: section 5 of Szegedy et al. 2015."""
 
@@ -59,10 +62,12 @@ def googlenet(auxiliary: bool = True) -> Graph:
         ("stem/conv1", Conv2d(64, 7, stride=2, padding=3)),
         ("stem/relu1", ReLU()),
         ("stem/pool1", MaxPool2d(3, 2, ceil_mode=True)),
+        ("stem/lrn1", _NORMALISE),
         ("stem/conv2", Conv2d(64, 1)),
         ("stem/relu2", ReLU()),
         ("stem/conv3", Conv2d(192, 3, padding=1)),
         ("stem/relu3", ReLU()),
+        ("stem/lrn2", _NORMALISE),
         ("stem/pool2", MaxPool2d(3, 2, ceil_mode=True)),
     )
     heads: list[tuple[str, Ref, float]] = []

@@ -18,7 +18,9 @@ PUBLISHED: dict[str, tuple[int, int | str]] = {
     # only so many digits of giga or mega are published
     "lenet5": (61_706, 416_520),
     "lenet5-average": (61_706, 416_520),
+    "alexnet": (60_965_224, 724_406_816),
     "alexnet-one-tower": (61_100_840, 714_188_480),
+    "zfnet": (62_357_608, 1_168_032_896),
     "nin": (966_986, 222_486_528),
     "vgg11": (132_863_336, "7.609 G"),
     "vgg13": (133_047_848, "11.308 G"),
@@ -98,6 +100,14 @@ def test_googlenets_auxiliary_heads_have_the_published_size_and_losses_of_their_
 # ---- shapes that the papers print ------------------------------------------------------------
 
 PRINTED = {
+    "alexnet": {"conv1": "96×55×55", "pool1": "96×27×27", "pool2": "256×13×13", "pool5": "256×6×6"},
+    "zfnet": {
+        "conv1": "96×110×110",
+        "pool1": "96×55×55",
+        "conv2": "256×26×26",
+        "pool2": "256×13×13",
+        "pool5": "256×6×6",
+    },
     "alexnet-one-tower": {"conv1": "64×55×55", "pool5": "256×6×6", "fc7": "4096"},
     "nin": {"block1/pool": "96×16×16", "block2/pool": "192×8×8", "block3/conv3": "10×8×8"},
     "vgg16": {"stage1/pool": "64×112×112", "stage5/pool": "512×7×7", "fc1": "4096"},

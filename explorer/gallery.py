@@ -53,7 +53,7 @@ def fill(menu: QMenu, opener: Callable[[str], Callable[[], None]]) -> None:
             if scale == "full" and not submenu.isEmpty():
                 submenu.addSeparator()
             for architecture in (a for a in members if a.scale == scale):
-                text = f"{architecture.title} ({architecture.year})"
+                text = f"{architecture.title} · {architecture.year}"
                 action = submenu.addAction(text, opener(architecture.id))
                 action.setObjectName(f"gallery.{architecture.id}")
                 action.setToolTip(architecture.idea)

@@ -93,7 +93,7 @@ def _has_screen() -> bool:
 
 def _run_tour(chosen: argparse.Namespace) -> int:
     # The tour draws the real views, but never on the user's screen.
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    os.environ["QT_QPA_PLATFORM"] = os.environ.get("QT_QPA_PLATFORM") or "offscreen"
     from explorer import tour
 
     return tour.run(chosen)

@@ -164,7 +164,7 @@ class SampleBar(QWidget):
         self.target.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.target.setMinimumContentsLength(16)
+        self.target.setMinimumContentsLength(18)
         self.target.activated.connect(self._target_chosen)
         self.draw = QPushButton(theme.icon("pen"), self.tr("Draw your own digit"))
         self.draw.setToolTip(self.tr("Draw your own digit"))
@@ -299,13 +299,15 @@ class SampleBar(QWidget):
         taken += 5 * row.spacing() + margins.left() + margins.right()
         taken += self.answer.fontMetrics().horizontalAdvance(self.answer.text())
         for text, letters in (
-            (self.tr("Draw your own digit"), 16),
-            (self.tr("Draw"), 16),
+            (self.tr("Draw your own digit"), 18),
+            (self.tr("Draw"), 18),
             (self.tr("Draw"), 10),
             ("", 10),
         ):
             self.draw.setText(text)
             self.target.setMinimumContentsLength(letters)
+            # Qt keeps the minimum of an earlier length, and would not let the box shrink.
+            self.target.setMaximumWidth(self.target.sizeHint().width())
             if taken + sum(w.sizeHint().width() for w in (self.target, self.draw)) <= self.width():
                 break
 

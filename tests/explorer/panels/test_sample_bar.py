@@ -1,8 +1,9 @@
 """The bar shows the picture and the answer, and asks for others."""
 
 import numpy as np
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QApplication
 
 from explorer.panels import SampleBar
 from explorer.panels.sample_bar import GUESS
@@ -89,5 +90,10 @@ def test_the_answer_is_read_in_full_where_the_bar_is_narrow(qtbot):
         bar.resize(width, 56)
         qtbot.waitUntil(lambda: bar.answer.width() >= words)
         assert bar.draw.accessibleName() == "Draw your own digit"
+    bar.resize(1000, 56)
+    QApplication.sendEvent(bar.target, QEvent(QEvent.Type.StyleChange))
+    bar.target.minimumSizeHint()  # Qt remembers it
+    bar.resize(640, 56)
+    qtbot.waitUntil(lambda: bar.answer.width() >= words)
     bar.resize(1000, 56)
     assert bar.draw.text() == "Draw your own digit"

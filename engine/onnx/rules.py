@@ -19,6 +19,7 @@ from onnx import helper
 
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Layer, OnnxOp, Spec
+from engine.layers.sample_norm import SampleNorm
 from engine.layers.window import Window
 
 
@@ -214,12 +215,54 @@ def gelu(place: Place) -> Nodes:
     return [*steps, node(place, "Mul", (x, gate))]
 
 
+def sample_norm(place: Place) -> Nodes:
+    """Instance normalisation of (N, groups, numbers of a group), then scale and shift.
+
+    That form exists in all opsets. Where the groups are the channels it is the operator itself.
+    """
+    layer = cast(SampleNorm, place.layer)
+    _, channels, *sizes = place.specs[0].shape
+    groups = layer.groups_of(channels)
+    ones = place.constant("ones", np.ones(groups, "float32"))
+    zeros = place.constant("zeros", np.zeros(groups, "float32"))
+    epsilon = place.mapped.attributes["epsilon"]
+    if place.mapped.op == "InstanceNormalization":
+        params = place.params or (ones, zeros)
+        return [node(place, place.mapped.op, (*place.inputs, *params), epsilon=epsilon)]
+    rows = place.constant("rows", np.array([0, groups, -1], "int64"))
+    shape = place.constant("shape", np.array([0, channels, *sizes], "int64"))
+    split, even = place.fresh("split"), place.fresh("even")
+    steps = [
+        helper.make_node("Reshape", [*place.inputs, rows], [split], name=split),
+        helper.make_node(
+            "InstanceNormalization", [split, ones, zeros], [even], name=even, epsilon=epsilon
+        ),
+    ]
+    if not place.params:
+        return [*steps, node(place, "Reshape", (even, shape))]
+    back, scaled = place.fresh("back"), place.fresh("scaled")
+    steps.append(helper.make_node("Reshape", [even, shape], [back], name=back))
+    weight, bias = place.params
+    if place.mapped.op == "GroupNormalization":
+        axes = place.constant("axes", np.array([-1, *[1] * len(sizes)], "int64"))
+        fitted = []
+        for role, name in (("weight_axes", weight), ("bias_axes", bias)):
+            fitted.append(place.fresh(role))
+            steps.append(helper.make_node("Reshape", [name, axes], fitted[-1:], name=fitted[-1]))
+        weight, bias = fitted
+    steps.append(helper.make_node("Mul", [back, weight], [scaled], name=scaled))
+    return [*steps, node(place, "Add", (scaled, bias))]
+
+
 RULES: Mapping[str, Callable[[Place], Nodes]] = {
     "AveragePool": pool,
     "BatchNormalization": batch_normalization,
     "Dropout": dropout,
     "Gelu": gelu,
+    "GroupNormalization": sample_norm,
     "HardSwish": hard_swish,
+    "InstanceNormalization": sample_norm,
+    "LayerNormalization": sample_norm,
     "MaxPool": pool,
     "PRelu": prelu,
     "Sum": total,

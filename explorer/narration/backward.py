@@ -74,6 +74,14 @@ def _relu_back(run: Run, node: Node) -> Parts:
     ) + peak(run, dx, ref, tr(", the strongest that passes is {value} in {where}."), signed=True)
 
 
+def _leaky_back(run: Run, node: Node) -> Parts:
+    verb = tr(
+        "{node} sends the gradient to {source}, whole where its input was above zero and "
+        "shrunk elsewhere: ‖∂‖ {norm}"
+    )
+    return _sent(run, node, verb) + _weights_clause(run, node)
+
+
 def _max_pool_back(run: Run, node: Node) -> Parts:
     down, up = run.downstream(), run.upstream()
     argmax = run.saved(node.id, "argmax")
@@ -179,7 +187,8 @@ BACKWARD: dict[str, Describe] = {
     "Conv2d": _conv_back,
     "ConvTranspose2d": _conv_back,
     "ReLU": _relu_back,
-    "LeakyReLU": _relu_back,
+    "LeakyReLU": _leaky_back,
+    "PReLU": _leaky_back,
     "MaxPool2d": _max_pool_back,
     "AvgPool2d": _average_pool_back,
     "GlobalAvgPool": _average_pool_back,
@@ -188,8 +197,10 @@ BACKWARD: dict[str, Describe] = {
     "Linear": _linear_back,
     "BatchNorm2d": _batch_norm_back,
     "Dropout": _dropout_back,
+    "SpatialDropout": _dropout_back,
+    "StochasticDepth": _dropout_back,
     "Add": _inputs_back("{node} passes the gradient unchanged to "),
     "Concat": _inputs_back("{node} cuts the gradient into the parts of "),
-    "Multiply": _inputs_back("{node} sends the gradient, times the other input, to "),
+    "Mul": _inputs_back("{node} sends the gradient, times the other input, to "),
 }
 """How a layer's backward step is told, by the name of its class; others are told in general."""

@@ -39,6 +39,19 @@ def _relu(run: Run, node: Node) -> Parts:
     ) + peak(run, y, ref, tr(" and let the rest through; the largest is {value} in {where}."))
 
 
+def _leaky(run: Run, node: Node) -> Parts:
+    ref, y = out(run)
+    _, x = run.inputs()[0]
+    shrunk = int((x < 0).sum())
+    return fill(
+        tr("{node} kept only a share of the negative cells, {shrunk} of {count} ({percent})"),
+        node=link_to(node.id),
+        shrunk=str(shrunk),
+        count=str(y.size),
+        percent=percent(shrunk / y.size),
+    ) + peak(run, y, ref, tr(", and let the rest through; the largest is {value} in {where}."))
+
+
 def _squash(low: str, high: str) -> Describe:
     def describe(run: Run, node: Node) -> Parts:
         ref, y = out(run)
@@ -230,7 +243,8 @@ FORWARD: dict[str, Describe] = {
     "Conv2d": _conv,
     "ConvTranspose2d": _conv,
     "ReLU": _relu,
-    "LeakyReLU": _relu,
+    "LeakyReLU": _leaky,
+    "PReLU": _leaky,
     "Sigmoid": _squash("0", "1"),
     "Tanh": _squash("−1", "1"),
     "MaxPool2d": _max_pool,
@@ -240,8 +254,10 @@ FORWARD: dict[str, Describe] = {
     "Linear": _linear,
     "BatchNorm2d": _batch_norm,
     "Dropout": _dropout,
+    "SpatialDropout": _dropout,
+    "StochasticDepth": _dropout,
     "Add": _add,
-    "Multiply": _multiply,
+    "Mul": _multiply,
     "Concat": _concat,
     "Softmax": _softmax,
 }

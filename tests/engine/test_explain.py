@@ -54,7 +54,18 @@ def everything() -> Graph:
     add("one", Conv2d(4, 1, bias=False), "relu")
     add("add", Add(), "deep", "relu")
     known = {type(n.layer).__name__ for n in nodes} | AFTERWARDS
-    others = [add(kind.lower(), REGISTRY[kind](), "norm") for kind in sorted(set(REGISTRY) - known)]
+    others, heads = [], []
+    specs = Graph((Input("image", (2, 9, 10)),), tuple(nodes)).infer().specs
+    for kind in sorted(set(REGISTRY) - known):
+        layer = REGISTRY[kind]()
+        sources = ["norm"] * layer.arity[0]
+        add(kind.lower(), layer, *sources)
+        (out,) = layer.outputs(*[specs["norm", 0]] * len(sources))
+        if out.shape[2:] == specs["norm", 0].shape[2:]:
+            others.append(kind.lower())
+        else:  # another size: a head of its own
+            add(f"{kind.lower()}_flat", Flatten(), kind.lower())
+            heads.append(add(f"{kind.lower()}_fc", Linear(4), f"{kind.lower()}_flat"))
     add("concat", Concat(), "add", "one", "relu", *others)
     add("max", MaxPool2d(3, stride=2, padding=1), "concat")
     add("avg", AvgPool2d(2, stride=1, padding=1), "max")
@@ -66,7 +77,7 @@ def everything() -> Graph:
     add("fc2", Linear(4), "flat2")
     add("soft", Softmax(), "fc2")
     add("twice", Add(), "soft", "soft")
-    add("sum", Add(), "fc", "twice")
+    add("sum", Add(), "fc", "twice", *heads)
     add("unused", ReLU(), "relu")
     return Graph(
         (Input("image", (2, 9, 10)),),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.architectures import ARCHITECTURES
+from engine.layers.base import INITIALISERS, ParamSpec
 from engine.layers.conv2d import Conv2d
 from engine.parameters import ParameterError, check_parameters, initial_parameters
 
@@ -60,3 +61,42 @@ def test_parameters_that_do_not_fit_are_named(array: Any, words: str) -> None:
         parameters["conv1", "weight"] = array
     with pytest.raises(ParameterError, match=f"weight of conv1.*{words}"):
         check_parameters(SPECS, parameters)
+
+
+@pytest.mark.parametrize(
+    ("init", "spread", "largest"),
+    [
+        ("he", (2 / 50) ** 0.5, None),
+        ("lecun", (1 / 50) ** 0.5, None),
+        ("glorot", (2 / 200) ** 0.5, (6 / 200) ** 0.5),
+        ("uniform_fan_in", (1 / 150) ** 0.5, (1 / 50) ** 0.5),
+        ("signs", 1.0, 1.0),
+    ],
+)
+def test_initialisers_have_the_spread_of_their_papers(
+    init: str, spread: float, largest: float | None
+) -> None:
+    spec = ParamSpec((150, 5, 10), init, 50, fan_out=150)
+    value = spec.initial(np.random.default_rng(1), "float64")
+    assert value.shape == spec.shape and abs(value.mean()) < 0.05 * spread
+    assert value.std() == pytest.approx(spread, rel=0.03)
+    if largest is not None:
+        assert 0.99 * largest < np.abs(value).max() <= largest
+    assert spec.initial(np.random.default_rng(1)).dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3), (6, 3), (5, 5)])
+def test_orthogonal_rows_or_columns_stand_at_right_angles(shape: tuple[int, ...]) -> None:
+    value = ParamSpec(shape, "orthogonal").initial(np.random.default_rng(2), "float64")
+    rows = value.reshape(shape[0], -1)
+    product = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
+    np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-14)
+
+
+def test_constant_and_unknown_initialisers() -> None:
+    rng = np.random.default_rng(0)
+    assert ParamSpec((2,), "constant", value=0.25).initial(rng).tolist() == [0.25, 0.25]
+    for init in INITIALISERS:
+        assert ParamSpec((3, 4), init).initial(rng).shape == (3, 4)
+    with pytest.raises(ValueError, match="Expected an initialiser he, .* or constant, received"):
+        ParamSpec((2,), "magic").initial(rng)

@@ -14,21 +14,31 @@ from engine.layers.base import Array, Ctx, Grads, Layer, Mode, Record, Result, S
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
+from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.dropout import Dropout
 from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
 from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
+from engine.layers.global_max_pool import GlobalMaxPool
+from engine.layers.group_norm import GroupNorm
 from engine.layers.hard_swish import HardSwish
+from engine.layers.identity import Identity
+from engine.layers.instance_norm import InstanceNorm
+from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
+from engine.layers.log_softmax import LogSoftmax
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.mul import Mul
 from engine.layers.prelu import PReLU
 from engine.layers.relu import ReLU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.softmax import Softmax
+from engine.layers.spatial_dropout import SpatialDropout
+from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
 
 MAPS = (2, 4, 6, 5)
@@ -179,6 +189,35 @@ CASES: tuple[Case, ...] = (
     Case(LRN(3, 0.7, 0.6, 1.5, divide=True), ((2, 7, 2, 3),)),
     Case(LRN(9, 0.5), ((2, 3, 2, 2),)),
     Case(LRN(1, 0.5), ((2, 3, 2, 2),)),
+    Case(ConvTranspose2d(3)),
+    Case(ConvTranspose2d(2, 3, 2, 1, 1, bias=False)),
+    Case(ConvTranspose2d(2, (2, 3), (1, 2), (0, 1, 1, 0), (0, 1))),
+    Case(ConvTranspose2d(6, 3, 1, 1, groups=2)),
+    Case(ConvTranspose2d(2, 2, 1, 1, 0, (2, 3))),
+    Case(ConvTranspose2d(2, 1, 3)),
+    Case(GlobalMaxPool()),
+    Case(GlobalMaxPool(), ((3, 2, 1, 4),)),
+    Case(Mul(), (MAPS, MAPS)),
+    Case(Mul(), (MAPS, (2, 4, 1, 1))),
+    Case(Mul(), ((2, 1, 3, 2), (2, 4, 3, 1))),
+    Case(Mul(), ((2, 3), (2, 3))),
+    Case(Identity()),
+    Case(Identity(), ((2, 7),)),
+    Case(LogSoftmax(), ((3, 5),)),
+    Case(LogSoftmax(), ((2, 3, 2, 2),)),
+    Case(GroupNorm(groups=2)),
+    Case(GroupNorm(eps=0.1, affine=False, groups=4), ((2, 4, 3, 2),)),
+    Case(GroupNorm(), ((1, 3, 2, 2),), mode="train"),
+    Case(InstanceNorm()),
+    Case(InstanceNorm(eps=0.1, affine=False), ((2, 3, 2, 3),)),
+    Case(LayerNorm(), ((2, 3, 2, 3),)),
+    Case(LayerNorm(), ((3, 6),)),
+    Case(LayerNorm(eps=0.1, affine=False), ((3, 6),)),
+    Case(SpatialDropout()),
+    Case(SpatialDropout(0.4), mode="train"),
+    Case(StochasticDepth()),
+    Case(StochasticDepth(0.3), ((4, 2, 2, 3),), mode="train"),
+    Case(StochasticDepth(0.2), ((5, 4),), mode="train"),
 )
 
 

@@ -108,6 +108,8 @@ FORMULAS: dict[str, Callable[[Terms], float]] = {
     "exp(x_i) / Σ_j exp(x_j)": _softmax,
     "1 / (1 + exp(−x))": _of_one(lambda x: 1 / (1 + math.exp(-x))),
     "tanh(x)": _of_one(math.tanh),
+    "x₁ · x₂": lambda terms: terms.terms[0].product * terms.terms[1].product,
+    "x_i − log Σ_j exp(x_j)": lambda terms: math.log(_softmax(terms)),
     "α · (exp(x) − 1)": _elu,
 }
 
@@ -235,7 +237,7 @@ def test_a_hyperparameter_out_of_range_is_refused(kind: str) -> None:
 
 def test_limits_themselves_are_accepted(kind: str) -> None:
     for field in REGISTRY[kind].hyperparameters():
-        # padding is also bounded by the window
-        if field.type != "bool" and field.name != "padding":
+        # padding is also bounded by the window or stride
+        if field.type != "bool" and "padding" not in field.name:
             for value in (field.low, field.high):
                 dataclasses.replace(REGISTRY[kind](), **{field.name: value})

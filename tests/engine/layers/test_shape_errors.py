@@ -14,9 +14,13 @@ from engine.layers.base import Layer, ShapeError, Spec, layer_from_dict
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
+from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.global_avg_pool import GlobalAvgPool
+from engine.layers.group_norm import GroupNorm
+from engine.layers.instance_norm import InstanceNorm
 from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.mul import Mul
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -45,6 +49,12 @@ MENDABLE: list[tuple[Layer, Shapes, set[str]]] = [
     (Concat(), ((4, 4, 4), (8,)), {"insert"}),
     (Concat(), ((8,), (4, 4, 4)), {"insert"}),
     (Concat(), ((8, 5, 5), (4, 4, 4)), set()),
+    (ConvTranspose2d(6, groups=4), ((9, 5, 5),), {"groups"}),
+    (ConvTranspose2d(6, padding=3), ((2, 2, 2),), {"padding"}),
+    (GroupNorm(groups=4), ((6, 5, 5),), {"groups"}),
+    (InstanceNorm(), ((6, 1, 1),), set()),
+    (Mul(), ((8, 4, 4), (2, 1, 1)), set()),
+    (Mul(), ((8, 4, 4), (8,)), set()),
 ]
 
 

@@ -12,18 +12,27 @@ from engine.layers.base import Array, Ctx, HyperparameterError, Record, ShapeErr
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
+from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.dropout import Dropout
 from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
 from engine.layers.gelu import GELU
+from engine.layers.global_max_pool import GlobalMaxPool
+from engine.layers.group_norm import GroupNorm
 from engine.layers.hard_swish import HardSwish
+from engine.layers.instance_norm import InstanceNorm
+from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
+from engine.layers.log_softmax import LogSoftmax
 from engine.layers.lrn import LRN
+from engine.layers.mul import Mul
 from engine.layers.prelu import PReLU
 from engine.layers.relu import ReLU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.softmax import Softmax
+from engine.layers.spatial_dropout import SpatialDropout
+from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
 
 TRAIN = Ctx("train", (5, 6, 7))
@@ -240,3 +249,77 @@ def test_the_slopes_of_prelu_start_at_a_quarter() -> None:
     spec = PReLU().parameters(Spec((1, 3, 2, 2)))["weight"]
     assert spec.shape == (3,) and not spec.decay
     assert spec.initial(np.random.default_rng(0)).tolist() == [0.25] * 3
+
+
+def test_transposed_convolution_is_the_adjoint_of_convolution() -> None:
+    rng = np.random.default_rng(1)
+    x, w = rng.standard_normal((2, 3, 7, 6)), rng.standard_normal((4, 3, 3, 3))
+    conv = Conv2d(4, 3, 2, 1, bias=False)
+    y = rng.standard_normal(conv.outputs(Spec(x.shape))[0].shape)
+    back = ConvTranspose2d(3, 3, 2, 1, (0, 1), bias=False)
+    transposed = back.forward({"weight": w}, y).ys[0]
+    assert transposed.shape == x.shape
+    there = np.vdot(conv.forward({"weight": w}, x).ys[0], y)
+    assert there == pytest.approx(np.vdot(x, transposed), rel=1e-12) and abs(there) > 1e-3
+
+
+def test_transposed_convolution_by_hand_and_its_limits() -> None:
+    x = np.array([[1.0, 2.0]]).reshape(1, 1, 1, 2)
+    w = np.array([[1.0, 10.0]]).reshape(1, 1, 1, 2)
+    layer = ConvTranspose2d(1, (1, 2), 1, bias=False)
+    assert layer.forward({"weight": w}, x).ys[0].ravel().tolist() == [1, 12, 20]
+    with pytest.raises(HyperparameterError, match=r"less than stride or dilation \(2\)"):
+        ConvTranspose2d(1, 3, 2, output_padding=2)
+
+
+def test_the_first_of_equal_cells_wins_global_max_pooling() -> None:
+    x = np.array([1.0, 3.0, 3.0, 2.0]).reshape(1, 1, 2, 2)
+    result = GlobalMaxPool().forward({}, x)
+    (dx,) = GlobalMaxPool().backward({}, result.saved, (np.full((1, 1, 1, 1), 5.0),), (True,)).dxs
+    assert result.ys[0].item() == 3 and dx.ravel().tolist() == [0, 5, 0, 0]
+    assert GlobalMaxPool().kinks({}, x) == 0
+    assert np.isnan(GlobalMaxPool().forward({}, np.where(x == 2, np.nan, x)).ys[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "axes"),
+    [(LayerNorm(), (1, 2, 3)), (InstanceNorm(), (2, 3)), (GroupNorm(groups=1), (1, 2, 3))],
+)
+def test_normalised_numbers_have_mean_0_and_spread_1(layer: Any, axes: tuple[int, ...]) -> None:
+    x = np.random.default_rng(2).standard_normal((3, 4, 5, 6)) * 7 + 100
+    specs = layer.parameters(Spec(x.shape))
+    p = {name: spec.initial(np.random.default_rng(0), "float64") for name, spec in specs.items()}
+    y = layer.forward(p, x).ys[0]
+    np.testing.assert_allclose(y.mean(axes), 0, atol=1e-12)
+    np.testing.assert_allclose(y.std(axes), 1, rtol=1e-5)
+    assert not any(spec.decay for spec in specs.values())
+
+
+def test_squeeze_and_excite_factors_weigh_whole_channels() -> None:
+    x, s = np.ones((1, 2, 2, 2)), np.array([2.0, 3.0]).reshape(1, 2, 1, 1)
+    result = Mul().forward({}, x, s)
+    assert result.ys[0][0, :, 0, 0].tolist() == [2, 3]
+    dx, ds = Mul().backward({}, result.saved, (np.ones_like(x),), (True, True)).dxs
+    assert dx[0, :, 1, 1].tolist() == [2, 3] and ds.ravel().tolist() == [4, 4]
+
+
+def test_log_softmax_keeps_what_softmax_loses() -> None:
+    y = LogSoftmax().forward({}, np.array([[0.0, -1e4, 1e4]])).ys[0]
+    assert y.tolist() == [[-1e4, -2e4, 0]]
+
+
+@pytest.mark.parametrize(
+    ("layer", "parts"),
+    [(SpatialDropout(0.3), (40, 50, 1, 1)), (StochasticDepth(0.3), (2000, 1, 1, 1))],
+)
+def test_whole_parts_are_dropped_and_the_rest_enlarged(layer: Any, parts: tuple[int, ...]) -> None:
+    shape = (parts[0], max(parts[1], 2), 2, 1)
+    x = np.ones(shape)
+    y = layer.forward({}, x, ctx=TRAIN).ys[0]
+    assert set(np.unique(y)) == {0.0, 1 / 0.7}
+    assert np.array_equal(y, np.broadcast_to(y[:, : parts[1], :1], shape))
+    assert np.mean(y == 0) == pytest.approx(0.3, abs=0.04)
+    assert np.array_equal(y, layer.forward({}, x, ctx=TRAIN).ys[0])
+    other = Ctx("train", (5, 7, 7))
+    assert not np.array_equal(y, layer.forward({}, x, ctx=other).ys[0])
+    assert layer.forward({}, x).ys[0] is x

@@ -82,6 +82,21 @@ def batch_norm2d(x, p, h):
     )
 
 
+def conv_transpose2d(x, p, h):
+    top, left, bottom, right = sides(h.get("padding", 0))
+    y = functional.conv_transpose2d(
+        x,
+        p["weight"],
+        p.get("bias"),
+        h.get("stride", 2),
+        0,
+        h.get("output_padding", 0),
+        h.get("groups", 1),
+        h.get("dilation", 1),
+    )
+    return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+
+
 def lrn(x, p, h):
     size, alpha = h.get("size", 5), h.get("alpha", 1e-4)
     # PyTorch always divides by the number of channels
@@ -111,6 +126,20 @@ FUNCTIONS = {
     ),
     "SiLU": lambda x, p, h: functional.silu(x),
     "HardSwish": lambda x, p, h: functional.hardswish(x),
+    "ConvTranspose2d": conv_transpose2d,
+    "GlobalMaxPool": lambda x, p, h: functional.adaptive_max_pool2d(x, 1),
+    "Mul": lambda xs, p, h: xs[0] * xs[1],
+    "Identity": lambda x, p, h: x * 1,
+    "LogSoftmax": lambda x, p, h: torch.log_softmax(x, 1),
+    "GroupNorm": lambda x, p, h: functional.group_norm(
+        x, h.get("groups", 1), p.get("weight"), p.get("bias"), h.get("eps", 1e-5)
+    ),
+    "InstanceNorm": lambda x, p, h: functional.instance_norm(
+        x, None, None, p.get("weight"), p.get("bias"), True, 0.1, h.get("eps", 1e-5)
+    ),
+    "LayerNorm": lambda x, p, h: functional.layer_norm(
+        x, x.shape[1:], p.get("weight"), p.get("bias"), h.get("eps", 1e-5)
+    ),
     "PReLU": lambda x, p, h: functional.prelu(x, p["weight"]),
 }
 
@@ -197,6 +226,24 @@ def cases() -> list[dict[str, Any]]:
         case(kind, maps)
         case(kind, [2, 5], "wide")
     case("GELU", maps, tanh=True)
+    for hyper in (
+        {"kernel_size": 2},
+        {"kernel_size": 3, "padding": 1, "output_padding": 1},
+        {"kernel_size": [2, 3], "stride": [1, 2], "padding": [0, 1, 1, 0], "bias": False},
+        {"kernel_size": 3, "stride": 1, "groups": 2, "dilation": 2},
+    ):
+        case("ConvTranspose2d", maps, **{"out_channels": 6, **hyper})
+    case("GlobalMaxPool", maps)
+    case("Mul", [maps, maps])
+    case("Mul", [maps, [2, 4, 1, 1]])
+    case("Identity", maps)
+    case("LogSoftmax", [3, 6])
+    case("LogSoftmax", [3, 6], "large")
+    for kind, hyper in (("GroupNorm", {"groups": 2}), ("InstanceNorm", {}), ("LayerNorm", {})):
+        case(kind, maps, **hyper)
+        case(kind, maps, affine=False, eps=0.01, **hyper)
+        case(kind, maps, "far from zero", **hyper)
+    case("LayerNorm", [3, 6])
     case("PReLU", maps)
     case("PReLU", [2, 5], shared=True)
     return found
@@ -236,6 +283,17 @@ def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.n
         found = {
             "weight": draw(rng, (hyper["out_channels"], shape[1] // hyper.get("groups", 1), *k))
         }
+    elif case["kind"] == "ConvTranspose2d":
+        k = hyper["kernel_size"]
+        k = [k, k] if isinstance(k, int) else k
+        out = hyper["out_channels"]
+        found = {"weight": draw(rng, (shape[1], out // hyper.get("groups", 1), *k))}
+        return found | ({"bias": draw(rng, out)} if hyper.get("bias", True) else {})
+    elif case["kind"] in ("GroupNorm", "InstanceNorm", "LayerNorm"):
+        if not hyper.get("affine", True):
+            return {}
+        size = shape[1:] if case["kind"] == "LayerNorm" else shape[1]
+        return {"weight": draw(rng, size), "bias": draw(rng, size)}
     elif case["kind"] == "Linear":
         found = {"weight": draw(rng, (hyper["out_features"], shape[1]))}
     elif case["kind"] == "PReLU":
@@ -261,7 +319,7 @@ def run(case: dict[str, Any], xs: list, p: dict, dy: Any, dtype: torch.dtype) ->
         k: torch.tensor(v, dtype=dtype, requires_grad=not k.startswith("running"))
         for k, v in p.items()
     }
-    many = case["kind"] in ("Add", "Concat")
+    many = case["kind"] in ("Add", "Concat", "Mul")
     y = FUNCTIONS[case["kind"]](tensors if many else tensors[0], params, hyper)
     found = {"y": y.detach().numpy().copy()}
     if dy is None:

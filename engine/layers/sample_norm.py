@@ -1,0 +1,161 @@
+"""What normalisations within one sample share: mean and variance over groups of its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engine.layers.base import (
+    Array,
+    Ctx,
+    Grads,
+    Layer,
+    OnnxOp,
+    ParamSpec,
+    Record,
+    Result,
+    ShapeError,
+    Spec,
+    Term,
+    Terms,
+    hyper,
+)
+
+
+@dataclass(frozen=True)
+class SampleNorm(Layer):
+    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of a group of channels of one sample.
+
+    Gradient: dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(σ² + ε) with g = γ · dy and means over the
+    group, so its sum over the group is 0; dγ = Σ dy · x̂, dβ = Σ dy.
+    """
+
+    abstract: ClassVar[bool] = True
+    category: ClassVar[str] = "Normalisation"
+
+    eps: float = hyper(1e-5, "Added to the variance, against division by 0.", low=1e-12, high=1.0)
+    affine: bool = hyper(True, "Scale and shift the result by trained numbers.")
+
+    def groups_of(self, channels: int) -> int:
+        """Into how many groups the channels are split."""
+        raise NotImplementedError
+
+    def _parameter_shape(self, spec: Spec) -> tuple[int, ...]:
+        return (spec.shape[1],)
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        shape = specs[0].shape
+        size = int(np.prod(shape[1:])) // self.groups_of(shape[1])
+        if size < 2:
+            raise ShapeError(
+                f"at least 2 numbers to take the mean of for {type(self).__name__}",
+                f"{specs[0]}, with {size} in each group",
+                "Put it where the maps are larger.",
+            )
+        return (specs[0],)
+
+    def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
+        if not self.affine:
+            return {}
+        shape = self._parameter_shape(specs[0])
+        return {
+            "weight": ParamSpec(shape, "ones", decay=False),
+            "bias": ParamSpec(shape, "zeros", decay=False),
+        }
+
+    def _fit(self, parameter: Array, rank: int) -> Array:
+        """A parameter in the shape that meets (N, C, …)."""
+        return parameter.reshape(*parameter.shape, *[1] * (rank - 1 - parameter.ndim))
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
+        """``saved``: "xhat" of x's shape, "inv_std" (N, groups)."""
+        (x,) = xs
+        rows = x.reshape(len(x), self.groups_of(x.shape[1]), -1)
+        # two passes, because E[x²] − μ² cancels; sums in float64, because they are long
+        centred = rows - rows.mean(2, np.float64, keepdims=True).astype(x.dtype)
+        var = np.square(centred).mean(2, np.float64).astype(x.dtype)
+        inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
+        xhat = (centred * inv_std[:, :, None]).reshape(x.shape)
+        y = xhat
+        if self.affine:
+            y = xhat * self._fit(p["weight"], x.ndim) + self._fit(p["bias"], x.ndim)
+        return Result((y,), {"xhat": xhat, "inv_std": inv_std})
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx = Ctx(),
+    ) -> Grads:
+        (dy,), xhat, inv_std = dys, saved["xhat"], saved["inv_std"]
+        dparams = {}
+        g = dy
+        if self.affine:
+            shape = p["weight"].shape
+            axes = (0, *range(1 + len(shape), dy.ndim))
+            dparams = {
+                "weight": (dy * xhat).sum(axes, np.float64).astype(dy.dtype),
+                "bias": dy.sum(axes, np.float64).astype(dy.dtype),
+            }
+            g = dy * self._fit(p["weight"], dy.ndim)
+        if not need[0]:
+            return Grads((None,), dparams)
+        g, rows = g.reshape(*inv_std.shape, -1), xhat.reshape(*inv_std.shape, -1)
+        mean_g = g.mean(2, np.float64, keepdims=True).astype(dy.dtype)
+        mean_gx = (g * rows).mean(2, np.float64, keepdims=True).astype(dy.dtype)
+        dx = (g - mean_g - rows * mean_gx) * inv_std[:, :, None]
+        return Grads((dx.reshape(dy.shape),), dparams)
+
+    def _gamma(self, cell: tuple[int, ...], rec: Record) -> float:
+        if not self.affine:
+            return 1.0
+        weight = rec.params["weight"]
+        return float(weight[cell[: weight.ndim]])
+
+    def _inv_std(self, cell: tuple[int, ...], rec: Record) -> tuple[int, float]:
+        """(first channel of the cell's group, 1 / √(σ² + ε))."""
+        channels = rec.xs[0].shape[0]
+        per_group = channels // self.groups_of(channels)
+        group = cell[0] // per_group
+        return group * per_group, float(rec.saved["inv_std"][rec.sample, group])
+
+    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
+        _, inv_std = self._inv_std(cell, rec)
+        slope = self._gamma(cell, rec) * inv_std
+        x = float(rec.xs[0][cell])
+        mean = x - float(rec.saved["xhat"][(rec.sample, *cell)]) / inv_std
+        terms = [
+            Term(("input", 0, cell), x, slope, "γ/√(σ² + ε)"),
+            Term(("constant", "mean"), mean, -slope, "μ"),
+        ]
+        if self.affine:
+            bias = rec.params["bias"]
+            index = cell[: bias.ndim]
+            terms.append(Term(("param", "bias", index), float(bias[index]), 1.0, "β"))
+        return Terms(tuple(terms), "sum", "γ (x − μ) / √(σ² + ε) + β")
+
+    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
+        """Every cell of the group takes part, because it helped to make mean and variance."""
+        dy = rec.dys[0]
+        if dy is None:
+            return Terms((), "sum")
+        first, inv_std = self._inv_std(cell, rec)
+        xhat = rec.saved["xhat"][rec.sample]
+        per_group = len(xhat) // self.groups_of(len(xhat))
+        here = float(xhat[cell])
+        part = xhat[first : first + per_group]
+        terms = []
+        for index, other in np.ndenumerate(part):
+            place = (first + index[0], *index[1:])
+            factor = float(place == cell) - (1 + here * float(other)) / part.size
+            slope = inv_std * factor * self._gamma(place, rec)
+            terms.append(Term(("output_grad", 0, place), float(dy[place]), slope))
+        return Terms(tuple(terms), "sum", "(g − mean g − x̂ · mean(g · x̂)) / √(σ² + ε), g = γ dy")
+
+    def _onnx(self, op: str) -> OnnxOp:
+        return OnnxOp(op, {"epsilon": self.eps}, ("weight", "bias") if self.affine else ())

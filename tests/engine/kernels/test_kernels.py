@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from engine.kernels import KERNELS, PLAIN
-from engine.kernels.base import Kernel, Site
+from engine.kernels.banded_conv2d import tile_width
+from engine.kernels.base import SMALL_PRODUCT, Kernel, Site, repeats_of, small_part
 from engine.layers.add import Add
 from engine.layers.base import Array, Ctx, Layer, ShapeError, Spec
 from engine.layers.batch_norm2d import BatchNorm2d
@@ -252,3 +253,50 @@ def test_windows_of_many_samples_are_unrolled_in_parts(monkeypatch: pytest.Monke
     bound: Any = kernel.bind(site_of(layer, shapes, "float64", True))
     assert len(bound.parts) == 5
     compare(kernel, layer, shapes, "float64", np.random.default_rng(0), True)
+
+
+@pytest.mark.parametrize(("name", "constants"), [("copyless", 2), ("rows", 1)])
+def test_chunks_do_not_show_in_the_result(
+    name: str, constants: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = BY_NAME[name]
+    for constant in ("CHUNK", "SMALL_PRODUCT")[:constants]:
+        monkeypatch.setattr(sys.modules[type(kernel).__module__], constant, 1)
+    layer: Layer = Conv2d(8, 3, padding=1) if name == "copyless" else BatchNorm2d()
+    shapes = ((5, 8, 24, 24),)
+    bound: Any = kernel.bind(site_of(layer, shapes, "float64", True))
+    assert len(bound.correlation.chunks if name == "copyless" else bound.samples) > 1
+    compare(kernel, layer, shapes, "float64", np.random.default_rng(1), True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "tile"),
+    [
+        (Conv2d(6, 5, padding=2), (32, 1, 28, 28), 4),
+        (Conv2d(16, 5), (32, 6, 14, 14), 2),
+        (Conv2d(16, 3, padding=1), (32, 16, 32, 32), 1),
+    ],
+)
+@pytest.mark.parametrize("need", [False, True])
+def test_a_tile_follows_from_the_shapes_alone(
+    layer: Conv2d, shape: tuple[int, ...], tile: int, need: bool
+) -> None:
+    """Were it to depend on which gradients are wanted, weights would train differently."""
+    assert tile_width(site_of(layer, (shape,), "float32", need)) == tile
+
+
+@pytest.mark.parametrize("rows", [1, 63, 64, 97, 6272, 25088])
+@pytest.mark.parametrize("row", [1, 960, 5760, 1 << 20])
+def test_parts_divide_the_whole(rows: int, row: int) -> None:
+    part = small_part(rows, row)
+    assert rows % part == 0 and (part == rows or (part >= 64 and part * row <= SMALL_PRODUCT))
+    assert rows % repeats_of(row, rows) == 0
+
+
+def test_a_ragged_last_tile() -> None:
+    """11 columns in tiles of 2: the last reaches beyond the map."""
+    layer, shapes = Conv2d(19, 5), ((3, 7, 15, 15),)
+    site = site_of(layer, shapes, "float64", True)
+    assert site.outputs[0].shape[3] % tile_width(site)
+    assert BY_NAME["banded"].offers(site)
+    compare(BY_NAME["banded"], layer, shapes, "float64", np.random.default_rng(2), True)

@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QKeySequence,
+    QResizeEvent,
     QShortcut,
 )
 from PySide6.QtWidgets import (
@@ -370,7 +371,7 @@ class Window(QMainWindow):
         self.speed.setAccessibleName(self.tr("Speed of playing"))
         self._speed_tip(nearest)
         self.speed.valueChanged.connect(self._speed_moved)
-        bar.addWidget(self.speed)
+        self._speed_action = bar.addWidget(self.speed)
         spacer = QWidget(self)
         spacer.setSizePolicy(
             spacer.sizePolicy().Policy.Expanding, spacer.sizePolicy().Policy.Preferred
@@ -382,6 +383,11 @@ class Window(QMainWindow):
         self.status = QLabel(self)
         self.statusBar().addWidget(self.status, 1)
         self.statusBar().setSizeGripEnabled(False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # In a narrow window the workspaces come before the speed, which is seldom changed.
+        self._speed_action.setVisible(self.width() >= 28 * theme.METRICS.strip_height)
 
     def _speed_moved(self, index: int) -> None:
         self._speed_tip(index)
@@ -774,7 +780,7 @@ class Window(QMainWindow):
 
     def _size_docks(self) -> None:
         h, v = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        side = max(360, self.width() * 3 // 10)
+        side = max(320, self.width() * 3 // 10)
         rights = [self.docks[n] for n in ("inspector", "cell", "properties", "training")]
         self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)

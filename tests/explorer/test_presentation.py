@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolBar
 from pytestqt.qtbot import QtBot
 
 from explorer import theme
@@ -77,3 +77,17 @@ def test_a_new_network_has_the_layers_at_hand(window: Window) -> None:
     )
     assert not window.document.inference.errors
     assert [type(n.layer).__name__ for n in window.document.graph.nodes] == ["Flatten"]
+
+
+def test_every_workspace_and_the_help_have_a_button_in_the_smallest_window(
+    window: Window, qtbot: QtBot
+) -> None:
+    bar = window.findChild(QToolBar, "main-toolbar")
+    assert bar is not None
+    window.resize(window.minimumSize())
+    for command in ("view.build", "view.learn", "help.shortcuts"):
+        button = bar.widgetForAction(window.actions_by_id[command])
+        qtbot.waitUntil(lambda button=button: button.isVisible())
+    assert not window.speed.isVisible()
+    window.resize(1400, 800)
+    qtbot.waitUntil(window.speed.isVisible)

@@ -18,9 +18,13 @@ import onnx
 from onnx import helper
 
 from engine.layers.avg_pool2d import AvgPool2d
-from engine.layers.base import Array, Layer, OnnxOp, Spec
+from engine.layers.base import Array, Layer, OnnxOp, Spec, pair
+from engine.layers.pad import Pad
+from engine.layers.partial_conv2d import PartialConv2d
+from engine.layers.resize import Resize
 from engine.layers.sample_norm import SampleNorm
-from engine.layers.window import Window
+from engine.layers.slice import AXES, Slice
+from engine.layers.window import Window, padding_sides
 
 
 class RuleError(ValueError):
@@ -254,6 +258,94 @@ def sample_norm(place: Place) -> Nodes:
     return [*steps, node(place, "Add", (scaled, bias))]
 
 
+def cut(place: Place) -> Nodes:
+    """Slice takes its bounds as inputs."""
+    layer = cast(Slice, place.layer)
+    bounds = {
+        "starts": layer.start,
+        "ends": layer.start + layer.size,
+        "axes": AXES.index(layer.axis) + 1,
+    }
+    names = [place.constant(role, np.array([n], "int64")) for role, n in bounds.items()]
+    return [node(place, "Slice", (*place.inputs, *names))]
+
+
+def frame(place: Place) -> Nodes:
+    """Pad takes its widths as an input, axis by axis."""
+    (top, left), (bottom, right) = padding_sides(cast(Pad, place.layer).padding)
+    pads = place.constant("pads", np.array([0, 0, top, left, 0, 0, bottom, right], "int64"))
+    return [node(place, "Pad", (*place.inputs, pads), **place.mapped.attributes)]
+
+
+def reshape(place: Place) -> Nodes:
+    """Reshape takes the shape as an input; 0 keeps the batch."""
+    (out,) = place.layer.outputs(*place.specs)
+    shape = place.constant("shape", np.array([0, *out.shape[1:]], "int64"))
+    return [node(place, "Reshape", (*place.inputs, shape))]
+
+
+def resize(place: Place) -> Nodes:
+    """Resize takes the factors as an input; the region of interest before them stays empty."""
+    scales = np.array([1, 1, *pair(cast(Resize, place.layer).scale)], "float32")
+    name = place.constant("scales", scales)
+    return [node(place, "Resize", (*place.inputs, "", name), **place.mapped.attributes)]
+
+
+def partial_conv(place: Place) -> Nodes:
+    """A dense convolution, whose kernels are put together from those of the table."""
+    layer = cast(PartialConv2d, place.layer)
+    channels, (weight, bias) = place.specs[0].shape[1], place.params
+    pairs, maps = layer.pairs(channels), len(layer.connections(channels))
+    spread = np.zeros((maps * channels, len(pairs)), "float32")
+    for number, (o, k) in enumerate(pairs):
+        spread[o * channels + k, number] = 1
+    where = place.constant("table", spread)
+    rows = place.constant("rows", np.array([len(pairs), -1], "int64"))
+    size = place.mapped.attributes["kernel_shape"]
+    shape = place.constant("kernels", np.array([maps, channels, *size], "int64"))
+    flat, filled, dense = (place.fresh(role) for role in ("flat", "filled", "dense"))
+    return [
+        helper.make_node("Reshape", [weight, rows], [flat], name=flat),
+        helper.make_node("MatMul", [where, flat], [filled], name=filled),
+        helper.make_node("Reshape", [filled, shape], [dense], name=dense),
+        node(place, "Conv", (*place.inputs, dense, bias), **place.mapped.attributes),
+    ]
+
+
+def subsampling(place: Place) -> Nodes:
+    """The average of each window times its size is the sum; then scale and shift."""
+    area = place.constant(
+        "area", np.array(math.prod(place.mapped.attributes["kernel_shape"]), "float32")
+    )
+    axes = place.constant("axes", np.array([-1, 1, 1], "int64"))
+    average, total, weight, bias, scaled = (
+        place.fresh(role) for role in ("average", "total", "scale", "shift", "scaled")
+    )
+    return [
+        helper.make_node(
+            "AveragePool", list(place.inputs), [average], name=average, **place.mapped.attributes
+        ),
+        helper.make_node("Mul", [average, area], [total], name=total),
+        helper.make_node("Reshape", [place.params[0], axes], [weight], name=weight),
+        helper.make_node("Reshape", [place.params[1], axes], [bias], name=bias),
+        helper.make_node("Mul", [total, weight], [scaled], name=scaled),
+        node(place, "Add", (scaled, bias)),
+    ]
+
+
+def rbf(place: Place) -> Nodes:
+    """Differences to each pattern, squared and added up."""
+    shape = place.constant("shape", np.array([0, 1, -1], "int64"))
+    axis = place.constant("axis", np.array([2], "int64"))
+    wide, gap, square = (place.fresh(role) for role in ("wide", "gap", "square"))
+    return [
+        helper.make_node("Reshape", [*place.inputs, shape], [wide], name=wide),
+        helper.make_node("Sub", [wide, *place.params], [gap], name=gap),
+        helper.make_node("Mul", [gap, gap], [square], name=square),
+        node(place, "ReduceSum", (square, axis), keepdims=0),
+    ]
+
+
 RULES: Mapping[str, Callable[[Place], Nodes]] = {
     "AveragePool": pool,
     "BatchNormalization": batch_normalization,
@@ -265,8 +357,15 @@ RULES: Mapping[str, Callable[[Place], Nodes]] = {
     "LayerNormalization": sample_norm,
     "MaxPool": pool,
     "PRelu": prelu,
+    "Pad": frame,
+    "PartialConv": partial_conv,
+    "RBF": rbf,
+    "Reshape": reshape,
+    "Resize": resize,
+    "Slice": cut,
     "Sum": total,
     "Swish": swish,
+    "TrainableSubsampling": subsampling,
 }
 """By operator, what writes it where ``plain`` does not suffice."""
 

@@ -25,6 +25,7 @@ from engine.layers.flatten import Flatten
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.rbf import RBF
 from engine.layers.relu import ReLU
 from engine.layers.softmax import Softmax
 from engine.losses import CrossEntropy
@@ -37,6 +38,11 @@ AFTERWARDS = {
     *("Concat", "MaxPool2d", "AvgPool2d", "Dropout", "Flatten", "Linear"),
     *("GlobalAvgPool", "Softmax"),
 }
+CHANGED: dict[str, dict[str, Any]] = {
+    "PartialConv2d": {"table": "neighbours"},
+    "Pad": {"mode": "edge"},
+}
+"""What fits maps of four channels, and leads every cell to a pixel, where the default does not."""
 
 
 def everything() -> Graph:
@@ -57,7 +63,10 @@ def everything() -> Graph:
     others, heads = [], []
     specs = Graph((Input("image", (2, 9, 10)),), tuple(nodes)).infer().specs
     for kind in sorted(set(REGISTRY) - known):
-        layer = REGISTRY[kind]()
+        layer = REGISTRY[kind](**CHANGED.get(kind, {}))
+        if kind == "RBF":  # a vector: behind the head of the maps' maxima
+            heads.append(add("rbf", RBF(4), "globalmaxpool_flat"))
+            continue
         sources = ["norm"] * layer.arity[0]
         add(kind.lower(), layer, *sources)
         (out,) = layer.outputs(*[specs["norm", 0]] * len(sources))

@@ -232,10 +232,12 @@ def test_every_layer_is_told_in_both_directions_with_true_numbers(layer):
             losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
             labels=LABELS,
         )
-    elif layer in ("Linear", "Flatten"):
-        graph = chain(*((L["Flatten"](),) if layer == "Linear" else ()), L[layer](), head=False)
+    elif layer in ("Linear", "RBF", "Flatten"):
+        graph = chain(*((L["Flatten"](),) if layer != "Flatten" else ()), L[layer](), head=False)
         last = graph.nodes[-1].id
         graph = graph.add(Node("out", L["Linear"](3), ((last, 0),))).connect(("out", 0), "loss", 0)
+    elif layer == "PartialConv2d":  # its table is for six maps
+        graph = chain(L["Conv2d"](6, 1), L[layer](kernel_size=3))
     else:
         graph = chain(L[layer]())
     trace = run(graph)

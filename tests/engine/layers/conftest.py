@@ -32,14 +32,21 @@ from engine.layers.log_softmax import LogSoftmax
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.mul import Mul
+from engine.layers.pad import Pad
+from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.prelu import PReLU
+from engine.layers.rbf import RBF
 from engine.layers.relu import ReLU
+from engine.layers.reshape import Reshape
+from engine.layers.resize import Resize
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
+from engine.layers.slice import Slice
 from engine.layers.softmax import Softmax
 from engine.layers.spatial_dropout import SpatialDropout
 from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
+from engine.layers.trainable_subsampling import TrainableSubsampling
 
 MAPS = (2, 4, 6, 5)
 
@@ -213,6 +220,28 @@ CASES: tuple[Case, ...] = (
     Case(LayerNorm(), ((2, 3, 2, 3),)),
     Case(LayerNorm(), ((3, 6),)),
     Case(LayerNorm(eps=0.1, affine=False), ((3, 6),)),
+    Case(Slice("channels", 1, 2)),
+    Case(Slice("rows", 2, 3)),
+    Case(Slice("columns", 4, 1)),
+    Case(Slice("channels", 3, 4), ((2, 7),)),
+    Case(Pad()),
+    Case(Pad((0, 1, 2, 3))),
+    Case(Pad(2, "reflect")),
+    Case(Pad((3, 1), "edge")),
+    Case(Reshape()),
+    Case(Reshape(2, 10, 6)),
+    Case(Reshape(0, 2, 3), ((2, 12),)),
+    Case(Resize()),
+    Case(Resize((1, 3)), ((2, 2, 2, 3),)),
+    Case(Resize((3, 2), "linear"), ((2, 2, 3, 4),)),
+    Case(Resize(2, "linear"), ((2, 2, 1, 3),)),
+    Case(PartialConv2d(kernel_size=3), ((2, 6, 4, 5),)),
+    Case(PartialConv2d(), ((1, 6, 6, 5),)),
+    Case(PartialConv2d("neighbours", (3, 2), (2, 1), (0, 1, 2, 0))),
+    Case(TrainableSubsampling()),
+    Case(TrainableSubsampling((3, 2)), ((2, 2, 7, 5),)),
+    Case(RBF(), ((3, 4),)),
+    Case(RBF(3), ((1, 5),)),
     Case(SpatialDropout()),
     Case(SpatialDropout(0.4), mode="train"),
     Case(StochasticDepth()),

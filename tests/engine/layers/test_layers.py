@@ -214,6 +214,8 @@ def wrong_values(field: HyperField) -> list[Any]:
     whole = "float" not in field.type
     step = 1 if whole else 1e-3
     wrong: list[Any] = ["3", None, [3], {}]
+    if field.choices:
+        return [*wrong, 1]
     if field.type == "bool":
         return [*wrong, 1, 0.0]
     wrong += [math.nan, math.inf, True, *([1.5, 2.0] if whole else [])]
@@ -227,7 +229,7 @@ def wrong_values(field: HyperField) -> list[Any]:
 
 def test_a_hyperparameter_out_of_range_is_refused(kind: str) -> None:
     for field in REGISTRY[kind].hyperparameters():
-        if field.type != "bool":
+        if field.type != "bool" and not field.choices:
             assert field.low is not None and field.high is not None
         for value in wrong_values(field):
             with pytest.raises(HyperparameterError, match=rf"({kind}\.)?{field.name}: expected"):
@@ -238,6 +240,9 @@ def test_a_hyperparameter_out_of_range_is_refused(kind: str) -> None:
 def test_limits_themselves_are_accepted(kind: str) -> None:
     for field in REGISTRY[kind].hyperparameters():
         # padding is also bounded by the window or stride
-        if field.type != "bool" and "padding" not in field.name:
+        if field.choices:
+            for value in field.choices:
+                dataclasses.replace(REGISTRY[kind](), **{field.name: value})
+        elif field.type != "bool" and "padding" not in field.name:
             for value in (field.low, field.high):
                 dataclasses.replace(REGISTRY[kind](), **{field.name: value})

@@ -21,6 +21,11 @@ from engine.layers.instance_norm import InstanceNorm
 from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.mul import Mul
+from engine.layers.pad import Pad
+from engine.layers.partial_conv2d import PartialConv2d
+from engine.layers.rbf import RBF
+from engine.layers.reshape import Reshape
+from engine.layers.slice import Slice
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -51,6 +56,17 @@ MENDABLE: list[tuple[Layer, Shapes, set[str]]] = [
     (Concat(), ((8, 5, 5), (4, 4, 4)), set()),
     (ConvTranspose2d(6, groups=4), ((9, 5, 5),), {"groups"}),
     (ConvTranspose2d(6, padding=3), ((2, 2, 2),), {"padding"}),
+    (Pad(4, "reflect"), ((3, 4, 4),), {"mode"}),
+    (PartialConv2d(), ((4, 9, 9),), {"table"}),
+    (PartialConv2d(), ((2, 9, 9),), set()),
+    (PartialConv2d("neighbours"), ((2, 9, 9),), set()),
+    (RBF(), ((3, 4, 4),), {"insert"}),
+    (Reshape(5, 2, 2), ((3, 4, 4),), {"channels"}),
+    (Reshape(0, 5, 2), ((3, 4, 4),), set()),
+    (Slice("rows"), ((7,),), {"axis"}),
+    (Slice("rows", 2, 4), ((3, 4, 4),), {"size"}),
+    (Slice("rows", 6, 4), ((3, 4, 4),), {"start"}),
+    (Slice("rows", 6, 5), ((3, 4, 4),), set()),
     (GroupNorm(groups=4), ((6, 5, 5),), {"groups"}),
     (InstanceNorm(), ((6, 1, 1),), set()),
     (Mul(), ((8, 4, 4), (2, 1, 1)), set()),

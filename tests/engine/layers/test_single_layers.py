@@ -26,14 +26,19 @@ from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.log_softmax import LogSoftmax
 from engine.layers.lrn import LRN
 from engine.layers.mul import Mul
+from engine.layers.pad import Pad
+from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.prelu import PReLU
+from engine.layers.rbf import RBF
 from engine.layers.relu import ReLU
+from engine.layers.resize import Resize
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.softmax import Softmax
 from engine.layers.spatial_dropout import SpatialDropout
 from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
+from engine.layers.trainable_subsampling import TrainableSubsampling
 
 TRAIN = Ctx("train", (5, 6, 7))
 
@@ -323,3 +328,78 @@ def test_whole_parts_are_dropped_and_the_rest_enlarged(layer: Any, parts: tuple[
     other = Ctx("train", (5, 7, 7))
     assert not np.array_equal(y, layer.forward({}, x, ctx=other).ys[0])
     assert layer.forward({}, x).ys[0] is x
+
+
+# ---- LeNet-5 of 1998 -----------------------------------------------------------------------
+
+
+def test_lenets_layers_have_the_parameters_of_the_paper() -> None:
+    for layer, shape, parameters in (
+        (Conv2d(6, 5), (1, 1, 32, 32), 156),
+        (TrainableSubsampling(), (1, 6, 28, 28), 12),
+        (PartialConv2d(), (1, 6, 14, 14), 1516),
+        (TrainableSubsampling(), (1, 16, 10, 10), 32),
+        (Conv2d(120, 5), (1, 16, 5, 5), 48120),
+    ):
+        assert layer.cost(Spec(shape)).parameters == parameters
+    assert PartialConv2d().cost(Spec((1, 6, 14, 14))).multiply_adds == 60 * 25 * 100
+
+
+def test_a_partial_convolution_is_a_dense_one_with_holes() -> None:
+    rng = np.random.default_rng(1)
+    layer, x = PartialConv2d(), rng.standard_normal((2, 6, 7, 8))
+    p = {"weight": rng.standard_normal((60, 5, 5)), "bias": rng.standard_normal(16)}
+    dense = np.zeros((16, 6, 5, 5))
+    for kernel, (o, k) in zip(p["weight"], layer.pairs(6), strict=True):
+        dense[o, k] = kernel
+    whole = Conv2d(16, 5).forward({"weight": dense, "bias": p["bias"]}, x).ys[0]
+    np.testing.assert_allclose(layer.forward(p, x).ys[0], whole, atol=1e-12)
+    assert [len(maps) for maps in layer.connections(6)] == [3] * 6 + [4] * 9 + [6]
+
+
+def test_trainable_subsampling_starts_as_average_pooling() -> None:
+    x = np.random.default_rng(2).standard_normal((2, 3, 4, 6))
+    layer = TrainableSubsampling()
+    specs = layer.parameters(Spec(x.shape))
+    p = {name: s.initial(np.random.default_rng(0), "float64") for name, s in specs.items()}
+    average = x.reshape(2, 3, 2, 2, 3, 2).mean((3, 5))
+    np.testing.assert_allclose(layer.forward(p, x).ys[0], average, atol=1e-15)
+
+
+def test_a_pattern_lies_at_distance_0_from_itself() -> None:
+    specs = RBF(3).parameters(Spec((1, 84)))
+    p = {"weight": specs["weight"].initial(np.random.default_rng(0), "float64")}
+    assert set(np.unique(p["weight"])) == {-1.0, 1.0}
+    y = RBF(3).forward(p, p["weight"]).ys[0]
+    assert np.array_equal(y.argmin(1), [0, 1, 2]) and np.array_equal(np.diag(y), [0, 0, 0])
+    assert set(np.unique(y) % 4) == {0.0}  # each differing sign counts 4
+
+
+# ---- shape ---------------------------------------------------------------------------------
+
+
+def test_frames_by_hand() -> None:
+    x = np.arange(1.0, 5.0).reshape(1, 1, 1, 4)
+    for mode, wanted in (
+        ("zeros", [0, 0, 1, 2, 3, 4, 0]),
+        ("edge", [1, 1, 1, 2, 3, 4, 4]),
+        ("reflect", [3, 2, 1, 2, 3, 4, 3]),
+    ):
+        y = Pad((0, 2, 0, 1), mode).forward({}, x).ys[0]
+        assert y.ravel().tolist() == wanted
+
+
+def test_a_frame_of_zeros_is_zero_beside_what_is_not_finite() -> None:
+    x = np.full((1, 1, 1, 1), np.nan)
+    y = Pad(1).forward({}, x).ys[0]
+    assert np.isnan(y[0, 0, 1, 1]) and np.count_nonzero(np.nan_to_num(y)) == 0
+    assert np.isnan(y).sum() == 1
+
+
+def test_enlarging_by_hand_and_keeps_the_total_of_gradients() -> None:
+    x = np.array([0.0, 4.0]).reshape(1, 1, 1, 2)
+    assert Resize((1, 2)).forward({}, x).ys[0].ravel().tolist() == [0, 0, 4, 4]
+    assert Resize((1, 2), "linear").forward({}, x).ys[0].ravel().tolist() == [0, 1, 3, 4]
+    dy = np.random.default_rng(3).standard_normal((1, 1, 3, 6))
+    (dx,) = Resize(3, "linear").backward({}, {"x": x}, (dy,), (True,)).dxs
+    assert dx.shape == x.shape and dx.sum() == pytest.approx(dy.sum())

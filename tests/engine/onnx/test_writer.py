@@ -200,7 +200,7 @@ def test_a_constant_reference_is_refused() -> None:
 
 
 def fitting(layer: Layer) -> Graph:
-    for shape in ((3, 9, 10), (12,)):
+    for shape in ((3, 9, 10), (6, 9, 10), (12,)):
         graph = chain(layer, shape=shape)
         if graph.infer().valid:
             return graph

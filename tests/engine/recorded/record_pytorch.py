@@ -76,7 +76,7 @@ def batch_norm2d(x, p, h):
         p["running_var"],
         p["weight"],
         p["bias"],
-        h["mode"] == "train",
+        h["run"] == "train",
         h.get("momentum", 0.1),
         h.get("eps", 1e-5),
     )
@@ -95,6 +95,43 @@ def conv_transpose2d(x, p, h):
         h.get("dilation", 1),
     )
     return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+
+
+LENET_C3 = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
+
+
+def partial_conv2d(x, p, h):
+    channels = x.shape[1]
+    if h.get("table", "lenet-c3") == "lenet-c3":
+        table = [[int(k) for k in maps] for maps in LENET_C3.split()]
+    else:
+        table = [[(o + i) % channels for i in range(3)] for o in range(channels)]
+    number, maps = 0, []
+    for o, row in enumerate(table):
+        kernels = p["weight"][number : number + len(row)]
+        number += len(row)
+        y = functional.conv2d(x[:, row], kernels[None], p["bias"][o : o + 1], 1, h["padding"])
+        maps.append(y)
+    return torch.cat(maps, 1)
+
+
+def subsampling(x, p, h):
+    k = h.get("kernel_size", 2)
+    sums = functional.avg_pool2d(x, k) * k * k
+    return sums * p["weight"][:, None, None] + p["bias"][:, None, None]
+
+
+def pad(x, p, h):
+    modes = {"zeros": "constant", "reflect": "reflect", "edge": "replicate"}
+    top, left, bottom, right = sides(h.get("padding", 1))
+    return functional.pad(x, (left, right, top, bottom), modes[h.get("mode", "zeros")])
+
+
+def resize(x, p, h):
+    scale, mode = h.get("scale", 2), h.get("mode", "nearest")
+    mode = "bilinear" if mode == "linear" else mode
+    factors = tuple(map(float, scale)) if isinstance(scale, list) else float(scale)
+    return functional.interpolate(x, scale_factor=factors, mode=mode)
 
 
 def lrn(x, p, h):
@@ -140,6 +177,15 @@ FUNCTIONS = {
     "LayerNorm": lambda x, p, h: functional.layer_norm(
         x, x.shape[1:], p.get("weight"), p.get("bias"), h.get("eps", 1e-5)
     ),
+    "PartialConv2d": partial_conv2d,
+    "TrainableSubsampling": subsampling,
+    "RBF": lambda x, p, h: torch.square(x[:, None] - p["weight"]).sum(2),
+    "Pad": pad,
+    "Resize": resize,
+    "Slice": lambda x, p, h: x.narrow(
+        ["", "channels", "rows", "columns"].index(h["axis"]), h["start"], h["size"]
+    ),
+    "Reshape": lambda x, p, h: x.reshape(len(x), h["channels"] or -1, h["rows"], h["columns"]),
     "PReLU": lambda x, p, h: functional.prelu(x, p["weight"]),
 }
 
@@ -148,10 +194,10 @@ def cases() -> list[dict[str, Any]]:
     """kind, hyper-parameters by the engine's names, input shapes, and what is special."""
     found: list[dict[str, Any]] = []
 
-    def case(kind: str, shape: Any, special: str = "", mode: str = "eval", **hyper: Any) -> None:
+    def case(kind: str, shape: Any, special: str = "", run: str = "eval", **hyper: Any) -> None:
         shapes = shape if isinstance(shape[0], list) else [shape]
         found.append(
-            {"kind": kind, "shapes": shapes, "special": special, "mode": mode, "hyper": hyper}
+            {"kind": kind, "shapes": shapes, "special": special, "mode": run, "hyper": hyper}
         )
 
     maps = [2, 4, 7, 6]
@@ -195,11 +241,11 @@ def cases() -> list[dict[str, Any]]:
     case("ReLU", [2, 5])
     case("ReLU", maps, "ties")
     case("ReLU", maps, "not finite")
-    case("BatchNorm2d", [3, 4, 5, 4], mode="train")
-    case("BatchNorm2d", [3, 4, 5, 4], mode="train", eps=1e-3, momentum=0.3)
-    case("BatchNorm2d", [1, 3, 2, 2], mode="train")
-    case("BatchNorm2d", [4, 3, 1, 1], mode="train")
-    case("BatchNorm2d", [4, 3, 3, 3], "far from zero", mode="train")
+    case("BatchNorm2d", [3, 4, 5, 4], run="train")
+    case("BatchNorm2d", [3, 4, 5, 4], run="train", eps=1e-3, momentum=0.3)
+    case("BatchNorm2d", [1, 3, 2, 2], run="train")
+    case("BatchNorm2d", [4, 3, 1, 1], run="train")
+    case("BatchNorm2d", [4, 3, 3, 3], "far from zero", run="train")
     case("BatchNorm2d", [3, 4, 5, 4])
     case("BatchNorm2d", [1, 3, 1, 1])
     case("GlobalAvgPool", maps)
@@ -244,6 +290,18 @@ def cases() -> list[dict[str, Any]]:
         case(kind, maps, affine=False, eps=0.01, **hyper)
         case(kind, maps, "far from zero", **hyper)
     case("LayerNorm", [3, 6])
+    case("PartialConv2d", [2, 6, 7, 6], kernel_size=3, padding=0)
+    case("PartialConv2d", maps, table="neighbours", kernel_size=3, padding=1)
+    case("TrainableSubsampling", maps)
+    case("TrainableSubsampling", maps, kernel_size=3)
+    case("RBF", [4, 7], out_features=5)
+    for mode in ("zeros", "reflect", "edge"):
+        case("Pad", maps, padding=[0, 1, 2, 3], mode=mode)
+    case("Resize", maps)
+    case("Resize", maps, scale=[2, 3], mode="linear")
+    case("Slice", maps, axis="rows", start=2, size=3)
+    case("Slice", [2, 7], axis="channels", start=1, size=4)
+    case("Reshape", maps, channels=0, rows=2, columns=3)
     case("PReLU", maps)
     case("PReLU", [2, 5], shared=True)
     return found
@@ -283,6 +341,14 @@ def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.n
         found = {
             "weight": draw(rng, (hyper["out_channels"], shape[1] // hyper.get("groups", 1), *k))
         }
+    elif case["kind"] == "PartialConv2d":
+        full = hyper.get("table", "lenet-c3") == "lenet-c3"
+        count, out = (60, 16) if full else (3 * shape[1], shape[1])
+        return {"weight": draw(rng, (count, 3, 3)), "bias": draw(rng, out)}
+    elif case["kind"] == "TrainableSubsampling":
+        return {"weight": draw(rng, shape[1]), "bias": draw(rng, shape[1])}
+    elif case["kind"] == "RBF":
+        return {"weight": draw(rng, (hyper["out_features"], shape[1]))}
     elif case["kind"] == "ConvTranspose2d":
         k = hyper["kernel_size"]
         k = [k, k] if isinstance(k, int) else k
@@ -313,7 +379,7 @@ def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.n
 
 
 def run(case: dict[str, Any], xs: list, p: dict, dy: Any, dtype: torch.dtype) -> dict:
-    hyper = {**case["hyper"], "mode": case["mode"]}
+    hyper = {**case["hyper"], "run": case["mode"]}
     tensors = [torch.tensor(x, dtype=dtype, requires_grad=True) for x in xs]
     params = {
         k: torch.tensor(v, dtype=dtype, requires_grad=not k.startswith("running"))

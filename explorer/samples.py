@@ -142,7 +142,7 @@ class Drawn(Sequence[Sample]):
         position = range(len(self))[index]
         if position not in self._made:
             d = self._drawings[position]
-            origin = f"drawn digit {d.name or d.label}"
+            origin = f"drawn digit, {d.name or d.label}"
             self._made[position] = from_drawing(d, *self._input, origin)
         return self._made[position]
 

@@ -381,6 +381,7 @@ class Window(QMainWindow):
             bar.addAction(self.actions_by_id[f"view.{workspace}"])
         bar.addAction(self.actions_by_id["help.shortcuts"])
         self.status = QLabel(self)
+        self.status.setContentsMargins(theme.METRICS.space_2, 0, 0, 0)
         self.statusBar().addWidget(self.status, 1)
         self.statusBar().setSizeGripEnabled(False)
 

@@ -89,7 +89,7 @@ def _max_pool_back(run: Run, node: Node) -> Parts:
         return _sent(run, node, tr("{node} sends ‖∂‖ {norm} to {source}"))
     (source, dx), (ref, dy) = down[0], up
     index = strongest(dy, signed=True)
-    if index is None:
+    if index is None or argmax[0][index] < 0:  # a window of padding alone sends nothing
         return _sent(run, node, tr("{node} sends ‖∂‖ {norm} to {source}"))
     channel = index[0]
     row, column = divmod(int(argmax[0][index]), dx.shape[-1])

@@ -75,7 +75,7 @@ def _max_pool(run: Run, node: Node) -> Parts:
         node=link_to(node.id),
         size=size_text(getattr(node.layer, "kernel_size", 1)),
     )
-    if index is None or argmax is None:
+    if index is None or argmax is None or argmax[0][index] < 0:
         return parts + peak(run, y, ref, tr("; the largest of all is {value} in {where}."))
     row, column = divmod(int(argmax[0][index]), x.shape[-1])
     return parts + fill(

@@ -65,7 +65,8 @@ class Inspector(QWidget):
         self._signatures: dict[int, object] = {}
         self._weight_focus: Cell | None = None
         self.marks: tuple[Marks | None, Marks | None] = (None, None)
-        self._channel_of: tuple[str, int] = ("", 0)
+        self._channel_of: tuple[str, int, bool] = ("", 0, False)
+        self._channel_told = 0
         self._channel_focus: Cell | None = None
         m = theme.metrics()
         self.setAccessibleName(self.tr("Inspector"))
@@ -351,7 +352,10 @@ class Inspector(QWidget):
         )
         argmax = self._lens.key("saved", (node.id, "argmax"))
         output = self._lens.key("value", (node.id, 0))
-        channel = self._choose_channel(node, ref, self._lens.array(output))
+        # the sentence of the backward step tells of the strongest gradient: look at the same one
+        upstream = self._lens.array(self._lens.key("grad", (node.id, 0)))
+        told = self._lens.array(output) if sent is None else upstream
+        channel = self._choose_channel(node, ref, told, backward=sent is not None)
         signature = ("marks", argmax, output, sent, channel)
         if self._signatures.get(-1) == signature:
             return
@@ -398,7 +402,9 @@ class Inspector(QWidget):
         self.marks = (forward, gradient)
         self.source.set_marks(forward, gradient)
 
-    def _choose_channel(self, node: Node, ref: Ref, y: Array | None) -> int | None:
+    def _choose_channel(
+        self, node: Node, ref: Ref, told: Array | None, backward: bool
+    ) -> int | None:
         """Look at one channel, so that its marks are large enough to see; None for all of them."""
         spec = self._lens.inference.specs.get(ref)
         channels = spec.shape[1] if spec is not None and len(spec.shape) == 4 else 0
@@ -406,13 +412,16 @@ class Inspector(QWidget):
             self.tr("all channels"),
             *(self.tr("channel {0}").format(c) for c in range(channels)),
         ]
-        fresh = self._channel_of != (node.id, channels)
         chosen = self._choices(texts)
-        if fresh and y is not None:
-            # The channel with the strongest answer has something to see.
-            best = strongest(y)
+        fresh = self._channel_of[:2] != (node.id, channels)
+        # what the program chose follows the direction; what the user chose stays
+        fresh |= self._channel_of[2] != backward and chosen == self._channel_told
+        if fresh and told is not None:
+            # The channel with the strongest number has something to see.
+            best = strongest(told, signed=backward)
             chosen = 1 + best[0] if best is not None else 1
-            self._channel_of = (node.id, channels)
+            self._channel_of = (node.id, channels, backward)
+            self._channel_told = chosen
         elif fresh:
             chosen = min(1, channels)
         cell = self._focus

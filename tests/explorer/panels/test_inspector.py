@@ -85,6 +85,14 @@ def test_max_pool_marks_its_choice_on_the_input_in_both_directions(qtbot, ran):
     assert f"{int((dx == 0).sum())} of {dx.size} cells" in panel.pool_note.text()
 
 
+def test_max_pool_looks_at_the_channel_that_the_sentence_tells_of(qtbot, ran):
+    panel = shown(qtbot)
+    look(panel, ran, "pool1", ran.after("forward", "pool1"))
+    look(panel, ran, "pool1", ran.after("backward", "pool1"))
+    dy = ran.trace.look("grad", ("pool1", 0))[0]
+    assert panel.which.currentText() == f"channel {np.abs(dy).max(axis=(1, 2)).argmax()}"
+
+
 def test_marks_are_large_enough_to_be_seen(qtbot, ran):
     panel = shown(qtbot)
     look(panel, ran, "pool1", ran.after("forward", "pool1"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -11,21 +12,72 @@ from engine.layers.base import Array
 
 
 class Optimizer(Protocol):
-    """A rule that moves parameters against their gradient; a frozen value of hyper-parameters."""
+    """A rule that moves parameters against their gradient; a frozen value of hyper-parameters.
+
+    ``clip_norm``: a gradient longer than this is shortened to it (0: never). ``decay_biases``:
+    weight decay concerns biases and the scales of normalisations too.
+    """
 
     title: ClassVar[str]
     slots: ClassVar[int]
 
-    def update(self, p: Array, g: Array, state: list[Array], step: int, out: Array) -> None: ...
+    @property
+    def clip_norm(self) -> float: ...
+    @property
+    def decay_biases(self) -> bool: ...
+
+    def update(
+        self,
+        p: Array,
+        g: Array,
+        state: list[Array],
+        step: int,
+        out: Array,
+        decays: Array | None = None,
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
-class SGD:
+class Rule:
+    """What all optimizers have: bounds of the gradient, and what weight decay concerns."""
+
+    title: ClassVar[str] = ""
+    slots: ClassVar[int] = 0
+
+    _: KW_ONLY
+    clip_norm: float = 0.0
+    decay_biases: bool = True
+
+
+def clipped(g: Array, norm: float) -> Array:
+    """The gradient (n,), shortened to length ``norm`` where it is longer (0: as it is).
+
+    A gradient that is not finite stays as it is, so that what follows can find it. Source:
+    Pascanu, Mikolov & Bengio 2013, algorithm 1.
+    """
+    if not norm:
+        return g
+    length = math.sqrt(float(np.square(g, dtype=np.float64).sum()))
+    if not math.isfinite(length) or length <= norm:
+        return g
+    return g * g.dtype.type(norm / length)
+
+
+def _decayed(p: Array, decays: Array | None) -> Array:
+    """What weight decay pulls towards zero: all of p, or where ``decays`` is 1."""
+    return p if decays is None else p * decays
+
+
+@dataclass(frozen=True)
+class SGD(Rule):
     """Steps against the gradient; momentum keeps part of the last step.
 
     v ← momentum · v + (g + weight_decay · p);  p ← p − lr · v
 
-    Source: Polyak 1964; the form without dampening of PyTorch's SGD (v starts as the first g).
+    With ``nesterov`` the step is g + momentum · v in place of v (g with its weight decay).
+
+    Source: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013; without dampening, as
+    PyTorch's SGD (v starts as the first g).
     """
 
     title: ClassVar[str] = "SGD with momentum"
@@ -34,19 +86,39 @@ class SGD:
     lr: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 0.0
+    nesterov: bool = False
 
-    def update(self, p: Array, g: Array, state: list[Array], step: int, out: Array) -> None:
-        """Write the new parameters to ``out``; ``state[0]`` is v, changed in place."""
+    def update(
+        self,
+        p: Array,
+        g: Array,
+        state: list[Array],
+        step: int,
+        out: Array,
+        decays: Array | None = None,
+    ) -> None:
+        """Write the new parameters to ``out``; ``state[0]`` is v, changed in place.
+
+        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
+        """
         (v,) = state
-        np.multiply(v, v.dtype.type(self.momentum), out=v)
+        real = p.dtype.type
+        np.multiply(v, real(self.momentum), out=v)
         np.add(v, g, out=v)
-        if self.weight_decay:
-            v += p.dtype.type(self.weight_decay) * p
-        np.subtract(p, v * p.dtype.type(self.lr), out=out)
+        pull = real(self.weight_decay) * _decayed(p, decays) if self.weight_decay else None
+        if pull is not None:
+            v += pull
+        if not self.nesterov:
+            np.subtract(p, v * real(self.lr), out=out)
+            return
+        ahead = v * real(self.momentum) + g
+        if pull is not None:
+            ahead += pull
+        np.subtract(p, ahead * real(self.lr), out=out)
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Rule):
     """Steps of a size that each parameter's own gradient history decides.
 
     m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;
@@ -64,12 +136,27 @@ class Adam:
     eps: float = 1e-8
     weight_decay: float = 0.0
 
-    def update(self, p: Array, g: Array, state: list[Array], step: int, out: Array) -> None:
-        """Write the new parameters to ``out``; ``state`` is [m, v], changed in place; step ≥ 1."""
+    def update(
+        self,
+        p: Array,
+        g: Array,
+        state: list[Array],
+        step: int,
+        out: Array,
+        decays: Array | None = None,
+    ) -> None:
+        """Write the new parameters to ``out``; ``state`` is [m, v], changed in place; step ≥ 1.
+
+        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
+        """
+        if self.weight_decay:
+            g = g + p.dtype.type(self.weight_decay) * _decayed(p, decays)
+        np.subtract(p, self._step(p, g, state, step), out=out)
+
+    def _step(self, p: Array, g: Array, state: list[Array], step: int) -> Array:
+        """What is subtracted from p."""
         m, v = state
         real = p.dtype.type
-        if self.weight_decay:
-            g = g + real(self.weight_decay) * p
         m *= real(self.beta1)
         m += real(1 - self.beta1) * g
         v *= real(self.beta2)
@@ -78,7 +165,86 @@ class Adam:
         scale += real(self.eps)
         np.divide(m, scale, out=scale)
         scale *= real(self.lr / (1 - self.beta1**step))
-        np.subtract(p, scale, out=out)
+        return scale
 
 
-OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"SGD": SGD, "Adam": Adam}
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam whose weight decay acts on the weights themselves, apart from the gradient.
+
+    p ← p − lr · weight_decay · p, then as Adam with g alone.
+
+    Source: Loshchilov & Hutter 2019, algorithm 2 (decay times the learning rate, as PyTorch).
+    """
+
+    title: ClassVar[str] = "AdamW"
+
+    weight_decay: float = 0.01
+
+    def update(
+        self,
+        p: Array,
+        g: Array,
+        state: list[Array],
+        step: int,
+        out: Array,
+        decays: Array | None = None,
+    ) -> None:
+        """As Adam's."""
+        move = self._step(p, g, state, step)
+        if self.weight_decay:
+            move = move + p.dtype.type(self.lr * self.weight_decay) * _decayed(p, decays)
+        np.subtract(p, move, out=out)
+
+
+@dataclass(frozen=True)
+class RMSProp(Rule):
+    """Divides each step by the recent size of that parameter's own gradient.
+
+    s ← α s + (1 − α) g²;  v ← momentum · v + g / (√s + ε);  p ← p − lr · v
+
+    Source: Tieleman & Hinton 2012, lecture 6.5; ε outside the root and weight decay in g (L2), as
+    PyTorch's RMSprop.
+    """
+
+    title: ClassVar[str] = "RMSProp"
+    slots: ClassVar[int] = 2
+
+    lr: float = 0.001
+    alpha: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    def update(
+        self,
+        p: Array,
+        g: Array,
+        state: list[Array],
+        step: int,
+        out: Array,
+        decays: Array | None = None,
+    ) -> None:
+        """Write the new parameters to ``out``; ``state`` is [s, v], changed in place.
+
+        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
+        """
+        s, v = state
+        real = p.dtype.type
+        if self.weight_decay:
+            g = g + real(self.weight_decay) * _decayed(p, decays)
+        s *= real(self.alpha)
+        s += real(1 - self.alpha) * np.square(g)
+        v *= real(self.momentum)
+        v += g / (np.sqrt(s) + real(self.eps))
+        np.subtract(p, v * real(self.lr), out=out)
+
+
+AnyOptimizer = SGD | Adam | AdamW | RMSProp
+
+OPTIMIZERS: dict[str, type[SGD] | type[Adam] | type[AdamW] | type[RMSProp]] = {
+    "SGD": SGD,
+    "Adam": Adam,
+    "AdamW": AdamW,
+    "RMSProp": RMSProp,
+}

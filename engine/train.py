@@ -27,13 +27,13 @@ from engine.layers.base import (
     check_hyperparameter,
     hyper,
 )
-from engine.optimizers import OPTIMIZERS, SGD, Adam
+from engine.optimizers import OPTIMIZERS, SGD, AnyOptimizer
 from engine.parameters import Parameters
 from engine.plan import Batch, Plan, compile, exhaust
 from engine.trace import Step
 from engine.weights import OwnerName
 
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "step", "one-cycle"]
 Augment = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
 WINDOW = 50
@@ -70,17 +70,25 @@ class TrainSettings:
     ``optimizer`` carries the learning rate that the schedule starts from. ``seed`` decides the
     order of the samples and all randomness of layers: the same seed gives the same weights.
     Schedules, with T steps in all and step t from 0: constant: lr; cosine:
-    lr · (1 + cos(π t / T)) / 2 (Loshchilov & Hutter 2017, without restarts).
+    lr · (1 + cos(π t / T)) / 2 (Loshchilov & Hutter 2017, without restarts); step: lr, a tenth
+    of it after half and a hundredth after three quarters of the run (He et al. 2016, section
+    4.2); one-cycle: along half cosines from lr / 25 up to lr in the first 30% of the run and down
+    to lr / 250,000 (Smith & Topin 2018, in PyTorch's form). ``warmup`` is the share of the run in
+    which the rate first rises in a straight line to lr; the schedule has the rest (Goyal et al.
+    2017, section 2.2).
     """
 
     epochs: int = hyper(5, "Passes over the training data.", low=1, high=10_000, unit="epochs")
     batch_size: int = hyper(
         32, "Samples whose mean gradient makes one step.", low=1, high=65_536, unit="samples"
     )
-    optimizer: SGD | Adam = dataclasses.field(default_factory=lambda: SGD(lr=0.01))
+    optimizer: AnyOptimizer = dataclasses.field(default_factory=lambda: SGD(lr=0.01))
     seed: int = hyper(0, "Same seed, same run.", low=0, high=2**31 - 1)
     schedule: Schedule = hyper(
         "cosine", "How the learning rate changes.", choices=get_args(Schedule)
+    )
+    warmup: float = hyper(
+        0.0, "Share of the run in which the learning rate first rises.", low=0.0, high=0.9
     )
 
     @classmethod
@@ -104,9 +112,11 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for field in self.hyperparameters():
             check_hyperparameter("Training", field, getattr(self, field.name))
-        if not isinstance(self.optimizer, SGD | Adam):
+        if not isinstance(self.optimizer, tuple(OPTIMIZERS.values())):
+            *names, last = OPTIMIZERS
             raise TrainingError(
-                f"Optimizer: expected SGD or Adam, received {type(self.optimizer).__name__}."
+                f"Optimizer: expected {', '.join(names)} or {last}, "
+                f"received {type(self.optimizer).__name__}."
             )
         for number in dataclasses.fields(self.optimizer):
             _check_optimizer(number.name, getattr(self.optimizer, number.name))
@@ -141,9 +151,27 @@ class TrainSettings:
 
     def learning_rate(self, step: int, steps_total: int) -> float:
         """The learning rate of a step, counted from 0."""
+        peak = self.optimizer.lr
+        rising = round(self.warmup * steps_total)
+        if step < rising:
+            return peak * (step + 1) / rising
+        step, steps = step - rising, max(1, steps_total - rising)
         if self.schedule == "constant":
-            return self.optimizer.lr
-        return self.optimizer.lr * (1 + math.cos(math.pi * step / steps_total)) / 2
+            return peak
+        if self.schedule == "step":
+            return peak * 0.1 ** ((2 * step >= steps) + (4 * step >= 3 * steps))
+        if self.schedule == "one-cycle":
+            top = 0.3 * steps - 1
+            if step <= top:
+                return _between(peak / 25, peak, step / top)
+            end = max(steps - 1 - top, 1e-9)
+            return _between(peak, peak / 250_000, min(1.0, (step - top) / end))
+        return _between(peak, 0.0, step / steps)
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """From ``start`` (share 0) to ``end`` (share 1) along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 # Name of an optimizer's number: (allowed, in words).
@@ -153,12 +181,19 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "beta1": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
     "beta2": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
     "eps": (lambda v: 0 < v <= 1, "a number above 0, at most 1"),
+    "alpha": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
     "weight_decay": (lambda v: 0 <= v <= 1, "a number from 0 to 1"),
+    "clip_norm": (lambda v: 0 <= v <= 1e6, "a number from 0 (never clip) to 1000000"),
 }
+_SWITCHES = ("nesterov", "decay_biases")
 _TITLES = {"lr": "Learning rate", "weight_decay": "Weight decay"}
 
 
 def _check_optimizer(name: str, value: Any) -> None:
+    if name in _SWITCHES:
+        if not isinstance(value, bool):
+            raise TrainingError(f"{name}: expected true or false, received {value!r}.")
+        return
     allowed, words = _RANGES[name]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not allowed(value):

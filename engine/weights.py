@@ -6,11 +6,13 @@ Arrays that a trace holds are never written again: an update then goes to a new 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.layers.base import Array, ParamSpec
+from engine.optimizers import clipped
 from engine.parameters import ParameterError, Parameters, check_parameters
 
 if TYPE_CHECKING:
@@ -81,18 +83,33 @@ class Weights:
         """The parts of a flat gradient by parameter, in the parameters' shapes."""
         return {key: flat[part].reshape(self.specs[key].shape) for key, part in self.slices.items()}
 
+    @cached_property
+    def decays(self) -> Array:
+        """1 where weight decay concerns a trained number, 0 at biases and normalisations; flat."""
+        found = np.ones_like(self.flat)
+        for key, part in self.slices.items():
+            if not self.specs[key].decay:
+                found[part] = 0
+        return found
+
     def hold(self) -> None:
         """Say that a trace now refers to the flat array, so that it must not change."""
         self._recorded = True
 
     def move(self, optimizer: Optimizer, gradient: Array, step: int) -> None:
-        """Apply one update; ``step`` counts from 1."""
+        """Apply one update; ``step`` counts from 1.
+
+        The gradient is shortened to the optimizer's ``clip_norm``, and weight decay leaves biases
+        and normalisations alone where the optimizer says so.
+        """
         if self._state_of is not type(optimizer):
             self._state = [np.zeros_like(self.flat) for _ in range(optimizer.slots)]
             self._state_of = type(optimizer)
         # a held array stays as it is: the update goes to a new one
         out = np.empty_like(self.flat) if self._recorded else self.flat
-        optimizer.update(self.flat, gradient, self._state, step, out)
+        gradient = clipped(gradient, optimizer.clip_norm)
+        decays = None if optimizer.decay_biases else self.decays
+        optimizer.update(self.flat, gradient, self._state, step, out, decays)
         if out is not self.flat:
             self.flat, self._recorded = out, False
             self._refresh()

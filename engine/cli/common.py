@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from engine.data.preprocessing import Preprocessing
     from engine.graph import Graph
-    from engine.optimizers import SGD, Adam
+    from engine.optimizers import AnyOptimizer
     from engine.project_file import Project
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -105,7 +105,7 @@ def plain_preprocessing(graph: Graph) -> Preprocessing:
     return Preprocessing((height, width), channels, (0.0,) * channels, (1.0,) * channels)
 
 
-def optimizer(name: str, lr: float | None) -> SGD | Adam:
+def optimizer(name: str, lr: float | None) -> AnyOptimizer:
     """An optimizer by name, with its usual learning rate or ``lr``; raises TrainingError."""
     from engine.optimizers import OPTIMIZERS
     from engine.train import TrainSettings

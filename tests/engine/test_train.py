@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from engine.layers.dropout import Dropout
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
-from engine.optimizers import SGD, Adam
+from engine.optimizers import SGD, Adam, AdamW, RMSProp
 from engine.parameters import initial_parameters
 from engine.plan import Batch, Plan, compile, exhaust
 from engine.train import (
@@ -343,12 +344,19 @@ def test_the_reported_rate_is_the_one_that_moved_the_weights() -> None:
         ({"epochs": 1.5}, "epochs: expected a whole number, received 1.5"),
         ({"batch_size": 0}, "batch_size: expected at least 1, received 0"),
         ({"seed": -1}, "seed: expected at least 0, received -1"),
-        ({"schedule": "linear"}, "schedule: expected one of constant, cosine, received 'linear'"),
-        ({"optimizer": "SGD"}, "Optimizer: expected SGD or Adam, received str"),
+        (
+            {"schedule": "linear"},
+            "schedule: expected one of constant, cosine, step, one-cycle, rec",
+        ),
+        ({"optimizer": "SGD"}, "Optimizer: expected SGD, Adam, AdamW or RMSProp, received str"),
         ({"optimizer": SGD(lr=0.0)}, "Learning rate: expected a number above 0"),
         ({"optimizer": SGD(lr=math.nan)}, "Learning rate: expected a number above 0"),
         ({"optimizer": SGD(momentum=1.0)}, "Momentum: expected a number from 0 to below 1"),
         ({"optimizer": Adam(beta2=1.5)}, "Beta2: expected a number from 0 to below 1"),
+        ({"optimizer": SGD(clip_norm=-1.0)}, "Clip_norm: expected a number from 0"),
+        ({"optimizer": SGD(nesterov=1)}, "nesterov: expected true or false, received 1"),  # type: ignore[arg-type]
+        ({"optimizer": RMSProp(alpha=1.0)}, "Alpha: expected a number from 0 to below 1"),
+        ({"warmup": 0.95}, "warmup: expected at most 0.9"),
         ({"optimizer": Adam(weight_decay=-1.0)}, "Weight decay: expected a number from 0 to 1"),
     ],
 )
@@ -357,7 +365,15 @@ def test_settings_out_of_range_say_so(values: dict[str, Any], words: str) -> Non
         TrainSettings(**values)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(lr=0.3, momentum=0.5), Adam(lr=0.02, beta1=0.8)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(lr=0.3, momentum=0.5, nesterov=True, clip_norm=2.0, decay_biases=False),
+        Adam(lr=0.02, beta1=0.8),
+        AdamW(weight_decay=0.1),
+        RMSProp(alpha=0.9),
+    ],
+)
 def test_settings_survive_plain_data(optimizer: SGD | Adam) -> None:
     settings = TrainSettings(
         epochs=7, batch_size=9, optimizer=optimizer, seed=11, schedule="constant"
@@ -376,10 +392,31 @@ def test_damaged_settings_say_so(data: Any) -> None:
 
 def test_fields_for_a_form_have_ranges_and_units() -> None:
     fields = {field.name: field for field in TrainSettings.hyperparameters()}
-    assert set(fields) == {"epochs", "batch_size", "seed", "schedule"}
+    assert set(fields) == {"epochs", "batch_size", "seed", "schedule", "warmup"}
     assert (fields["epochs"].unit, fields["batch_size"].unit) == ("epochs", "samples")
-    assert fields["schedule"].choices == ("constant", "cosine")
+    assert fields["schedule"].choices == ("constant", "cosine", "step", "one-cycle")
     assert all(field.help for field in fields.values())
+
+
+def test_schedules_are_those_of_the_papers() -> None:
+    def rates(total: int, **settings: Any) -> list[float]:
+        chosen = TrainSettings(optimizer=SGD(lr=0.2), **settings)
+        return [chosen.learning_rate(step, total) for step in range(total)]
+
+    steps = rates(8, schedule="step")
+    np.testing.assert_allclose(steps, [0.2] * 4 + [0.02] * 2 + [0.002] * 2)
+    with np.load(Path(__file__).parent / "recorded" / "training.npz") as file:
+        np.testing.assert_allclose(rates(40, schedule="one-cycle"), file["one_cycle"], rtol=1e-9)
+    np.testing.assert_allclose(
+        rates(10, schedule="constant", warmup=0.4), [0.05, 0.1, 0.15, *[0.2] * 7]
+    )
+    warm = rates(10, schedule="cosine", warmup=0.4)
+    np.testing.assert_allclose(warm[4:], rates(6, schedule="cosine"))
+    for schedule in ("constant", "cosine", "step", "one-cycle"):
+        for total in (1, 2, 3, 7):
+            for warmup in (0.0, 0.5, 0.9):
+                found = rates(total, schedule=schedule, warmup=warmup)
+                assert all(math.isfinite(rate) and 0 < rate <= 0.2 + 1e-12 for rate in found)
 
 
 # ---- network and data that do not fit --------------------------------------------------------

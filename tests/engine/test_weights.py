@@ -11,7 +11,7 @@ from engine.weights import Weights
 SPECS = {
     ("conv", "weight"): ParamSpec((2, 3)),
     ("norm", "running_mean"): ParamSpec((4,), kind="statistic"),
-    ("fc", "bias"): ParamSpec((5,)),
+    ("fc", "bias"): ParamSpec((5,), decay=False),
 }
 
 
@@ -82,3 +82,21 @@ def test_a_given_flat_array_is_filled_and_must_fit() -> None:
     for wrong in (np.zeros(10), np.zeros(11, np.float32)):
         with pytest.raises(ParameterError, match="expected 11 numbers of float64"):
             made(wrong)
+
+
+def test_weight_decay_leaves_biases_alone_when_asked() -> None:
+    weights, zero = made(), np.zeros(11)
+    before = weights.flat.copy()
+    weights.move(SGD(1.0, 0.0, 0.5, decay_biases=False), zero, 1)
+    np.testing.assert_allclose(weights.flat[:6], before[:6] / 2)
+    np.testing.assert_array_equal(weights.flat[6:], before[6:])
+    weights.move(SGD(1.0, 0.0, 0.5), zero, 2)
+    np.testing.assert_allclose(weights.flat[6:], before[6:] / 2)
+
+
+def test_a_long_gradient_moves_no_further_than_its_bound() -> None:
+    weights, gradient = made(), np.full(11, 7.0)
+    before = weights.flat.copy()
+    weights.move(SGD(1.0, 0.0, clip_norm=0.5), gradient, 1)
+    assert np.linalg.norm(weights.flat - before) == pytest.approx(0.5)
+    assert (gradient == 7).all()

@@ -431,15 +431,24 @@ def record_training() -> None:
         ("Adam", {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}),
         ("Adam", {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}),
     ]
+    optimizers += [
+        ("SGD", {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.01, "nesterov": True}),
+        ("AdamW", {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}),
+        (
+            "RMSProp",
+            {"lr": 0.01, "alpha": 0.9, "eps": 1e-3, "momentum": 0.5, "weight_decay": 0.1},
+        ),
+    ]
     for number, (kind, hyper) in enumerate(optimizers):
         rng = np.random.default_rng([7, number])
         p = torch.tensor(rng.standard_normal(6), requires_grad=True)
         gradients = rng.standard_normal((20, 6)) * 10.0 ** rng.integers(-3, 2, (20, 6))
         gradients[:, 5] = 0
         options = dict(hyper)
-        if kind == "Adam":
+        if kind.startswith("Adam"):
             options["betas"] = (options.pop("beta1"), options.pop("beta2"))
-        optimizer = getattr(torch.optim, kind)([p], **options)
+        name = "RMSprop" if kind == "RMSProp" else kind
+        optimizer = getattr(torch.optim, name)([p], **options)
         arrays[f"{number}/start"] = p.detach().numpy().copy()
         steps = []
         for gradient in gradients:
@@ -457,6 +466,19 @@ def record_training() -> None:
         arrays[f"cross_entropy{number}/target"] = target.numpy()
         arrays[f"cross_entropy{number}/loss"] = loss.detach().numpy()
         arrays[f"cross_entropy{number}/dx"] = x.grad.numpy()
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, 40, cycle_momentum=False)
+    rates = []
+    for _ in range(40):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step() if len(rates) < 40 else None
+    arrays["one_cycle"] = np.array(rates)
+    g = torch.tensor(np.linspace(-2, 3, 7))
+    parameter = torch.zeros(7, dtype=torch.float64, requires_grad=True)
+    parameter.grad = g.clone()
+    torch.nn.utils.clip_grad_norm_([parameter], 1.5)
+    arrays["clip/g"], arrays["clip/clipped"] = g.numpy(), parameter.grad.numpy()
     np.savez_compressed(HERE / "training.npz", optimizers=json.dumps(optimizers), **arrays)
 
 

@@ -8,7 +8,15 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from engine.layers.base import Array, Fix, ShapeError, Spec, Term, Terms
+from engine.layers.base import (
+    Array,
+    Fix,
+    HyperparameterError,
+    ShapeError,
+    Spec,
+    Term,
+    Terms,
+)
 
 
 class LossFunction(Protocol):
@@ -38,6 +46,35 @@ class TargetError(ValueError):
     """A target does not fit the output; names expected and received."""
 
 
+def class_targets(x: Array, target: Array) -> Array:
+    """``target`` as whole numbers (N,) below the K of x (N, K); raises TargetError."""
+    target = np.asarray(target)
+    n, classes = x.shape
+    if target.shape != (n,) or target.dtype.kind not in "iu":
+        raise TargetError(
+            f"Target: expected {n} whole numbers, received shape {target.shape} of {target.dtype}."
+        )
+    if n and not (target.min() >= 0 and target.max() < classes):
+        raise TargetError(
+            f"Target: expected classes 0 to {classes - 1}, received "
+            f"{target.min()} to {target.max()}."
+        )
+    return target
+
+
+def _check_classes(spec: Spec, loss: str) -> None:
+    """Raise ShapeError unless ``spec`` is (N, K) with at least two classes."""
+    if len(spec.shape) != 2:
+        raise ShapeError(
+            f"a vector per sample (N, F) for {loss}",
+            f"{spec} (rank {len(spec.shape)} with the batch)",
+            "Put a Flatten or a pooling before the output.",
+            (Fix("Add Flatten", "insert", {"kind": "Flatten"}),) if len(spec.shape) > 2 else (),
+        )
+    if spec.shape[1] < 2:
+        raise ShapeError(f"at least 2 classes for {loss}", f"{spec.shape[1]}", "Add outputs.")
+
+
 @dataclass(frozen=True)
 class CrossEntropy:
     """How surprised the network is by the right answer: −log of the share it gave to it.
@@ -46,58 +83,86 @@ class CrossEntropy:
 
     Gradient: dx = (p − y) / N, where y is 1 at the target: rows sum to 0.
 
+    ``label_smoothing`` ε takes ε from the right answer and gives each of the K classes ε / K, so
+    y is 1 − ε + ε / K at the target and ε / K elsewhere (Szegedy et al. 2016, section 7).
+    ``class_weights`` w (K numbers) multiply y class by class, and Σ_n w[t_n] takes the place of N;
+    then dx = (p · Σ_j y_j − y) / Σ_n w[t_n] (both as PyTorch).
+
     Input: logits (N, K); target: int (N,). Source: Bridle 1990.
     """
 
     title: ClassVar[str] = "Cross-entropy"
 
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise HyperparameterError(
+                "CrossEntropy.label_smoothing: expected a number from 0 to below 1, received "
+                f"{self.label_smoothing!r}."
+            )
+        if any(not (w >= 0 and np.isfinite(w)) for w in self.class_weights):
+            raise HyperparameterError(
+                "CrossEntropy.class_weights: expected numbers from 0, received "
+                f"{self.class_weights!r}."
+            )
+
+    @property
+    def _plain(self) -> bool:
+        return not self.label_smoothing and not self.class_weights
+
     def check(self, spec: Spec) -> None:
-        """Raise ShapeError unless ``spec`` is (N, K)."""
-        if len(spec.shape) != 2:
+        """Raise ShapeError unless ``spec`` is (N, K), with a weight for each class if any."""
+        _check_classes(spec, "cross-entropy")
+        if self.class_weights and len(self.class_weights) != spec.shape[1]:
             raise ShapeError(
-                "a vector per sample (N, F) for cross-entropy",
-                f"{spec} (rank {len(spec.shape)} with the batch)",
-                "Put a Flatten or a pooling before the output.",
-                (Fix("Add Flatten", "insert", {"kind": "Flatten"}),) if len(spec.shape) > 2 else (),
+                f"{len(self.class_weights)} classes, as many as class_weights",
+                f"{spec.shape[1]}",
+                "Give one weight for each class.",
             )
-        if spec.shape[1] < 2:
-            raise ShapeError(
-                "at least 2 classes for cross-entropy", f"{spec.shape[1]}", "Add outputs."
-            )
+
+    def _wanted(self, saved: Mapping[str, Array]) -> tuple[Array, float]:
+        """y (N, K) in float64, and what the sum over the samples is divided by."""
+        p, target = saved["probabilities"], saved["target"]
+        n, classes = p.shape
+        y = np.full((n, classes), self.label_smoothing / classes)
+        y[np.arange(n), target] += 1 - self.label_smoothing
+        if not self.class_weights:
+            return y, float(n)
+        weights = np.array(self.class_weights)
+        return y * weights, float(weights[target].sum())
 
     def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
         """Return (loss of shape (), {"probabilities": (N, K), "target": (N,)})."""
-        target = np.asarray(target)
-        n, classes = x.shape
-        if target.shape != (n,) or target.dtype.kind not in "iu":
-            raise TargetError(
-                f"Target: expected {n} whole numbers, received shape {target.shape} "
-                f"of {target.dtype}."
-            )
-        if n and not (target.min() >= 0 and target.max() < classes):
-            raise TargetError(
-                f"Target: expected classes 0 to {classes - 1}, received "
-                f"{target.min()} to {target.max()}."
-            )
+        target = class_targets(x, target)
         shifted = x - x.max(1, keepdims=True)
         exp = np.exp(shifted)
         total = exp.sum(1, keepdims=True)
-        losses = np.log(total[:, 0]) - shifted[np.arange(n), target]
-        return np.asarray(losses.mean(), x.dtype), {"probabilities": exp / total, "target": target}
+        saved = {"probabilities": exp / total, "target": target}
+        if self._plain:
+            losses = np.log(total[:, 0]) - shifted[np.arange(len(x)), target]
+            return np.asarray(losses.mean(), x.dtype), saved
+        y, divisor = self._wanted(saved)
+        loss = (y * (np.log(total) - shifted)).sum() / divisor
+        return np.asarray(loss, x.dtype), saved
 
     def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
         """dx (N, K)."""
         p, target = saved["probabilities"], saved["target"]
-        dx = p.copy()
-        dx[np.arange(len(p)), target] -= 1
-        dx *= weight / len(p)
-        return dx
+        if self._plain:
+            dx = p.copy()
+            dx[np.arange(len(p)), target] -= 1
+            dx *= weight / len(p)
+            return dx
+        y, divisor = self._wanted(saved)
+        return ((p * y.sum(1, keepdims=True) - y) * (weight / divisor)).astype(p.dtype)
 
     def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
         """The scores ``x`` (K,) of one sample, of which the loss is a formula; chosen: target."""
         terms = tuple(Term(("input", 0, (j,)), float(v), 1.0) for j, v in enumerate(x))
         samples = len(saved["probabilities"])
-        formula = "log Σ_j exp(x_j) − x_t"
+        formula = "log Σ_j exp(x_j) − x_t" if self._plain else "Σ_k y_k (log Σ_j exp(x_j) − x_k)"
         if samples > 1:
             formula = f"mean over {samples} samples of {formula}"
         return Terms(terms, "formula", formula, int(saved["target"][sample]))
@@ -105,14 +170,190 @@ class CrossEntropy:
     def feeds(
         self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
     ) -> Terms:
-        """The two terms of score ``cell``'s gradient: its share p, and 1 if it is the target."""
-        p = saved["probabilities"]
-        factor = weight / len(p)
-        right = float(cell[0] == int(saved["target"][sample]))
+        """The two terms of score ``cell``'s gradient: its share p, and what was wanted of it."""
+        y, divisor = self._wanted(saved)
+        factor = weight / divisor
         # the share is a function of the scores: following it leads to this class's score
-        share = Term(("input", 0, cell), float(p[(sample, *cell)]), factor, "p, the share")
-        target = Term(("constant", "target"), right, -factor, "y, the right answer")
+        share = Term(
+            ("input", 0, cell),
+            float(saved["probabilities"][(sample, *cell)]),
+            factor * float(y[sample].sum()) if self.class_weights else factor,
+            "p, the share",
+        )
+        wanted = float(y[(sample, *cell)])
+        target = Term(("constant", "target"), wanted, -factor, "y, the right answer")
         return Terms((share, target), "sum", "p − y" if factor == 1 else "(p − y) · weight / N")
 
 
-LOSSES: dict[str, type[LossFunction]] = {"CrossEntropy": CrossEntropy}
+@dataclass(frozen=True)
+class MeanSquaredError:
+    """How far the numbers lie from those that were wanted, squared and averaged.
+
+    L = (1/M) Σ (x − y)², over all M numbers of all samples
+
+    Gradient: dx = 2 (x − y) / M.
+
+    Input: any shape; target: numbers of that shape, or for (N, K) the classes as int (N,), of
+    which y is 1 at the target and 0 elsewhere. Source: Gauss 1809; PyTorch's MSELoss.
+    """
+
+    title: ClassVar[str] = "Mean squared error"
+
+    def check(self, spec: Spec) -> None:
+        """Any shape will do."""
+
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
+        """Return (loss of shape (), {"difference": x − y, "x": x})."""
+        target = np.asarray(target)
+        if target.shape != x.shape and x.ndim == 2 and target.dtype.kind in "iu":
+            classes = class_targets(x, target)
+            target = np.zeros_like(x)
+            target[np.arange(len(x)), classes] = 1
+        if target.shape != x.shape or target.dtype.kind not in "iuf":
+            raise TargetError(
+                f"Target: expected numbers of shape {x.shape}, received shape {target.shape} "
+                f"of {target.dtype}."
+            )
+        difference = x - target.astype(x.dtype)
+        loss = np.square(difference, dtype=np.float64).mean()
+        return np.asarray(loss, x.dtype), {"difference": difference, "x": x}
+
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
+        """dx, of x's shape."""
+        difference = saved["difference"]
+        return difference * difference.dtype.type(2 * weight / difference.size)
+
+    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
+        """The numbers ``x`` of one sample, of which the loss is a formula."""
+        terms = tuple(Term(("input", 0, i), float(v), 1.0) for i, v in np.ndenumerate(x))
+        return Terms(terms, "formula", "mean of (x − y)²")
+
+    def feeds(
+        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
+    ) -> Terms:
+        """Two terms: the number itself, and what was wanted of it."""
+        place = (sample, *cell)
+        factor = 2 * weight / saved["x"].size
+        x = float(saved["x"][place])
+        wanted = x - float(saved["difference"][place])
+        own = Term(("input", 0, cell), x, factor, "x")
+        target = Term(("constant", "target"), wanted, -factor, "y, what was wanted")
+        return Terms((own, target), "sum", "2 (x − y) / M")
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """Asks of the right score to lead every other one by a margin, and is content beyond that.
+
+    L = (1/N) Σ_n (1/K) Σ_{j ≠ t} max(0, margin − x_t + x_j)
+
+    Gradient: each j within the margin receives 1 / (N·K), the target minus one for each of them;
+    at the kink, where the margin is met exactly, 0 (as PyTorch).
+
+    Input: scores (N, K); target: int (N,). Source: Crammer & Singer 2001; PyTorch's
+    MultiMarginLoss.
+    """
+
+    title: ClassVar[str] = "Hinge"
+
+    margin: float = 1.0
+
+    def check(self, spec: Spec) -> None:
+        """Raise ShapeError unless ``spec`` is (N, K)."""
+        _check_classes(spec, "hinge")
+
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
+        """Return (loss of shape (), {"within": 1 where the margin is broken, "target": (N,)})."""
+        target = class_targets(x, target)
+        rows = np.arange(len(x))
+        gaps = x.dtype.type(self.margin) - x[rows, target][:, None] + x
+        gaps[rows, target] = 0
+        gaps = np.where(gaps > 0, gaps, gaps * 0)  # NaN stays
+        loss = gaps.sum(dtype=np.float64) / x.size
+        return np.asarray(loss, x.dtype), {"within": (gaps > 0).astype(x.dtype), "target": target}
+
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
+        """dx (N, K)."""
+        dx = saved["within"].copy()
+        dx[np.arange(len(dx)), saved["target"]] = -dx.sum(1)
+        return dx * dx.dtype.type(weight / dx.size)
+
+    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
+        """The scores ``x`` (K,) of one sample, of which the loss is a formula; chosen: target."""
+        terms = tuple(Term(("input", 0, (j,)), float(v), 1.0) for j, v in enumerate(x))
+        formula = "mean of max(0, margin − x_t + x_j)"
+        return Terms(terms, "formula", formula, int(saved["target"][sample]))
+
+    def feeds(
+        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
+    ) -> Terms:
+        """One term: how many scores within the margin this one is blamed for."""
+        within = saved["within"]
+        count = float(within[(sample, *cell)])
+        if cell[0] == int(saved["target"][sample]):
+            count = -float(within[sample].sum())
+        term = Term(("constant", "within the margin"), count, weight / within.size)
+        return Terms((term,), "sum", "broken margins / (N · K)")
+
+
+@dataclass(frozen=True)
+class LeNetLoss:
+    """Asks for a small distance to the right pattern and large ones to all others.
+
+    E = (1/N) Σ_n (x_t + log(exp(−j) + Σ_i exp(−x_i))), for distances x such as those of RBF
+
+    Gradient: dx_i = ((i = t) − exp(−x_i) / (exp(−j) + Σ_k exp(−x_k))) / N. The constant j keeps
+    classes from being pushed away that are far already.
+
+    Input: distances (N, K), the smallest is the answer; target: int (N,). Source: LeCun et al.
+    1998, equation 9.
+    """
+
+    title: ClassVar[str] = "LeNet's loss"
+
+    j: float = 1.0
+
+    def check(self, spec: Spec) -> None:
+        """Raise ShapeError unless ``spec`` is (N, K)."""
+        _check_classes(spec, "LeNet's loss")
+
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
+        """Return (loss of shape (), {"shares": (N, K), "target": (N,)})."""
+        target = class_targets(x, target)
+        largest = np.maximum((-x).max(1, keepdims=True), -self.j)
+        exp = np.exp(-x - largest)
+        total = exp.sum(1, keepdims=True) + np.exp(-self.j - largest)
+        losses = x[np.arange(len(x)), target] + (np.log(total) + largest)[:, 0]
+        loss = np.asarray(losses.mean(dtype=np.float64), x.dtype)
+        return loss, {"shares": (exp / total).astype(x.dtype), "target": target}
+
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
+        """dx (N, K)."""
+        dx = -saved["shares"]
+        dx[np.arange(len(dx)), saved["target"]] += 1
+        return dx * dx.dtype.type(weight / len(dx))
+
+    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
+        """The distances ``x`` (K,) of one sample; chosen: the target."""
+        terms = tuple(Term(("input", 0, (i,)), float(v), 1.0) for i, v in enumerate(x))
+        formula = "x_t + log(exp(−j) + Σ_i exp(−x_i))"
+        return Terms(terms, "formula", formula, int(saved["target"][sample]))
+
+    def feeds(
+        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
+    ) -> Terms:
+        """Two terms: 1 if it is the target, and the share of its exp(−x)."""
+        factor = weight / len(saved["shares"])
+        right = float(cell[0] == int(saved["target"][sample]))
+        share = float(saved["shares"][(sample, *cell)])
+        target = Term(("constant", "target"), right, factor, "y, the right answer")
+        pushed = Term(("input", 0, cell), share, -factor, "share of exp(−x)")
+        return Terms((target, pushed), "sum", "(y − share) · weight / N")
+
+
+LOSSES: dict[str, type[LossFunction]] = {
+    "CrossEntropy": CrossEntropy,
+    "MeanSquaredError": MeanSquaredError,
+    "Hinge": Hinge,
+    "LeNetLoss": LeNetLoss,
+}

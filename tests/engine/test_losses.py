@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.gradient_check import central_differences
-from engine.layers.base import ShapeError, Spec
-from engine.losses import CrossEntropy, TargetError
+from engine.layers.base import HyperparameterError, ShapeError, Spec
+from engine.losses import (
+    LOSSES,
+    CrossEntropy,
+    Hinge,
+    LeNetLoss,
+    MeanSquaredError,
+    TargetError,
+)
 
 FILE = Path(__file__).parent / "recorded" / "training.npz"
 
@@ -85,3 +93,83 @@ def test_it_needs_at_least_two_classes_in_a_vector() -> None:
         CrossEntropy().check(Spec((1, 1)))
     with pytest.raises(ShapeError, match="a vector per sample"):
         CrossEntropy().check(Spec((1, 2, 3, 3)))
+
+
+WEIGHTS = (0.5, 2.0, 1.0, 0.25, 3.0)
+RECORDED: dict[str, Any] = {
+    "smooth": CrossEntropy(0.1),
+    "weighted": CrossEntropy(0.0, WEIGHTS),
+    "both": CrossEntropy(0.2, WEIGHTS),
+    "squared": MeanSquaredError(),
+    "hinge": Hinge(0.75),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_other_losses_agree_with_pytorch(name: str) -> None:
+    loss = RECORDED[name]
+    with np.load(FILE) as file:
+        x, target, value, dx = (file[f"{name}/{k}"] for k in ("x", "target", "loss", "dx"))
+    assert np.ptp(dx) > 1e-3 * np.abs(dx).max()
+    ours, saved = loss.forward(x, target)
+    assert abs(ours - value) <= 1e-12
+    np.testing.assert_allclose(loss.backward(saved, 0.3), 0.3 * dx, rtol=0, atol=1e-14)
+    single, saved = loss.forward(x.astype(np.float32), target)
+    assert single.dtype == loss.backward(saved).dtype == np.float32
+    np.testing.assert_allclose(loss.backward(saved), dx, rtol=0, atol=2e-7)
+    plain = type(loss)(*([0.5] if name == "hinge" else []))
+    if name != "squared":
+        assert abs(plain.forward(x, target)[0] - value) > 1e-6
+
+
+ALL = [*RECORDED.values(), CrossEntropy(), LeNetLoss(), LeNetLoss(0.1)]
+
+
+@pytest.mark.parametrize("loss", ALL, ids=str)
+def test_every_loss_is_the_integral_of_its_gradient_and_of_its_terms(loss: Any) -> None:
+    rng = np.random.default_rng(3)
+    x, target = rng.standard_normal((4, 5)), rng.integers(0, 5, 4)
+    _, saved = loss.forward(x, target)
+    dx = loss.backward(saved, 0.7)
+    measured = 0.7 * central_differences(lambda: (loss.forward(x, target)[0],), x, [np.array(1.0)])
+    assert np.abs(dx - measured).max() <= 1e-7 * np.abs(dx).max()
+    for sample in range(4):
+        assert len(loss.reads(saved, x[sample], sample).terms) == 5
+        for k in range(5):
+            terms = loss.feeds((k,), saved, sample, 0.7)
+            made = sum(t.product for t in terms.terms)
+            assert made == pytest.approx(dx[sample, k], rel=1e-12, abs=1e-15)
+
+
+def test_every_registered_loss_is_tested() -> None:
+    assert {type(loss).__name__ for loss in ALL} == set(LOSSES)
+    for kind in LOSSES.values():
+        assert (kind.__doc__ or "").count("Gradient") and "Source: " in (kind.__doc__ or "")
+
+
+def test_lenets_loss_by_hand_and_without_overflow() -> None:
+    loss, saved = LeNetLoss(0.0).forward(np.array([[0.0, 0.0]]), np.array([1]))
+    assert loss == pytest.approx(np.log(3))
+    np.testing.assert_allclose(LeNetLoss(0.0).backward(saved), [[-1 / 3, 2 / 3]])
+    with np.errstate(over="raise", invalid="raise"):
+        loss, _ = LeNetLoss().forward(np.array([[1e4, 2e4]]), np.array([0]))
+    assert loss == 1e4 - 1
+
+
+def test_squared_error_takes_numbers_and_refuses_what_does_not_fit() -> None:
+    x = np.ones((2, 3, 1, 1))
+    assert MeanSquaredError().forward(x, np.zeros_like(x))[0] == 1
+    MeanSquaredError().check(Spec(x.shape))
+    with pytest.raises(TargetError, match=r"expected numbers of shape \(2, 3, 1, 1\)"):
+        MeanSquaredError().forward(x, np.zeros(2))
+    with pytest.raises(TargetError, match="expected classes 0 to 2"):
+        MeanSquaredError().forward(np.ones((2, 3)), np.array([0, 3]))
+
+
+def test_settings_of_losses_out_of_range_are_refused() -> None:
+    with pytest.raises(HyperparameterError, match="label_smoothing: expected .* received 1.0"):
+        CrossEntropy(1.0)
+    with pytest.raises(HyperparameterError, match="class_weights: expected numbers from 0"):
+        CrossEntropy(0.0, (1.0, -1.0))
+    with pytest.raises(ShapeError, match="3 classes, as many as class_weights, received 4"):
+        CrossEntropy(0.0, (1.0, 1.0, 1.0)).check(Spec((1, 4)))

@@ -549,7 +549,7 @@ def test_rewriting_alone_changes_nothing() -> None:
             "stem/conv: expected a layer kind .*Conv2d.* received 'Warp'",
         ),
         (put("graph", "nodes", 0, "layer", "kind", to=["Conv2d"]), "expected a layer kind"),
-        (put("graph", "losses", 0, "kind", to="Hinge"), "loss: expected a loss kind"),
+        (put("graph", "losses", 0, "kind", to="Surprise"), "loss: expected a loss kind"),
         (put("graph", "nodes", 0, "layer", "colour", to=1), "received colour"),
         (put("graph", "nodes", 0, "layer", "out_channels", to=-3), "expected at least 1"),
         (

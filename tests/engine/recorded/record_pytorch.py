@@ -466,6 +466,22 @@ def record_training() -> None:
         arrays[f"cross_entropy{number}/target"] = target.numpy()
         arrays[f"cross_entropy{number}/loss"] = loss.detach().numpy()
         arrays[f"cross_entropy{number}/dx"] = x.grad.numpy()
+    weights = torch.tensor([0.5, 2.0, 1.0, 0.25, 3.0], dtype=torch.float64)
+    functions = {
+        "smooth": lambda x, t: functional.cross_entropy(x, t, label_smoothing=0.1),
+        "weighted": lambda x, t: functional.cross_entropy(x, t, weights),
+        "both": lambda x, t: functional.cross_entropy(x, t, weights, label_smoothing=0.2),
+        "squared": lambda x, t: functional.mse_loss(x, functional.one_hot(t, 5).to(torch.float64)),
+        "hinge": lambda x, t: functional.multi_margin_loss(x, t, margin=0.75),
+    }
+    for name, function in functions.items():
+        rng = np.random.default_rng([9, len(name)])
+        x = torch.tensor(draw(rng, (6, 5)), dtype=torch.float64, requires_grad=True)
+        target = torch.tensor(rng.integers(0, 5, 6))
+        loss = function(x, target)
+        loss.backward()
+        for key, value in (("x", x), ("target", target), ("loss", loss), ("dx", x.grad)):
+            arrays[f"{name}/{key}"] = value.detach().numpy()
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, 40, cycle_momentum=False)
     rates = []

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from engine.layers.base import (
     Cost,
@@ -430,6 +430,7 @@ class Graph:
                     "kind": type(x.function).__name__,
                     "input": list(x.input),
                     "weight": x.weight,
+                    **_loss_settings(x.function),
                 }
                 for x in self.losses
             ],
@@ -454,7 +455,12 @@ class Graph:
                 inputs=tuple(Input(str(i["id"]), sizes(i["shape"])) for i in data["inputs"]),
                 outputs=tuple((str(o["name"]), ref(o["ref"])) for o in data["outputs"]),
                 losses=tuple(
-                    Loss(str(x["id"]), LOSSES[x["kind"]](), ref(x["input"]), float(x["weight"]))
+                    Loss(
+                        str(x["id"]),
+                        _loss_function(x["kind"], x.get("settings", {})),
+                        ref(x["input"]),
+                        float(x["weight"]),
+                    )
                     for x in data["losses"]
                 ),
                 name=str(data.get("name", "network")),
@@ -479,3 +485,19 @@ class Graph:
                 f"received something else ({type(error).__name__}: {error})."
             ) from error
         return graph
+
+
+def _loss_settings(function: LossFunction) -> dict[str, Any]:
+    """The settings of a loss that are not its defaults, as plain data under "settings"."""
+    values = {}
+    for field_ in fields(cast(Any, function)):
+        value = getattr(function, field_.name)
+        if value != field_.default:
+            values[field_.name] = list(value) if isinstance(value, tuple) else value
+    return {"settings": values} if values else {}
+
+
+def _loss_function(kind: str, settings: Mapping[str, Any]) -> LossFunction:
+    """The loss that ``kind`` and ``_loss_settings`` described."""
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return LOSSES[kind](**plain)

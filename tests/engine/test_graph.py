@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -234,6 +236,17 @@ class TestEdits:
 
 
 class TestPlainData:
+    def test_the_settings_of_a_loss_come_back(self) -> None:
+        smoothed = CrossEntropy(label_smoothing=0.1, class_weights=(1.0, 2.0, 0.5, 1.0, 1.0))
+        graph = residual()
+        changed = replace(graph, losses=(replace(graph.losses[0], function=smoothed),))
+        assert Graph.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
+        assert "settings" not in graph.to_dict()["losses"][0]
+        wrong = changed.to_dict()
+        wrong["losses"][0]["settings"]["label_smoothing"] = "much"
+        with pytest.raises(GraphError, match="expected"):
+            Graph.from_dict(wrong)
+
     def test_round_trip(self) -> None:
         graph = residual().add(Node("twin", Conv2d(3, 3, padding=1), (IMAGE,), params="conv1"))
         graph = graph.add(Node("open", Concat(), (None, IMAGE)))

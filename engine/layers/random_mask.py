@@ -1,4 +1,4 @@
-"""What dropping whole parts by chance shares: one mask number serves a map or a sample."""
+"""What dropping by chance shares: one mask number serves a cell, a map or a sample."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 GESTURES: dict[str, list[Callable[[Any], None]]] = {"first": [], "again": []}
-TRAINING_SECONDS = 3.0
+TRAINING_SECONDS = 10.0
 DRAWN_ZERO = ((0.5, 0.2), (0.3, 0.35), (0.27, 0.6), (0.4, 0.8), (0.6, 0.8), (0.73, 0.6))
 
 
@@ -653,9 +653,9 @@ def trains_pauses_resumes_and_stops_by_mouse(s: Session) -> None:
     s.person.click(s.person.turn_to(epochs, area))
     s.until(lambda: epochs.hasFocus(), "the keyboard at the epochs")
     s.keys("ctrl+a")
-    s.person.write("200")
+    s.person.write("5000")
     s.keys("Tab")
-    s.until(lambda: panel.settings().epochs == 200, "200 epochs")
+    s.until(lambda: panel.settings().epochs == 5000, "5000 epochs")
     s.person.click(s.person.on(panel.start))
     s.until(lambda: training.worker.state == "running", "training", seconds=20)
     pid = s.see(lambda: training.worker.process_id)
@@ -668,7 +668,7 @@ def trains_pauses_resumes_and_stops_by_mouse(s: Session) -> None:
     s.person.click(s.person.on(panel.pause))
     s.until(lambda: training.worker.state == "running", "training again")
     s.until(lambda: training.reports[-1].step > step, "further steps", seconds=20)
-    s.until(lambda: training.reports[-1].seconds > TRAINING_SECONDS, "some seconds of training", 20)
+    s.until(lambda: training.reports[-1].seconds > TRAINING_SECONDS, "ten seconds of training", 60)
     assert s.see(lambda: training.worker.state) == "running", "training ended by itself"
     s.person.click(s.person.on(panel.stop))
     s.until(lambda: not training.worker.busy, "training ended", seconds=20)

@@ -82,10 +82,14 @@ class Window:
                 Fix(f"Set padding to {padding}", "set", padding, "padding"),
                 Fix(f"Set kernel_size to {kernel[0]}×{kernel[1]}", "set", kernel, "kernel_size"),
             )
+            (top, left), (bottom, right) = self.before, self.after
+            padded = "without padding"
+            if top or left or bottom or right:
+                padded = f"with padding {top}, {left}, {bottom}, {right} (top, left, bottom, right)"
             raise ShapeError(
                 f"an input at least as large as the {self.extent[0]}×{self.extent[1]} window "
                 f"of {type(layer).__name__}",
-                f"{height}×{width} with padding {self.before} and {self.after}",
+                f"{height}×{width} {padded}",
                 "Use a smaller kernel_size or more padding.",
                 tuple(fix for fix in fixes if _mends(fix, layer, height, width)),
             )

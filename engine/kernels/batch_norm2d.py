@@ -32,7 +32,7 @@ class RowsBatchNorm:
 
     def offers(self, site: Site) -> bool:
         n, _, h, w = site.inputs[0].shape
-        return n * h * w > 1
+        return n * h * w > 1 and not cast(BatchNorm2d, site.layer).frozen
 
     def bind(self, site: Site) -> BoundRowsBatchNorm:
         return BoundRowsBatchNorm(site)

@@ -34,12 +34,17 @@ class BatchNorm2d(Layer):
 
     Training: μ and σ² are those of the batch (N·H·W numbers per channel), and the running
     statistics move: r ← (1 − momentum) · r + momentum · new, the variance in its unbiased form
-    (PyTorch's convention). Evaluation: μ and σ² are the running statistics, constants.
+    (PyTorch's convention). Evaluation: μ and σ² are the running statistics, constants. ``frozen``:
+    training too takes the running statistics and leaves them as they are; γ and β are trained.
 
     Gradient in training: dx = γ/√(σ² + ε) · (dy − mean(dy) − x̂ · mean(dy · x̂)), so its sum over
-    the channel is 0; in evaluation dx = γ/√(σ² + ε) · dy. dγ = Σ dy · x̂, dβ = Σ dy.
+    the channel is 0; in evaluation and frozen dx = γ/√(σ² + ε) · dy. dγ = Σ dy · x̂, dβ = Σ dy.
 
-    A batch with a single number per channel (N·H·W = 1) is refused in training.
+    A batch of one picture is normalised over its own H·W numbers; one with a single number per
+    channel (N·H·W = 1), whose spread would be 0, is refused in training unless frozen.
+
+    ``initial_scale`` is where γ starts. At 0 in the last normalisation of each residual branch, a
+    block is the identity at first (Goyal et al. 2017, section 5.1).
 
     Source: Ioffe & Szegedy 2015, algorithm 1.
     """
@@ -52,6 +57,12 @@ class BatchNorm2d(Layer):
     momentum: float = hyper(
         0.1, "Share of the newest batch in the running statistics.", low=0.0, high=1.0
     )
+    frozen: bool = hyper(
+        False, "Training takes the running statistics and leaves them as they are."
+    )
+    initial_scale: float = hyper(
+        1.0, "Where the trained scale γ starts; 0 shuts a residual branch.", low=0.0, high=10.0
+    )
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         expect_rank(specs, 4, "BatchNorm2d", "It needs maps: put it before the Flatten.")
@@ -60,17 +71,18 @@ class BatchNorm2d(Layer):
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
         shape = (specs[0].shape[1],)
         return {
-            "weight": ParamSpec(shape, "ones", decay=False),
+            "weight": ParamSpec(shape, "constant", value=self.initial_scale, decay=False),
             "bias": ParamSpec(shape, "zeros", decay=False),
             "running_mean": ParamSpec(shape, "zeros", kind="statistic"),
             "running_var": ParamSpec(shape, "ones", kind="statistic"),
         }
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        """``saved``: "xhat" (N, C, H, W), "inv_std" (C,), "trained" (1 in training, else 0)."""
+        """``saved``: "xhat" (N, C, H, W), "inv_std" (C,), "trained" (1 with the batch's own, else 0)."""
         (x,) = xs
         statistics = {}
-        if ctx.mode == "train":
+        trained = ctx.mode == "train" and not self.frozen
+        if trained:
             count = x.size // x.shape[1]
             if count < 2:
                 raise ShapeError(
@@ -91,11 +103,13 @@ class BatchNorm2d(Layer):
         else:
             mean, var = p["running_mean"], p["running_var"]
             centred = x - mean[:, None, None]
+            if ctx.mode == "train":
+                statistics = {"running_mean": mean, "running_var": var}
         inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
         xhat = centred * inv_std[:, None, None]
         y = xhat * p["weight"][:, None, None] + p["bias"][:, None, None]
-        trained = np.asarray(ctx.mode == "train")
-        return Result((y,), {"xhat": xhat, "inv_std": inv_std, "trained": trained}, statistics)
+        saved = {"xhat": xhat, "inv_std": inv_std, "trained": np.asarray(trained)}
+        return Result((y,), saved, statistics)
 
     def backward(
         self,

@@ -163,6 +163,9 @@ CASES: tuple[Case, ...] = (
     Case(BatchNorm2d(), mode="train"),
     Case(BatchNorm2d(eps=0.1, momentum=0.5), ((3, 2, 2, 1),), mode="train"),
     Case(BatchNorm2d(), ((1, 3, 3, 2),), mode="train"),
+    Case(BatchNorm2d(frozen=True), mode="train"),
+    Case(BatchNorm2d(frozen=True), ((1, 3, 1, 1),), mode="train"),
+    Case(BatchNorm2d(initial_scale=0.0), mode="train"),
     Case(Linear(5), ((3, 4),)),
     Case(Linear(1, bias=False), ((1, 4),)),
     Case(Flatten()),
@@ -270,3 +273,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def cases() -> tuple[Case, ...]:
     return CASES
+
+
+@pytest.fixture(scope="session")
+def case_of() -> type[Case]:
+    return Case

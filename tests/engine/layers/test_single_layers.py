@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.architectures.base import Builder
 from engine.layers.add import Add
 from engine.layers.base import Array, Ctx, HyperparameterError, Record, ShapeError, Spec
 from engine.layers.batch_norm2d import BatchNorm2d
@@ -23,6 +24,7 @@ from engine.layers.hard_swish import HardSwish
 from engine.layers.instance_norm import InstanceNorm
 from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
+from engine.layers.linear import Linear
 from engine.layers.log_softmax import LogSoftmax
 from engine.layers.lrn import LRN
 from engine.layers.mul import Mul
@@ -39,6 +41,9 @@ from engine.layers.spatial_dropout import SpatialDropout
 from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
 from engine.layers.trainable_subsampling import TrainableSubsampling
+from engine.optimizers import SGD
+from engine.parameters import initial_parameters
+from engine.plan import Batch, compile, exhaust
 
 TRAIN = Ctx("train", (5, 6, 7))
 
@@ -94,6 +99,49 @@ def test_running_statistics_move_by_momentum_with_the_unbiased_variance() -> Non
     assert result.statistics["running_var"].item() == pytest.approx(0.75 * 4 + 0.25 * 14 / 3)
     assert result.ys[0].mean() == pytest.approx(0)
     assert BatchNorm2d().forward(statistics(1), x).statistics == {}
+
+
+def test_frozen_batch_norm_trains_on_the_running_statistics_and_leaves_them() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 2, 3, 3))
+    dy = np.random.default_rng(1).standard_normal(x.shape)
+    frozen, p = BatchNorm2d(frozen=True), statistics(2)
+    result = frozen.forward(p, x, ctx=TRAIN)
+    evaluated = BatchNorm2d().forward(p, x)
+    assert np.array_equal(result.ys[0], evaluated.ys[0])
+    assert not np.allclose(result.ys[0], BatchNorm2d().forward(p, x, ctx=TRAIN).ys[0])
+    for name, array in result.statistics.items():
+        assert np.array_equal(array, p[name])
+    found = frozen.backward(p, result.saved, (dy,), (True,), TRAIN)
+    wanted = BatchNorm2d().backward(p, evaluated.saved, (dy,), (True,))
+    assert np.array_equal(found.dxs[0], wanted.dxs[0])
+    assert np.abs(found.dparams["weight"]).min() > 0.1  # γ is trained all the same
+
+
+def test_a_frozen_batch_norm_keeps_its_statistics_through_an_update() -> None:
+    build = Builder((2, 3, 3))
+    x = build.chain(build.input, ("bn", BatchNorm2d(frozen=True)), ("flatten", Flatten()))
+    graph = build.classifier(build.node("fc", Linear(3), x), "frozen", ("a", "b", "c"))
+    start = initial_parameters(graph, 0)
+    start["bn", "running_mean"] += 0.5
+    plan = compile(graph, start, batch=4)
+    batch = Batch.of(graph, np.ones((4, 2, 3, 3)), np.array([0, 1, 2, 0]))
+    exhaust(plan.run(batch, optimizer=SGD(lr=0.1)))
+    after = plan.parameters()
+    for name, moved in (("running_mean", False), ("running_var", False), ("bias", True)):
+        assert np.array_equal(after["bn", name], start["bn", name]) != moved
+
+
+def test_the_scale_of_batch_norm_starts_where_asked() -> None:
+    for layer, wanted in ((BatchNorm2d(), 1.0), (BatchNorm2d(initial_scale=0.0), 0.0)):
+        scale = layer.parameters(Spec((2, 3, 4, 4)))["weight"]
+        assert scale.initial(np.random.default_rng(0)).tolist() == [wanted] * 3
+
+
+def test_batch_norm_of_one_picture_takes_its_own_rows_and_columns() -> None:
+    x = np.array([1.0, 2.0, 3.0, 6.0]).reshape(1, 1, 2, 2)
+    result = BatchNorm2d(eps=1e-12, momentum=1.0).forward(statistics(1), x, ctx=TRAIN)
+    np.testing.assert_allclose(result.ys[0].ravel(), (x.ravel() - 3) / np.sqrt(3.5), rtol=1e-9)
+    assert result.statistics["running_var"].item() == pytest.approx(14 / 3)
 
 
 def test_batch_norm_input_gradient_adds_up_to_zero_in_training_only() -> None:

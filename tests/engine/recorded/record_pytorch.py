@@ -76,7 +76,7 @@ def batch_norm2d(x, p, h):
         p["running_var"],
         p["weight"],
         p["bias"],
-        h["run"] == "train",
+        h["run"] == "train" and not h.get("frozen", False),
         h.get("momentum", 0.1),
         h.get("eps", 1e-5),
     )
@@ -304,6 +304,7 @@ def cases() -> list[dict[str, Any]]:
     case("Reshape", maps, channels=0, rows=2, columns=3)
     case("PReLU", maps)
     case("PReLU", [2, 5], shared=True)
+    case("BatchNorm2d", [3, 4, 5, 4], run="train", frozen=True)
     return found
 
 

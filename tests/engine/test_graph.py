@@ -58,6 +58,22 @@ class TestOrder:
     def test_nodes_already_in_order_stay_as_they_are(self) -> None:
         assert ids(residual()) == [node.id for node in residual().nodes]
 
+    def test_a_long_chain_given_backwards_is_put_in_order(self) -> None:
+        """As many a file has it: neither deep recursion nor a pass over all for each node."""
+        chain = [Node("n0", ReLU(), (IMAGE,))]
+        chain += [Node(f"n{i}", ReLU(), ((f"n{i - 1}", 0),)) for i in range(1, 5000)]
+        graph = Graph((Input("image", (1, 2, 2)),), tuple(reversed(chain)))
+        assert ids(graph) == [node.id for node in chain]
+
+    def test_a_node_put_in_later_comes_before_its_reader_and_no_branch_is_moved(self) -> None:
+        graph = residual()
+        reader, slot = graph.readers[graph.nodes[0].id, 0][0]
+        grown = graph.insert(Node("late", ReLU(), (None,)), reader, slot)
+        assert grown.nodes[-1].id == "late"
+        expected = [node.id for node in graph.nodes]
+        expected.insert(expected.index(reader), "late")
+        assert ids(grown) == expected
+
     def test_a_cycle_is_named_in_the_direction_of_the_data(self) -> None:
         graph = Graph(
             (Input("image", (1, 2, 2)),),

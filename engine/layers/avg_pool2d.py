@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent
 from engine.layers.base import (
     Array,
     Ctx,
@@ -150,6 +151,9 @@ class AvgPool2d(Layer):
             for r, c, _, _ in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
         )
         return Terms(terms, "sum", "Σ dy / m")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return self.window.reach_in_maps(specs[0])
 
     @property
     def onnx(self) -> OnnxOp:

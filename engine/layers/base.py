@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.extent import Everything, Extent, same_place
+
 Array = NDArray[Any]
 Mode = Literal["train", "eval"]
 
@@ -355,6 +357,15 @@ class Layer:
     def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
         """The terms of the sum that makes the gradient of input cell ``cell``."""
         raise NotImplementedError
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        """How far output ``port`` reaches into input ``slot``: cells by place, by window or all.
+
+        Unless a layer says otherwise, an output cell depends on the input cell at its place where
+        both have the same sizes, and else on all of them.
+        """
+        shape, out = specs[slot].shape[1:], self.outputs(*specs)[port].shape[1:]
+        return same_place(shape) if shape == out else Everything(shape, out)
 
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         """Smallest distance of any input to a point where the layer is not differentiable."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -84,6 +85,13 @@ class Concat(Layer):
             return Terms((), "sum")
         index = (cell[0] + sum(len(x) for x in rec.xs[:slot]), *cell[1:])
         return Terms((Term(("output_grad", 0, index), float(dy[index]), 1.0),), "sum")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, *sizes = specs[slot].shape[1:]
+        first = sum(spec.shape[1] for spec in specs[:slot])
+        out = sum(spec.shape[1] for spec in specs)
+        part = Slide(channels, out, before=first, frame=False)
+        return Axes((part, *(Slide(size, size) for size in sizes)))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Groups
 from engine.layers.base import (
     Array,
     Cost,
@@ -200,6 +201,11 @@ class Conv2d(Layer):
             for r, c, i, j in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
         ]
         return Terms(tuple(terms), "sum", "Σ W·dy over the windows that looked here")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        maps = Groups(channels, self.out_channels, self.groups)
+        return self.window.reach(height, width, self.window.output_size(height, width), maps)
 
     @property
     def onnx(self) -> OnnxOp:

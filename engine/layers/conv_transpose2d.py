@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups, Reverse
 from engine.layers.base import (
     Array,
     Cost,
@@ -235,6 +236,13 @@ class ConvTranspose2d(Layer):
                         source = ("output_grad", 0, (o, r, c))
                         terms.append(Term(source, float(dy[o, r, c]), factor, note))
         return Terms(tuple(terms), "sum", "Σ W·dy over the cells that it was spread to")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        rows, columns = self._output_size(height, width)
+        maps = Groups(self.out_channels, channels, self.groups)
+        over = self.spread.reach(rows, columns, (height, width), maps)
+        return Axes(tuple(Reverse(axis) for axis in over.axes))
 
     @property
     def onnx(self) -> OnnxOp:

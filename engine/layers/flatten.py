@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Refold
 from engine.layers.base import (
     Array,
     Ctx,
@@ -66,6 +67,9 @@ class Flatten(Layer):
             return Terms((), "sum")
         index = (int(np.ravel_multi_index(cell, rec.xs[0].shape)),)
         return Terms((Term(("output_grad", 0, index), float(dy[index]), 1.0),), "sum")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return Refold(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])
 
     @property
     def onnx(self) -> OnnxOp:

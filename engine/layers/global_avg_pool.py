@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -76,6 +77,10 @@ class GlobalAvgPool(Layer):
         share = 1 / (x.shape[1] * x.shape[2])
         term = Term(("output_grad", 0, (cell[0], 0, 0)), float(dy[cell[0], 0, 0]), share)
         return Terms((term,), "sum", "dy / (H·W)")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        return Axes((Slide(channels, channels), Groups(height, 1), Groups(width, 1)))
 
     @property
     def onnx(self) -> OnnxOp:

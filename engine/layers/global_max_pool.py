@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -88,6 +89,10 @@ class GlobalMaxPool(Layer):
         note = "it won" if won else "it did not win"
         term = Term(("output_grad", 0, (k, 0, 0)), float(dy[k, 0, 0]), float(won), note)
         return Terms((term,), "sum", "dy where it won")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        return Axes((Slide(channels, channels), Groups(height, 1), Groups(width, 1)))
 
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         flat = np.sort(xs[0].reshape(*xs[0].shape[:2], -1), 2)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from engine.extent import Everything, Extent
 from engine.layers.base import (
     Array,
     Cost,
@@ -105,6 +106,9 @@ class Linear(Layer):
             for o in range(len(dy))
         )
         return Terms(terms, "sum", "Σ W·dy")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return Everything(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -76,6 +77,10 @@ class LogSoftmax(Layer):
             slope = float(j == cell[0]) - share
             terms.append(Term(("output_grad", 0, index), float(dy[index]), slope, "∂y_j/∂x_i"))
         return Terms(tuple(terms), "sum", "Σ_j dy_j · (δ_ij − exp(y_i))")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, *sizes = specs[0].shape[1:]
+        return Axes((Groups(channels, channels), *(Slide(size, size) for size in sizes)))
 
     @property
     def onnx(self) -> OnnxOp:

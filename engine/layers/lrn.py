@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -116,6 +117,11 @@ class LRN(Layer):
             slope += d**-self.beta if j == i else 0.0
             terms.append(Term(("output_grad", 0, index), float(dy[index]), slope, f"channel {j}"))
         return Terms(tuple(terms), "sum", "d_i^(−β) dy_i − 2aβ x_i Σ_j dy_j x_j d_j^(−β−1)")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, *sizes = specs[0].shape[1:]
+        near = Slide(channels, channels, self.size, before=self.size // 2, frame=False)
+        return Axes((near, *(Slide(size, size) for size in sizes)))
 
     @property
     def onnx(self) -> OnnxOp:

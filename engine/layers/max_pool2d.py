@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent
 from engine.layers.base import (
     Array,
     Ctx,
@@ -188,6 +189,9 @@ class MaxPool2d(Layer):
             for r, c, _, _ in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
         )
         return Terms(terms, "sum", "Σ dy of the windows that this cell won")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return self.window.reach_in_maps(specs[0])
 
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         """Half the smallest gap between the largest and the second largest cell of a window."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -93,6 +94,11 @@ class Mul(Layer):
             note = f"input {2 - slot}"
             terms.append(Term(("output_grad", 0, place), float(dy[place]), factor, note))
         return Terms(tuple(terms), "sum", "Σ dy · the other input")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        out = self.outputs(*specs)[0].shape[1:]
+        sizes = zip(specs[slot].shape[1:], out, strict=True)
+        return Axes(tuple(Slide(n, n) if n == m else Groups(n, m) for n, m in sizes))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Axis, Extent, Slide, Table
 from engine.layers.base import (
     Array,
     Ctx,
@@ -134,6 +135,19 @@ class Pad(Layer):
             for c in np.flatnonzero(columns == column)
         )
         return Terms(terms, "sum", "Σ dy over the cells that repeat this one")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        axes: list[Axis] = [Slide(channels, channels)]
+        first = padding_sides(self.padding)[0]
+        for size, before, sources in zip(
+            (height, width), first, self._sources(height, width), strict=True
+        ):
+            if self.mode == "zeros":
+                axes.append(Slide(size, len(sources), before=before))
+            else:
+                axes.append(Table(sources[:, None] == np.arange(size)))
+        return Axes(tuple(axes))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Table
 from engine.layers.base import (
     Array,
     Cost,
@@ -191,6 +192,13 @@ class PartialConv2d(Layer):
             for r, c, i, j in readers
         ]
         return Terms(tuple(terms), "sum", "Σ W·dy over the windows that looked here")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        takes = np.zeros((len(self.connections(channels)), channels), bool)
+        takes[tuple(zip(*self.pairs(channels), strict=True))] = True
+        out = self.window.output_size(height, width)
+        return self.window.reach(height, width, out, Table(takes))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Refold
 from engine.layers.base import (
     Array,
     Ctx,
@@ -85,6 +86,9 @@ class Reshape(Layer):
             return Terms((), "sum")
         place = _same_place(cell, rec.xs[0].shape, dy.shape)
         return Terms((Term(("output_grad", 0, place), float(dy[place]), 1.0),), "sum", "dy")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return Refold(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])
 
     @property
     def onnx(self) -> OnnxOp:

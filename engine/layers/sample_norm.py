@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups
 from engine.layers.base import (
     Array,
     Ctx,
@@ -156,6 +157,11 @@ class SampleNorm(Layer):
             slope = inv_std * factor * self._gamma(place, rec)
             terms.append(Term(("output_grad", 0, place), float(dy[place]), slope))
         return Terms(tuple(terms), "sum", "(g − mean g − x̂ · mean(g · x̂)) / √(σ² + ε), g = γ dy")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, *sizes = specs[0].shape[1:]
+        maps = Groups(channels, channels, self.groups_of(channels))
+        return Axes((maps, *(Groups(size, size) for size in sizes)))
 
     def _onnx(self, op: str) -> OnnxOp:
         return OnnxOp(op, {"epsilon": self.eps}, ("weight", "bias") if self.affine else ())

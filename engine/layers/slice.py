@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -103,6 +104,12 @@ class Slice(Layer):
         if dy is None or not 0 <= place[self._axis - 1] < self.size:
             return Terms((), "sum")
         return Terms((Term(("output_grad", 0, place), float(dy[place]), 1.0),), "sum", "dy")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[0].shape[1:], self.outputs(*specs)[0].shape[1:]
+        before = [-self.start if i == self._axis - 1 else 0 for i in range(len(shape))]
+        sizes = zip(shape, out, before, strict=True)
+        return Axes(tuple(Slide(n, m, before=b, frame=False) for n, m, b in sizes))
 
     @property
     def onnx(self) -> OnnxOp:

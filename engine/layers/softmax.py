@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -77,6 +78,10 @@ class Softmax(Layer):
             slope = here * (float(j == cell[0]) - float(y[index]))
             terms.append(Term(("output_grad", 0, index), float(dy[index]), slope, "∂y_j/∂x_i"))
         return Terms(tuple(terms), "sum", "Σ_j dy_j · y_i (δ_ij − y_j)")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, *sizes = specs[0].shape[1:]
+        return Axes((Groups(channels, channels), *(Slide(size, size) for size in sizes)))
 
     @property
     def onnx(self) -> OnnxOp:

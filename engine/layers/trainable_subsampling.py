@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent
 from engine.layers.base import (
     Array,
     Ctx,
@@ -117,6 +118,9 @@ class TrainableSubsampling(Layer):
             for r, c, _, _ in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
         )
         return Terms(terms, "sum", "w · dy")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return self.window.reach_in_maps(specs[0])
 
     @property
     def onnx(self) -> OnnxOp:

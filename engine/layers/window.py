@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from engine.extent import Axes, Axis, Slide
 from engine.layers.base import Array, Fix, HyperparameterError, ShapeError, Spec
 
 
@@ -154,6 +155,22 @@ class Window:
             row * self.stride[0] - self.before[0] + i * self.dilation[0],
             column * self.stride[1] - self.before[1] + j * self.dilation[1],
         )
+
+    def reach(self, height: int, width: int, out: tuple[int, int], channels: Axis) -> Axes:
+        """How far output cells (``out`` rows, columns) reach into (``height``, ``width``)."""
+        axes = (
+            Slide(
+                size, out[i], self.kernel_size[i], self.stride[i], self.before[i], self.dilation[i]
+            )
+            for i, size in enumerate((height, width))
+        )
+        return Axes((channels, *axes))
+
+    def reach_in_maps(self, spec: Spec) -> Axes:
+        """The extent of a layer that treats each map by itself, as poolings do."""
+        channels, height, width = spec.shape[1:]
+        out = self.output_size(height, width)
+        return self.reach(height, width, out, Slide(channels, channels))
 
     def readers(self, row: int, column: int, out: tuple[int, int]) -> list[tuple[int, ...]]:
         """Every (output row, output column, i, j) whose kernel position (i, j) is this cell."""

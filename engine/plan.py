@@ -7,7 +7,7 @@ generator of steps.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -247,6 +247,16 @@ class Plan:
     def parameters(self) -> dict[OwnerName, Array]:
         """Copies of all parameters and running statistics as they are now."""
         return self.weights.copy()
+
+    @property
+    def updates(self) -> int:
+        """Updates that were made or begun; an optimizer's step counts them, from 1."""
+        return self._updates
+
+    def go_on(self, updates: int, optimizer: Optimizer, state: Sequence[Array]) -> None:
+        """Let training go on after ``updates`` updates, with the optimizer's vectors."""
+        self._updates = updates
+        self.weights.set_optimizer_state(optimizer, state)
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations of a full run, in order."""

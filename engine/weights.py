@@ -5,7 +5,7 @@ Arrays that a trace holds are never written again: an update then goes to a new 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,21 @@ class Weights:
         if out is not self.flat:
             self.flat, self._recorded = out, False
             self._refresh()
+
+    @property
+    def optimizer_state(self) -> tuple[Array, ...]:
+        """Copies of the optimizer's vectors, each as long as ``flat``; none before an update."""
+        return tuple(array.copy() for array in self._state)
+
+    def set_optimizer_state(self, optimizer: Optimizer, state: Sequence[Array]) -> None:
+        """Let ``optimizer`` go on from these vectors; raises ParameterError for other lengths."""
+        if state and [a.shape for a in state] != [self.flat.shape] * optimizer.slots:
+            raise ParameterError(
+                f"{optimizer.title}: expected {optimizer.slots} vectors of {self.flat.size} "
+                f"numbers, received shapes {', '.join(str(a.shape) for a in state)}."
+            )
+        self._state = [np.array(array, self.flat.dtype) for array in state]
+        self._state_of = type(optimizer) if state else None
 
     def set_statistics(self, new: Mapping[OwnerName, Array]) -> None:
         """Put new running statistics into force (the old arrays stay as they are)."""

@@ -1,21 +1,23 @@
-"""Requests from views come in here; changes of the document go out. Nothing is drawn here."""
+"""Requests from views come in here; changes of the document go out. Nothing is drawn here.
+
+Edits, the selection and what is asked about are here; the run, the pictures and the projects each
+have an object of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from engine.cell import Cell
-from engine.data.errors import DataError
-from engine.data.strokes import Drawing
 from engine.explain import Direction, Place, Weight, look, why
-from engine.graph import Graph, GraphError, Input, Loss, Node, Ref
+from engine.graph import Graph, GraphError, Node, Ref
 from engine.layers.base import (
     Fix,
     HyperparameterError,
@@ -23,45 +25,23 @@ from engine.layers.base import (
     ShapeError,
     layer_from_dict,
 )
-from engine.losses import CrossEntropy
-from engine.optimizers import SGD
-from engine.project_file import Project, ProjectError
-from explorer import edits, samples, session
-from explorer.background import Background
+from explorer import edits
 from explorer.canvas import geometry
-from explorer.canvas.placement import ASPECT, place
 from explorer.document import Content, Document, Memory
 from explorer.edits import Edit
-from explorer.run import Run
-from explorer.samples import Sample
+from explorer.layouts import Layouts
+from explorer.notices import Level, Notice
+from explorer.pictures import Pictures
+from explorer.projects import Projects
 from explorer.settings import Settings
+from explorer.stepping import Stepping
 from explorer.trail import Trail
-
-FIRST_SECONDS = 0.03
-"""How long a run may hold the window before the rest is computed in the background."""
-SMALL_FILE = 32_768
-"""Bytes up to which a picture is read at once; a larger one is read beside the window."""
-STEP_RATE = 0.05
-"""Learning rate of the update that stepping shows, unless the project says another."""
-KEEP_MILLISECONDS = 3_000
-"""How long after a change a safety copy is written, in case the program is killed."""
-
-Level = Literal["info", "success", "warning", "error"]
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A message to the user that stands beside the work, never in its way."""
-
-    level: Level
-    text: str
 
 
 class Controller(QObject):
-    """Owns the undo stack and the play timer; changes the document."""
+    """Owns the undo stack; changes the document."""
 
     notice = Signal(object)
-    playing_changed = Signal(bool)
     arranged = Signal()
     trail_changed = Signal()
     """Another number is asked about, or the way that led to it is another."""
@@ -74,63 +54,58 @@ class Controller(QObject):
         super().__init__(parent)
         self.document, self.settings = document, settings
         self.undo_stack = QUndoStack(self)
-        self.undo_stack.cleanChanged.connect(self._show_modified)
-        self.undo_stack.indexChanged.connect(self._keep_soon)
-        self.unsaved = session.Unsaved()
-        self.pictures, self.copies = Background(self), Background(self)
-        self.builders = Background(self)
-        # width by height of the area that a new layout fills; the window knows it
-        self.aspect: Callable[[], float] = lambda: ASPECT
-        """Width over height of the canvas, which a new layout fills."""
-        self._placed_for = ASPECT
-        self._samples: Sequence[Sample] = ()
-        self._sample_index = 0
-        self._play = QTimer(self)
-        self._play.timeout.connect(self._play_on)
-        self._keeper = QTimer(self)
-        self._keeper.setSingleShot(True)
-        self._keeper.setInterval(KEEP_MILLISECONDS)
-        self._keeper.timeout.connect(self._keep_copy)
-        document.parameters_changed.connect(self._rerun)
-        document.sample_changed.connect(self._rerun)
+        self.layouts = Layouts()
+        self.stepping = Stepping(document, settings, self._say, self)
+        self.pictures = Pictures(document, self._say, self)
+        self.projects = Projects(
+            document,
+            settings,
+            self.undo_stack,
+            self.layouts,
+            self.stepping,
+            self.pictures,
+            self._say,
+            self,
+        )
+        self.undo_stack.cleanChanged.connect(self._stack_moved)
+        self.undo_stack.indexChanged.connect(self._stack_moved)
+        self.projects.replacing.connect(self._forget_project)
+        self.projects.arranged.connect(self.arranged)
         document.network_changed.connect(self._tell_of_structure)
         self._structure_told = False
         document.focus_changed.connect(self._focus_moved)
         self._trail = Trail(lambda place: place.source.node in document.known_ids)
-        self._holding = False
-        self._wanted: int | None = None
-        self._weights_changed = False
-        self._reading = self._opening = 0
         self._checkpoint: dict[tuple[str, str], Any] = {}
 
-    # ---- small things ----------------------------------------------------------------------
+    # ---- beginning and end -----------------------------------------------------------------
+
+    def start(self, path: Path | None = None) -> None:
+        """What the program opens with; see ``Projects.start``."""
+        self.projects.start(path)
+
+    def close(self) -> None:
+        """The window closes: stop running, keep what is not saved."""
+        self.stepping.stop()
+        self.pictures.close()
+        self.projects.close()
+
+    def _stack_moved(self, _now: object = None) -> None:
+        self.projects.note_edit()
+
+    def _forget_project(self) -> None:
+        self.project_replaced.emit()
+        self._trail.clear()
+        self._checkpoint = {}
 
     def _say(self, level: Level, text: str) -> None:
         self.notice.emit(Notice(level, text))
 
-    def _show_modified(self, _clean: bool = True) -> None:
-        """The stack knows of edits only; trained weights count too."""
-        modified = self._weights_changed or not self.undo_stack.isClean()
-        self.document.set_identity(self.document.path, modified)
-
-    def _keep_soon(self, _index: int = 0) -> None:
-        if not self._holding and not self._keeper.isActive():
-            self._keeper.start()
-
-    def _keep_copy(self) -> None:
-        """Write what is not saved where the next start finds it, without holding the window."""
-        if not self.document.modified:
-            return
-        if self.copies.busy:
-            self._keeper.start()
-            return
-        try:
-            project = self.document.project()
-        except ProjectError:
-            return  # said when the user saves
-        keep = self.unsaved.keep
-        # a copy that cannot be written is no reason to disturb: closing says so
-        self.copies.run(lambda: keep(project), lambda _result: None)
+    def _tell_of_structure(self) -> None:
+        """An edit or a file made it one: say so, once."""
+        structure = self.document.structure_only
+        if structure and not self._structure_told:
+            self._say("info", self.document.structure_text())
+        self._structure_told = structure
 
     # ---- edits -----------------------------------------------------------------------------
 
@@ -157,9 +132,9 @@ class Controller(QObject):
         except (GraphError, ShapeError, HyperparameterError, IndexError) as error:
             self._say("warning", str(error))
             return False
-        automatic = added is not None and self._automatic_layout()
+        automatic = added is not None and self.layouts.is_automatic(document.graph, document.layout)
         if automatic:
-            layout = self._place(graph)
+            layout = self.layouts.place(graph)
         else:
             layout = dict(document.layout)
             if added is not None:
@@ -176,15 +151,6 @@ class Controller(QObject):
         if automatic:
             self.arranged.emit()
         return True
-
-    def _place(self, graph: Graph) -> dict[str, tuple[float, float]]:
-        self._placed_for = self.aspect()
-        return place(graph, aspect=self._placed_for)
-
-    def _automatic_layout(self) -> bool:
-        """Whether nothing was moved by hand since the network was last laid out."""
-        graph, layout = self.document.graph, dict(self.document.layout)
-        return layout == place(graph, aspect=self._placed_for)
 
     def _new_node(self, layer: Layer) -> Node:
         count = max(1, layer.arity[0])
@@ -371,7 +337,7 @@ class Controller(QObject):
     def arrange(self) -> None:
         """Lay the whole network out anew."""
         document = self.document
-        after = Content(document.graph, self._place(document.graph))
+        after = Content(document.graph, self.layouts.place(document.graph))
         if after != document.content:
             self.undo_stack.push(
                 Edit(document, document.content, after, self.tr("Arrange the network"))
@@ -468,7 +434,7 @@ class Controller(QObject):
         """Walk to the term that contributed most; from nothing, to the network's answer."""
         document, place = self.document, self.place
         if document.trace is None:
-            self.go_to(0)  # says why there is nothing
+            self.stepping.go_to(0)  # says why there is nothing
             return
         if place is None:
             answer = self._answer()
@@ -542,463 +508,6 @@ class Controller(QObject):
         other: Direction = "gradient" if place.direction == "forward" else "forward"
         self._visit(Place(place.source, other, followed=True))
 
-    # ---- running ---------------------------------------------------------------------------
-
-    def _rerun(self) -> None:
-        """Run the current sample through the network as it now is."""
-        if self._holding:
-            return
-        document = self.document
-        old = document.run
-        if old is not None:
-            old.stop()
-            old.deleteLater()
-        self._wanted = None
-        run = self._new_run()
-        if run is None:
-            document.set_run(None, 0)
-            self.play(False)
-            return
-        same = old is not None and old.operations == run.operations
-        position = document.position if same else run.forward_length
-        run.advance(position, FIRST_SECONDS)
-        reached = min(position, len(run.trace))
-        document.set_run(run, reached)
-        run.progressed.connect(self._progressed)
-        if reached < position and not run.error:
-            self._wanted = position
-        run.finish_in_background()
-
-    def _new_run(self) -> Run | None:
-        """A run of the current sample, or None where network and sample do not make one."""
-        document = self.document
-        graph, sample = document.graph, document.sample
-        if sample is None or not graph.nodes or not document.inference.valid:
-            return None
-        if document.structure_only:
-            return None
-        if graph.inputs[0].shape != sample.x.shape:
-            return None  # only while another project comes in
-        label = sample.label if sample.label in range(self._class_count()) else None
-        try:
-            run = Run(graph, document.parameters, sample.x, label, self._optimizer(), parent=self)
-        except (ValueError, MemoryError) as error:
-            self._say("warning", str(error) or type(error).__name__)
-            return None
-        run.failed.connect(lambda text: self._say("error", text))
-        return run
-
-    def _optimizer(self) -> SGD:
-        """The update that stepping shows; a learning rate that makes no sense is not taken."""
-        rate = self.document.settings.get("lr", STEP_RATE)
-        usable = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate <= 100
-        return SGD(lr=float(rate) if usable else STEP_RATE, momentum=0.0)
-
-    def _class_count(self) -> int:
-        """How many classes every loss can be given as its target."""
-        document = self.document
-        specs = (document.inference.specs.get(x.input) for x in document.graph.losses)
-        return min((s.shape[1] for s in specs if s is not None and len(s.shape) == 2), default=0)
-
-    def _progressed(self) -> None:
-        """More was computed: move on to where the user wants to be."""
-        document = self.document
-        run = document.run
-        if run is None or self.sender() is not run:
-            return
-        document.run_changed.emit()
-        if self._wanted is None:
-            return
-        reached = min(self._wanted, len(run.trace))
-        if reached == self._wanted or run.error:
-            self._wanted = None
-        document.set_position(reached)
-
-    def go_to(self, position: int) -> None:
-        """Move to where ``position`` operations have been carried out.
-
-        What takes long to compute is gone through as it becomes known.
-        """
-        run = self.document.run
-        if run is None and self.document.structure_only:
-            self._say("info", self.structure_text())
-            return
-        if run is None:
-            self._say("info", self.tr("Mend the marked layers first: the network cannot run."))
-            return
-        position = max(0, min(position, len(run.operations)))
-        self._wanted = None
-        run.advance(position, FIRST_SECONDS)
-        reached = min(position, len(run.trace))
-        self.document.set_position(reached)
-        if reached < position and not run.error:
-            self._wanted = position
-            run.finish_in_background()
-
-    def next(self) -> None:
-        """Carry out one operation."""
-        self.go_to(self.document.position + 1)
-
-    def back(self) -> None:
-        """Go one operation back; a look-up, exact."""
-        self.go_to(self.document.position - 1)
-
-    def to_start(self) -> None:
-        """Before the first operation."""
-        self.go_to(0)
-
-    def to_end(self) -> None:
-        """After the last operation."""
-        self.go_to(len(self.document.operations))
-
-    def finish_phase(self) -> None:
-        """To the end of the phase that the next operation belongs to (sums count as backward)."""
-        operations = self.document.operations
-        position = self.document.position
-
-        def group(phase: str) -> str:
-            return "backward" if phase == "accumulate" else phase
-
-        if position < len(operations):
-            wanted = group(operations[position].phase)
-            while position < len(operations) and group(operations[position].phase) == wanted:
-                position += 1
-        self.go_to(position)
-
-    def run_to(self, node_id: str = "") -> None:
-        """To after the next operation of a node (the selected one unless named)."""
-        node_id = node_id or next(iter(self.document.selection), "")
-        operations = self.document.operations
-        start = self.document.position
-        if not operations:
-            self.go_to(0)  # says why it cannot run
-            return
-        for i in (*range(start, len(operations)), *range(start)):
-            if operations[i].node == node_id:
-                self.go_to(i + 1)
-                return
-        self._say("info", self.tr("Select a layer first, then run to it."))
-
-    def play(self, on: bool | None = None) -> None:
-        """Start or pause playing (None switches)."""
-        wanted = not self._play.isActive() if on is None else on
-        if wanted and self.document.run is None:
-            self.go_to(0)  # says why it cannot run
-            self.playing_changed.emit(False)  # the button that was pressed comes up again
-            return
-        if wanted == self._play.isActive():
-            return
-        if wanted:
-            if self.document.position >= len(self.document.operations):
-                self.go_to(0)
-            self._play.start(int(1000 / self.settings["play_speed"]))
-        else:
-            self._play.stop()
-        self.playing_changed.emit(wanted)
-
-    def set_play_speed(self, per_second: float) -> None:
-        """Operations per second when playing."""
-        self.settings.set("play_speed", float(per_second))
-        self._play.setInterval(int(1000 / per_second))
-
-    def _play_on(self) -> None:
-        if self.document.position >= len(self.document.operations):
-            self.play(False)
-        else:
-            self.next()
-
-    # ---- samples ---------------------------------------------------------------------------
-
-    def _load_samples(self) -> None:
-        """Find the pictures that fit the network's input and show the first."""
-        document = self.document
-        graph = document.graph
-        self._samples = ()
-        if graph.inputs:
-            shape = graph.inputs[0].shape
-            given = document.preprocessing
-            if (given is None or given.shape != shape) and samples.is_picture(shape):
-                document.preprocessing = samples.plain_preprocessing(shape)
-            self._samples = samples.shipped(shape, document.preprocessing, graph.labels)
-        self._sample_index = samples.opening(self._samples)
-        document.set_sample(self._samples[self._sample_index] if self._samples else None)
-
-    def next_sample(self) -> None:
-        """Show the next shipped picture."""
-        self._show_sample(self._sample_index + 1)
-
-    def previous_sample(self) -> None:
-        """Show the shipped picture before."""
-        self._show_sample(self._sample_index - 1)
-
-    def _show_sample(self, index: int) -> None:
-        if self._samples:
-            self._reading += 1  # a picture that is still being read comes too late
-            self._sample_index = index % len(self._samples)
-            self.document.set_sample(self._samples[self._sample_index])
-
-    @property
-    def can_draw(self) -> bool:
-        """Whether a drawing can be given to the network."""
-        return bool(self.document.graph.inputs)
-
-    def draw(self, drawing: Drawing) -> None:
-        """Show a drawn digit; an empty drawing changes nothing."""
-        graph = self.document.graph
-        if not drawing.strokes or not graph.inputs:
-            return
-        self._reading += 1
-        self.document.set_sample(
-            samples.from_drawing(
-                drawing,
-                graph.inputs[0].shape,
-                self.document.preprocessing,
-                graph.labels,
-                self.tr("your drawing"),
-            )
-        )
-
-    def open_picture(self, path: Path) -> None:
-        """Show the picture in a file; a large one appears when it has been read."""
-        graph, preprocessing = self.document.graph, self.document.preprocessing
-        if not graph.inputs:
-            self._say("warning", self.tr("Open a network first: it decides the picture's size."))
-            return
-        shape = graph.inputs[0].shape
-        self._reading += 1
-        ticket = self._reading
-
-        def read() -> Sample:
-            return samples.from_file(path, shape, preprocessing)
-
-        def done(result: Any) -> None:
-            if ticket != self._reading:
-                return  # another picture was chosen meanwhile
-            if isinstance(result, Sample):
-                self.document.set_sample(result)
-            else:
-                self._say("error", str(result) or type(result).__name__)
-
-        try:
-            small = path.stat().st_size <= SMALL_FILE
-        except OSError:
-            small = True  # reading it says what is wrong
-        if not small:
-            self.pictures.run(read, done)
-            return
-        try:
-            done(read())
-        except (DataError, OSError, MemoryError) as error:
-            done(error)
-
-    def set_target(self, label: int | None) -> None:
-        """Say which class is right for the picture; None or below 0: the network's own guess."""
-        sample = self.document.sample
-        wanted = label if label is not None and label >= 0 else None
-        if sample is not None and sample.label != wanted:
-            self.document.set_sample(replace(sample, label=wanted))
-
-    # ---- projects --------------------------------------------------------------------------
-
-    def start(self, path: Path | None = None) -> None:
-        """What the program opens with: the file, else unsaved work, else the trained LeNet-5."""
-        kept = self.unsaved.take()
-        if path is not None:
-            if kept is not None:
-                self._set_aside(kept)
-            if not self.open(path):
-                self.open_shipped("lenet5", quiet=True)
-        elif kept is not None:
-            self._show_project(kept, None)
-            self._weights_changed = True  # in whatever way, it is not what any file holds
-            self._show_modified()
-            self._say("info", self.tr("This is your work from last time, which was not saved."))
-        else:
-            self.open_shipped("lenet5")
-
-    def open(self, path: Path) -> bool:
-        """Open a project file; what is open now stays when that fails."""
-        path = path.absolute()
-        try:
-            project = session.load(path)
-        except (ProjectError, OSError, MemoryError) as error:
-            self._say("error", str(error) or type(error).__name__)
-            return False
-        kept = self._keep_unsaved()
-        self._show_project(project, path)
-        self.settings.remember_recent(path)
-        if project.warnings or kept:
-            self._say(
-                "warning" if project.warnings else "info", " ".join((*project.warnings, kept))
-            )
-        return True
-
-    def open_shipped(self, name: str, quiet: bool = False) -> None:
-        """Open a network that comes with the program; ``quiet`` leaves the last notice standing."""
-        try:
-            project = session.shipped(name)
-        except (ProjectError, OSError) as error:
-            self._say("error", str(error))
-            return
-        kept = self._keep_unsaved()
-        self._show_project(project, None)
-        if kept and not quiet:
-            self._say("info", kept)
-
-    def open_architecture(self, name: str) -> None:
-        """Open a network of the gallery: trained where that ships, else with new weights.
-
-        One that needs very many is shown as a structure. It is made beside the window, and given
-        up when another project is opened meanwhile.
-        """
-        from explorer import gallery  # the program's start does not wait for the architectures
-
-        architecture = gallery.ARCHITECTURES[name]
-        if architecture.file is not None:
-            self.open_shipped(name)
-            return
-        self._opening += 1
-        ticket, aspect = self._opening, self.aspect()
-
-        def done(result: Any) -> None:
-            if ticket != self._opening:
-                return
-            if not isinstance(result, Project):
-                self._say("error", str(result) or type(result).__name__)
-                return
-            kept = self._keep_unsaved()
-            self._placed_for = aspect
-            self._show_project(result, None)
-            text = self.structure_text()
-            if not self.document.structure_only:
-                text = self.tr("{0} has new weights: it has not been trained.").format(
-                    architecture.title
-                )
-            self._say("info", " ".join(filter(None, (text, kept))))
-
-        self.builders.run(lambda: gallery.project(architecture, aspect), done)
-
-    def _tell_of_structure(self) -> None:
-        """An edit or a file made it one: say so, once."""
-        structure = self.document.structure_only
-        if structure and not self._structure_told:
-            self._say("info", self.structure_text())
-        self._structure_told = structure
-
-    def structure_text(self) -> str:
-        """Why a network that is shown as a structure cannot run."""
-        count = sum(cost.parameters for cost in self.document.costs.values())
-        return self.tr(
-            "{0} is shown as a structure, without its {1:,} weights ({2:,} MB): it can be "
-            "looked at and edited, but not run or trained here."
-        ).format(self.document.title, count, round(count * 4 / 1e6))
-
-    def new(self) -> None:
-        """Start with an empty network: an input for 28×28 pictures and a loss."""
-        kept = self._keep_unsaved()
-        graph = Graph(
-            inputs=(Input("image", (1, 28, 28)),),
-            losses=(Loss("loss", CrossEntropy(), ("image", 0)),),
-            outputs=(("logits", ("image", 0)),),
-            name="new network",
-            labels=tuple("0123456789"),
-        )
-        self._show_project(Project(graph), None)
-        if kept:
-            self._say("info", kept)
-
-    def _keep_unsaved(self) -> str:
-        """Another project replaces this one: keep what was not saved; return where, in words."""
-        if not self.document.modified:
-            return ""
-        try:
-            return self._set_aside(self.document.project())
-        except ProjectError as error:
-            return str(error)
-
-    def _set_aside(self, project: Project) -> str:
-        try:
-            path = self.unsaved.set_aside(project)
-        except (ProjectError, OSError) as error:
-            return str(error)
-        self.settings.remember_recent(path)
-        return self.tr("Your unsaved work was kept: {0}, among the recent projects.").format(
-            path.stem
-        )
-
-    def _show_project(self, project: Project, path: Path | None) -> None:
-        self.play(False)
-        self.project_replaced.emit()
-        if self.document.run is not None:
-            self.document.run.stop()
-            self.document.run.deleteLater()
-        known = {n.id for n in project.graph.nodes} | project.graph.input_ids
-        known |= {x.id for x in project.graph.losses}
-        complete = known <= project.layout.keys()
-        layout = dict(project.layout) if complete else self._place(project.graph)
-        self._holding = True  # one run for the new network and its first picture together
-        self._trail.clear()
-        self._checkpoint = {}
-        self._weights_changed = False
-        self._reading += 1
-        self._opening += 1
-        try:
-            self.undo_stack.clear()
-            self.document.load(project, layout, path)
-            self.document.set_sample(None)
-            self._load_samples()
-        finally:
-            self._holding = False
-        self._show_modified()
-        self._keeper.stop()
-        self._rerun()
-        self.arranged.emit()
-
-    def save(self, path: Path) -> bool:
-        """Write the project; says so, or says why not."""
-        chosen = path.absolute()
-        path = session.with_suffix(chosen)
-        if path != chosen and path.exists() and path != self.document.path:
-            self._say(
-                "warning",
-                self.tr("{0} exists already. Choose it by its full name to replace it.").format(
-                    path.name
-                ),
-            )
-            return False
-        try:
-            session.save(self.document.project(), path)
-        except (ProjectError, OSError, MemoryError) as error:
-            self._say("error", str(error) or type(error).__name__)
-            return False
-        self._weights_changed = False
-        self.undo_stack.setClean()
-        self.document.set_identity(path, modified=False)
-        self.settings.remember_recent(path)
-        self._keeper.stop()
-        self.copies.close()  # a safety copy on its way would come back as unsaved work
-        self.unsaved.forget()
-        self._say("success", self.tr("Saved {0}.").format(path.name))
-        return True
-
-    def close(self) -> None:
-        """The window closes: stop running, keep what is not saved."""
-        self.play(False)
-        self._keeper.stop()
-        self.copies.close()
-        self.pictures.close()
-        self.builders.close()
-        if self.document.run is not None:
-            self.document.run.stop()
-        if self.document.modified:
-            try:
-                self.unsaved.keep(self.document.project())
-            except (ProjectError, OSError) as error:
-                self._say("error", str(error))
-        else:
-            self.unsaved.forget()
-        self.unsaved.release()
-
     # ---- training --------------------------------------------------------------------------
 
     def before_training(self) -> None:
@@ -1016,9 +525,7 @@ class Controller(QObject):
         if not taken:
             return
         document.set_parameters({**document.parameters, **taken})
-        self._weights_changed = True
-        self._show_modified()
-        self._keep_soon()
+        self.projects.note_weights()
 
     def restore_weights(self) -> None:
         """Bring back the weights from before the last training."""

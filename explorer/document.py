@@ -128,6 +128,14 @@ class Document(QObject):
             metadata=self.metadata,
         )
 
+    def structure_text(self) -> str:
+        """Why a network that is shown as a structure cannot run."""
+        count = sum(cost.parameters for cost in self.costs.values())
+        return self.tr(
+            "{0} is shown as a structure, without its {1:,} weights ({2:,} MB): it can be "
+            "looked at and edited, but not run or trained here."
+        ).format(self.title, count, round(count * 4 / 1e6))
+
     # ---- changes (called by the controller and its commands only) --------------------------
 
     def load(self, project: Project, layout: Layout, path: Path | None) -> None:

@@ -1,11 +1,27 @@
-"""The bar that says what happened, above the canvas; never a dialog."""
+"""What is said to the user, and the bar that says it above the canvas; never a dialog."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 from explorer import theme
+
+Level = Literal["info", "success", "warning", "error"]
+Say = Callable[[Level, str], None]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message to the user that stands beside the work, never in its way."""
+
+    level: Level
+    text: str
+
 
 _ICONS = {"info": "info", "success": "check", "warning": "warning", "error": "error"}
 _SECONDS = {"info": 8, "success": 5}

@@ -262,15 +262,15 @@ def _draw(window: Window, out: Path) -> list[Page]:
     # the second network's stops are known when it is open; its number of pictures is announced
     total = 0
     for name, plan in (("lenet5", lenet_stops), ("resnet-digits", residual_stops)):
-        controller.open_shipped(name)
+        controller.projects.open_shipped(name)
         total += sum(1 for _ in plan(document.graph, document.operations))
     for name, plan in (("lenet5", lenet_stops), ("resnet-digits", residual_stops)):
-        controller.open_shipped(name)
+        controller.projects.open_shipped(name)
         settle()
         window.canvas.fit()
         _show_doubtful_picture(window)
         for stop in plan(document.graph, document.operations):
-            controller.go_to(stop.position)
+            controller.stepping.go_to(stop.position)
             controller.select({stop.selected})
             window.inspector.show_tab(stop.tab)
             settle()
@@ -297,9 +297,9 @@ def _show_doubtful_picture(window: Window) -> None:
             break
         if logits is not None and sample.label is not None and logits.argmax() == sample.label:
             shares.append((float(softmax(logits)[0, sample.label]), count))
-        controller.next_sample()
+        controller.pictures.next()
     for _ in range(min(shares, default=(0.0, 0))[1]):
-        controller.next_sample()
+        controller.pictures.next()
     settle()
 
 
@@ -321,7 +321,7 @@ def offscreen_window(settings: Settings, home: Path) -> Window:
     """A window laid out and painted as on a screen, but never put on one."""
     window = Window(settings)
     window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
-    window.controller.unsaved.path = home / "unsaved.gflow"
+    window.controller.projects.unsaved.path = home / "unsaved.gflow"
     window.hint.hide()
     window.resize(*SIZE)
     window.show()

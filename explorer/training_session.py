@@ -10,8 +10,9 @@ from PySide6.QtCore import QObject
 
 from engine.data import catalogue
 from engine.train import Report, TrainSettings
-from explorer.controller import Controller, Notice
+from explorer.controller import Controller
 from explorer.document import Document
+from explorer.notices import Notice
 from explorer.worker import Worker
 from explorer.worker_child import ExportTask, TrainTask
 
@@ -101,7 +102,7 @@ class TrainingSession(QObject):
             )
             return
         if document.structure_only:
-            self._fail(self.controller.structure_text())
+            self._fail(document.structure_text())
             return
         if not document.inference.valid or document.preprocessing is None:
             text = self._problem() or self.tr("The network has no picture input.")
@@ -231,7 +232,7 @@ class TrainingSession(QObject):
             )
             return
         if document.structure_only:
-            self.controller.notice.emit(Notice("info", self.controller.structure_text()))
+            self.controller.notice.emit(Notice("info", document.structure_text()))
             return
         self.exporter.start(
             ExportTask(

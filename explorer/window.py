@@ -41,11 +41,11 @@ from explorer import panels, theme
 from explorer.canvas import Canvas
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
-from explorer.controller import Controller, Notice
+from explorer.controller import Controller
 from explorer.document import Document
 from explorer.hint import Hint
 from explorer.narration import sentence
-from explorer.notices import NoticeBar
+from explorer.notices import Notice, NoticeBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
 from explorer.settings import Settings
 from explorer.training_session import TrainingSession
@@ -246,8 +246,8 @@ class Window(QMainWindow):
         c, t = self.controller, self.training
         return {
             "file.new": self.new_network,
-            "file.lenet5": lambda: c.open_shipped("lenet5"),
-            "file.resnet_digits": lambda: c.open_shipped("resnet-digits"),
+            "file.lenet5": lambda: c.projects.open_shipped("lenet5"),
+            "file.resnet_digits": lambda: c.projects.open_shipped("resnet-digits"),
             "file.open": self.ask_open,
             "file.save": self.save,
             "file.save_as": self.ask_save,
@@ -258,19 +258,19 @@ class Window(QMainWindow):
             "edit.delete": lambda: c.delete(self.document.selection),
             "edit.select_all": c.select_all,
             "edit.arrange": c.arrange,
-            "step.start": c.to_start,
-            "step.back": c.back,
-            "step.next": c.next,
-            "step.finish": c.finish_phase,
-            "step.end": c.to_end,
-            "step.play": lambda: c.play(None),
-            "step.run_to": c.run_to,
+            "step.start": c.stepping.to_start,
+            "step.back": c.stepping.back,
+            "step.next": c.stepping.next,
+            "step.finish": c.stepping.finish_phase,
+            "step.end": c.stepping.to_end,
+            "step.play": lambda: c.stepping.play(None),
+            "step.run_to": c.stepping.run_to,
             "focus.why": self.ask_why,
             "focus.back": c.why_back,
             "focus.forward": c.why_forward,
             "focus.side": self._asker(c.other_side),
-            "sample.previous": c.previous_sample,
-            "sample.next": c.next_sample,
+            "sample.previous": c.pictures.previous,
+            "sample.next": c.pictures.next,
             "sample.draw": self.sample_bar.draw.click,
             "sample.open": self.ask_picture,
             "train.start": t.start_with_last_settings,
@@ -334,11 +334,11 @@ class Window(QMainWindow):
             gallery.fill(self._gallery, self._architecture_opener)
 
     def _architecture_opener(self, name: str) -> Callable[[], None]:
-        return lambda: self.controller.open_architecture(name)
+        return lambda: self.controller.projects.open_architecture(name)
 
     def _opener(self, path: Path) -> Callable[[], None]:
         def open_it() -> None:
-            self.controller.open(path)
+            self.controller.projects.open(path)
 
         return open_it
 
@@ -392,7 +392,7 @@ class Window(QMainWindow):
 
     def _speed_moved(self, index: int) -> None:
         self._speed_tip(index)
-        self.controller.set_play_speed(_SPEEDS[index])
+        self.controller.stepping.set_play_speed(_SPEEDS[index])
 
     def _speed_tip(self, index: int) -> None:
         self.speed.setToolTip(self.tr("{0:g} operations per second").format(_SPEEDS[index]))
@@ -443,12 +443,12 @@ class Window(QMainWindow):
         canvas.duplicate_requested.connect(c.duplicate)
         canvas.focus_requested.connect(self._focus_and_explain)
         canvas.fix_requested.connect(c.apply_fix)
-        canvas.run_to_requested.connect(c.run_to)
-        canvas.next_requested.connect(c.next)
-        canvas.back_requested.connect(c.back)
+        canvas.run_to_requested.connect(c.stepping.run_to)
+        canvas.next_requested.connect(c.stepping.next)
+        canvas.back_requested.connect(c.stepping.back)
         canvas.open_requested.connect(self._open_node)
-        self.timeline.position_requested.connect(c.go_to)
-        self.timeline.play_requested.connect(lambda: c.play(True))
+        self.timeline.position_requested.connect(c.stepping.go_to)
+        self.timeline.play_requested.connect(lambda: c.stepping.play(True))
         self.narration.link_requested.connect(self._focus_and_explain)
         self.inspector.focus_requested.connect(c.focus)
         for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
@@ -459,13 +459,13 @@ class Window(QMainWindow):
         self.properties.change_requested.connect(c.change_layer)
         self.properties.rename_requested.connect(c.rename)
         self.properties.fix_requested.connect(c.apply_fix)
-        self.sample_bar.previous_requested.connect(c.previous_sample)
-        self.sample_bar.next_requested.connect(c.next_sample)
+        self.sample_bar.previous_requested.connect(c.pictures.previous)
+        self.sample_bar.next_requested.connect(c.pictures.next)
         self.sample_bar.target_requested.connect(self._set_target)
-        self.sample_bar.drawing_requested.connect(c.draw)
-        c.aspect = self._canvas_aspect
+        self.sample_bar.drawing_requested.connect(c.pictures.draw)
+        c.layouts.aspect = self._canvas_aspect
         c.notice.connect(self._show_notice)
-        c.playing_changed.connect(self._show_playing)
+        c.stepping.playing_changed.connect(self._show_playing)
         c.arranged.connect(self.canvas.fit)
         c.undo_stack.canUndoChanged.connect(self.actions_by_id["edit.undo"].setEnabled)
         c.undo_stack.canRedoChanged.connect(self.actions_by_id["edit.redo"].setEnabled)
@@ -682,7 +682,7 @@ class Window(QMainWindow):
         self.inspector.set_scale_mode(self.settings["scale_mode"])
 
     def _set_target(self, chosen: int) -> None:
-        self.controller.set_target(chosen if chosen >= 0 else None)
+        self.controller.pictures.set_target(chosen if chosen >= 0 else None)
 
     def _open_node(self, node_id: str) -> None:
         self.controller.select({node_id})
@@ -707,28 +707,28 @@ class Window(QMainWindow):
 
     def new_network(self) -> None:
         """Start with an empty network, where layers are at hand."""
-        self.controller.new()
+        self.controller.projects.new()
         self.use_workspace("build")
 
     def ask_open(self) -> None:
         """Let the user choose a project to open."""
         pattern = self.tr("Projects (*{0})").format(SUFFIX)
         if path := self._ask(self.tr("Open a project"), pattern, saving=False):
-            self.controller.open(path)
+            self.controller.projects.open(path)
 
     def save(self) -> None:
         """Save where the project is from, or ask."""
         if self.document.path is None:
             self.ask_save()
         else:
-            self.controller.save(self.document.path)
+            self.controller.projects.save(self.document.path)
 
     def ask_save(self) -> None:
         """Let the user choose where to save."""
         pattern = self.tr("Projects (*{0})").format(SUFFIX)
         name = f"{self.document.title}{SUFFIX}"
         if path := self._ask(self.tr("Save the project"), pattern, saving=True, name=name):
-            self.controller.save(path)
+            self.controller.projects.save(path)
 
     def ask_export(self) -> None:
         """Let the user choose where the ONNX file goes."""
@@ -742,7 +742,7 @@ class Window(QMainWindow):
         kinds = " ".join(f"*{s}" for s in PICTURE_SUFFIXES)
         pattern = self.tr("Pictures ({0})").format(kinds)
         if path := self._ask(self.tr("Open a picture"), pattern, saving=False):
-            self.controller.open_picture(path)
+            self.controller.pictures.open(path)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):
@@ -752,9 +752,9 @@ class Window(QMainWindow):
         for url in event.mimeData().urls():
             path = Path(url.toLocalFile())
             if path.suffix.lower() in PICTURE_SUFFIXES:
-                self.controller.open_picture(path)
+                self.controller.pictures.open(path)
             else:
-                self.controller.open(path)
+                self.controller.projects.open(path)
             break
 
     def quit(self) -> None:

@@ -56,7 +56,7 @@ class Bench:
         document = Document()
         document.load(Project(graph, preprocessing=digits()[0].preprocessing, **more), {}, None)
         save(document.project(), self.folder / name)
-        assert self.controller.open(self.folder / name)
+        assert self.controller.projects.open(self.folder / name)
         self.notices.clear()
 
 
@@ -183,7 +183,7 @@ def test_no_process_outlives_the_window(qtbot: QtBot, tmp_path: Path) -> None:
     window = Window(Settings(tmp_path / "settings.json"))
     qtbot.addWidget(window)
     window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
-    window.controller.open_shipped("resnet-digits")
+    window.controller.projects.open_shipped("resnet-digits")
     window.show()
     window.training.start(LONG, "digits")
     window.use_workspace("train")  # the panel is made while training is under way

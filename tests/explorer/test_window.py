@@ -123,13 +123,13 @@ class TestStepping:
         assert document.position == 0 and document.step is None
 
     def test_stepping_back_shows_the_same_picture_again(self, window: Window) -> None:
-        window.controller.go_to(5)
+        window.controller.stepping.go_to(5)
         settle()
         before = window.canvas.viewport().grab().toImage()
-        window.controller.next()
+        window.controller.stepping.next()
         settle()
         assert window.canvas.viewport().grab().toImage() != before
-        window.controller.back()
+        window.controller.stepping.back()
         settle()
         assert window.canvas.viewport().grab().toImage() == before
 
@@ -144,8 +144,8 @@ class TestStepping:
     def test_playing_goes_on_by_itself_and_stops_at_the_end(
         self, window: Window, qtbot: QtBot
     ) -> None:
-        window.controller.set_play_speed(20.0)
-        window.controller.go_to(len(window.document.operations) - 2)
+        window.controller.stepping.set_play_speed(20.0)
+        window.controller.stepping.go_to(len(window.document.operations) - 2)
         window.canvas.setFocus()
         press(window.canvas, Qt.Key.Key_F5)
         qtbot.waitUntil(
@@ -154,7 +154,7 @@ class TestStepping:
         qtbot.waitUntil(lambda: not window.actions_by_id["step.play"].isChecked(), timeout=3000)
 
     def test_finish_phase(self, window: Window) -> None:
-        window.controller.go_to(0)
+        window.controller.stepping.go_to(0)
         press(window.canvas, Qt.Key.Key_F11, Qt.KeyboardModifier.ShiftModifier)
         assert window.document.position == window.document.run.forward_length
 
@@ -248,7 +248,7 @@ class TestFiles:
         path = tmp_path / "broken.gflow"
         path.write_bytes(project_file.save_bytes(window.document.project())[:-400])
         graph, trace = window.document.graph, window.document.trace
-        assert not window.controller.open(path)
+        assert not window.controller.projects.open(path)
         assert window.document.graph is graph and window.document.trace is trace
         assert "broken.gflow" in window.notices.text
 
@@ -256,14 +256,14 @@ class TestFiles:
         path = tmp_path / "notes.png"
         path.write_text("this is no picture")
         sample = window.document.sample
-        window.controller.open_picture(path)
+        window.controller.pictures.open(path)
         assert window.document.sample is sample
         assert "notes.png" in window.notices.text
 
     def test_an_unwritable_folder_loses_nothing(self, window: Window, tmp_path: Path) -> None:
         window.controller.delete(["relu1"])
         (tmp_path / "file").write_text("in the way")
-        assert not window.controller.save(tmp_path / "file" / "mine.gflow")
+        assert not window.controller.projects.save(tmp_path / "file" / "mine.gflow")
         assert window.document.modified
         assert "mine.gflow" in window.notices.text
 
@@ -336,7 +336,7 @@ class TestGallery:
     def test_a_structure_is_neither_trained_nor_exported(
         self, window: Window, qtbot: QtBot, tmp_path: Path
     ) -> None:
-        window.controller.open_architecture("vgg11")
+        window.controller.projects.open_architecture("vgg11")
         qtbot.waitUntil(lambda: window.document.structure_only)
         said: list[str] = []
         window.controller.notice.connect(lambda notice: said.append(notice.text))

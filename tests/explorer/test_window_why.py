@@ -137,7 +137,7 @@ class TestWhy:
     def test_the_gradient_of_a_pixel_leads_to_the_loss_and_on_to_a_pixel(
         self, window: Window
     ) -> None:
-        window.controller.to_end()
+        window.controller.stepping.to_end()
         settle()
         window.controller.focus(Place(Cell("image", 0, (0, 12, 14)), "gradient"))
         nodes = []
@@ -204,7 +204,7 @@ class TestOneFocus:
     def test_the_side_that_was_clicked_in_the_inspector_is_asked_about(
         self, window: Window
     ) -> None:
-        window.controller.to_end()
+        window.controller.stepping.to_end()
         window.controller.select({"conv2"})
         window.docks["inspector"].raise_()
         settle()
@@ -220,7 +220,7 @@ class TestOneFocus:
         assert window.controller.place == Place(Cell("conv2", 0, (3, 4, 6)), "gradient")
 
     def test_g_goes_to_the_gradient_and_back(self, window: Window) -> None:
-        window.controller.to_end()
+        window.controller.stepping.to_end()
         window.controller.focus(Cell("conv2", 0, (3, 4, 5)))
         for side in ("gradient", "forward"):
             press(window.canvas, Qt.Key.Key_G)
@@ -232,7 +232,7 @@ class TestOneFocus:
         press(window.canvas, Qt.Key.Key_G)
         panel = cell_panel(window)
         assert panel.explanation is None and "no gradient" in panel.note.text()
-        window.controller.to_end()
+        window.controller.stepping.to_end()
         settle()
         assert panel.explanation is not None and len(panel.explanation) > 0
 
@@ -255,13 +255,13 @@ class TestChanges:
 
     def test_another_project_starts_anew(self, window: Window) -> None:
         press(window.canvas, Qt.Key.Key_W)
-        window.controller.open_shipped("resnet-digits")
+        window.controller.projects.open_shipped("resnet-digits")
         settle()
         assert window.controller.place is None and window.controller.way == ()
         assert not window.actions_by_id["focus.back"].isEnabled()
 
     def test_without_a_network_it_says_what_to_do(self, window: Window) -> None:
-        window.controller.new()
+        window.controller.projects.new()
         settle()
         press(window.canvas, Qt.Key.Key_W)
         assert window.notices.isVisible() and window.document.focus is None

@@ -1,0 +1,263 @@
+"""Projects: opened, made, saved, kept when they are not saved, and shown as structures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QUndoStack
+
+from engine.graph import Graph, Input, Loss
+from engine.losses import CrossEntropy
+from engine.project_file import Project, ProjectError
+from explorer import session
+from explorer.background import Background
+from explorer.document import Document
+from explorer.layouts import Layouts
+from explorer.notices import Say
+from explorer.pictures import Pictures
+from explorer.settings import Settings
+from explorer.stepping import Stepping
+
+KEEP_MILLISECONDS = 3_000
+"""How long after a change a safety copy is written, in case the program is killed."""
+
+
+class Projects(QObject):
+    """Loads the document, and writes it."""
+
+    replacing = Signal()
+    """Another project is about to be shown: what belongs to the one before must end."""
+    arranged = Signal()
+    """The network stands in other places."""
+
+    def __init__(
+        self,
+        document: Document,
+        settings: Settings,
+        undo_stack: QUndoStack,
+        layouts: Layouts,
+        stepping: Stepping,
+        pictures: Pictures,
+        say: Say,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.document, self.settings, self.undo_stack = document, settings, undo_stack
+        self.layouts, self.stepping, self.pictures = layouts, stepping, pictures
+        self._say = say
+        self.unsaved = session.Unsaved()
+        self.copies, self.builders = Background(self), Background(self)
+        self._keeper = QTimer(self)
+        self._keeper.setSingleShot(True)
+        self._keeper.setInterval(KEEP_MILLISECONDS)
+        self._keeper.timeout.connect(self._keep_copy)
+        self._weights_changed = False
+        self._opening = 0
+
+    # ---- what is not saved -----------------------------------------------------------------
+
+    def note_edit(self) -> None:
+        """The network changed, or what is saved is what it is: write a safety copy before long."""
+        self._show_modified()
+        if not self._keeper.isActive():
+            self._keeper.start()
+
+    def note_weights(self) -> None:
+        """The weights are no longer those of the file: the stack knows of edits only."""
+        self._weights_changed = True
+        self.note_edit()
+
+    def _show_modified(self) -> None:
+        modified = self._weights_changed or not self.undo_stack.isClean()
+        self.document.set_identity(self.document.path, modified)
+
+    def _keep_copy(self) -> None:
+        """Write what is not saved where the next start finds it, without holding the window."""
+        if not self.document.modified:
+            return
+        if self.copies.busy:
+            self._keeper.start()
+            return
+        try:
+            project = self.document.project()
+        except ProjectError:
+            return  # said when the user saves
+        keep = self.unsaved.keep
+        # a copy that cannot be written is no reason to disturb: closing says so
+        self.copies.run(lambda: keep(project), lambda _result: None)
+
+    # ---- opening and saving ----------------------------------------------------------------
+
+    def start(self, path: Path | None = None) -> None:
+        """What the program opens with: the file, else unsaved work, else the trained LeNet-5."""
+        kept = self.unsaved.take()
+        if path is not None:
+            if kept is not None:
+                self._set_aside(kept)
+            if not self.open(path):
+                self.open_shipped("lenet5", quiet=True)
+        elif kept is not None:
+            self._show(kept, None)
+            self.note_weights()  # in whatever way, it is not what any file holds
+            self._say("info", self.tr("This is your work from last time, which was not saved."))
+        else:
+            self.open_shipped("lenet5")
+
+    def open(self, path: Path) -> bool:
+        """Open a project file; what is open now stays when that fails."""
+        path = path.absolute()
+        try:
+            project = session.load(path)
+        except (ProjectError, OSError, MemoryError) as error:
+            self._say("error", str(error) or type(error).__name__)
+            return False
+        kept = self._keep_unsaved()
+        self._show(project, path)
+        self.settings.remember_recent(path)
+        if project.warnings or kept:
+            self._say(
+                "warning" if project.warnings else "info", " ".join((*project.warnings, kept))
+            )
+        return True
+
+    def open_shipped(self, name: str, quiet: bool = False) -> None:
+        """Open a network that comes with the program; ``quiet`` leaves the last notice standing."""
+        try:
+            project = session.shipped(name)
+        except (ProjectError, OSError) as error:
+            self._say("error", str(error))
+            return
+        kept = self._keep_unsaved()
+        self._show(project, None)
+        if kept and not quiet:
+            self._say("info", kept)
+
+    def open_architecture(self, name: str) -> None:
+        """Open a network of the gallery: trained where that ships, else with new weights.
+
+        One that needs very many is shown as a structure. It is made beside the window, and given
+        up when another project is opened meanwhile.
+        """
+        from explorer import gallery  # the program's start does not wait for the architectures
+
+        architecture = gallery.ARCHITECTURES[name]
+        if architecture.file is not None:
+            self.open_shipped(name)
+            return
+        self._opening += 1
+        ticket, aspect = self._opening, self.layouts.aspect()
+
+        def done(result: Any) -> None:
+            if ticket != self._opening:
+                return
+            if not isinstance(result, Project):
+                self._say("error", str(result) or type(result).__name__)
+                return
+            kept = self._keep_unsaved()
+            self.layouts.placed_for = aspect
+            self._show(result, None)
+            text = self.document.structure_text()
+            if not self.document.structure_only:
+                text = self.tr("{0} has new weights: it has not been trained.").format(
+                    architecture.title
+                )
+            self._say("info", " ".join(filter(None, (text, kept))))
+
+        self.builders.run(lambda: gallery.project(architecture, aspect), done)
+
+    def new(self) -> None:
+        """Start with an empty network: an input for 28×28 pictures and a loss."""
+        kept = self._keep_unsaved()
+        graph = Graph(
+            inputs=(Input("image", (1, 28, 28)),),
+            losses=(Loss("loss", CrossEntropy(), ("image", 0)),),
+            outputs=(("logits", ("image", 0)),),
+            name="new network",
+            labels=tuple("0123456789"),
+        )
+        self._show(Project(graph), None)
+        if kept:
+            self._say("info", kept)
+
+    def _keep_unsaved(self) -> str:
+        """Another project replaces this one: keep what was not saved; return where, in words."""
+        if not self.document.modified:
+            return ""
+        try:
+            return self._set_aside(self.document.project())
+        except ProjectError as error:
+            return str(error)
+
+    def _set_aside(self, project: Project) -> str:
+        try:
+            path = self.unsaved.set_aside(project)
+        except (ProjectError, OSError) as error:
+            return str(error)
+        self.settings.remember_recent(path)
+        return self.tr("Your unsaved work was kept: {0}, among the recent projects.").format(
+            path.stem
+        )
+
+    def _show(self, project: Project, path: Path | None) -> None:
+        self.replacing.emit()
+        self.stepping.stop()
+        if self.document.run is not None:
+            self.document.run.deleteLater()
+        known = {n.id for n in project.graph.nodes} | project.graph.input_ids
+        known |= {x.id for x in project.graph.losses}
+        complete = known <= project.layout.keys()
+        layout = dict(project.layout) if complete else self.layouts.place(project.graph)
+        self._weights_changed = False
+        self.pictures.forget()
+        self._opening += 1
+        with self.stepping.held():  # one run for the new network and its first picture together
+            self.undo_stack.clear()
+            self.document.load(project, layout, path)
+            self.document.set_sample(None)
+            self.pictures.load()
+            self._show_modified()
+            self._keeper.stop()
+        self.arranged.emit()
+
+    def save(self, path: Path) -> bool:
+        """Write the project; says so, or says why not."""
+        chosen = path.absolute()
+        path = session.with_suffix(chosen)
+        if path != chosen and path.exists() and path != self.document.path:
+            self._say(
+                "warning",
+                self.tr("{0} exists already. Choose it by its full name to replace it.").format(
+                    path.name
+                ),
+            )
+            return False
+        try:
+            session.save(self.document.project(), path)
+        except (ProjectError, OSError, MemoryError) as error:
+            self._say("error", str(error) or type(error).__name__)
+            return False
+        self._weights_changed = False
+        self.undo_stack.setClean()
+        self.document.set_identity(path, modified=False)
+        self.settings.remember_recent(path)
+        self._keeper.stop()
+        self.copies.close()  # a safety copy on its way would come back as unsaved work
+        self.unsaved.forget()
+        self._say("success", self.tr("Saved {0}.").format(path.name))
+        return True
+
+    def close(self) -> None:
+        """Keep what is not saved, where the next start finds it."""
+        self._keeper.stop()
+        self.copies.close()
+        self.builders.close()
+        if self.document.modified:
+            try:
+                self.unsaved.keep(self.document.project())
+            except (ProjectError, OSError) as error:
+                self._say("error", str(error))
+        else:
+            self.unsaved.forget()
+        self.unsaved.release()

@@ -1,0 +1,93 @@
+"""Runs, the position in them, and playing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+
+class TestRuns:
+    def test_a_step_and_back_and_to_a_node(self, bench: Any) -> None:
+        c, d = bench.controller, bench.document
+        start = d.position
+        assert start == d.run.forward_length == 4
+        c.stepping.next()
+        assert d.step.phase == "loss"
+        c.stepping.back()
+        c.stepping.back()
+        assert d.step.node == "flatten1"
+        c.stepping.run_to("conv1")
+        assert d.step.node == "conv1" and d.step.phase == "backward"
+        c.stepping.to_start()
+        assert d.position == 0 and d.step is None
+        c.stepping.finish_phase()
+        assert d.position == 4
+        c.stepping.to_end()
+        assert d.step.phase == "update"
+
+    def test_an_edit_that_keeps_the_operations_keeps_the_position(self, bench: Any) -> None:
+        c, d = bench.controller, bench.document
+        c.stepping.go_to(6)
+        c.adopt({k: v * 2 for k, v in d.parameters.items()})
+        assert d.position == 6
+        c.pictures.next()
+        assert d.position == 6
+
+    def test_a_long_run_is_gone_through_as_it_becomes_known(
+        self, bench: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No request computes longer than its share of time; the position follows."""
+        monkeypatch.setattr("explorer.stepping.FIRST_SECONDS", 0.0)
+        c, d = bench.controller, bench.document
+        c.pictures.next()
+        assert d.position == 1  # one operation always
+        c.stepping.to_end()
+        assert d.position < len(d.operations)
+        qtbot.waitUntil(lambda: d.position == len(d.operations))
+        c.pictures.next()
+        c.stepping.to_end()
+        c.stepping.go_to(1)  # a later request counts
+        qtbot.waitUntil(lambda: d.run.complete)
+        assert d.position == 1
+
+    def test_runs_that_were_replaced_are_gone(self, bench: Any, qtbot: QtBot) -> None:
+        from explorer.run import Run
+
+        for _ in range(3):
+            bench.controller.delete(["flatten1"])
+            bench.controller.undo()
+            bench.controller.pictures.next()
+        qtbot.waitUntil(lambda: len(bench.controller.findChildren(Run)) == 1)
+
+    def test_playing_needs_a_network_that_runs(self, bench: Any, qtbot: QtBot) -> None:
+        c = bench.controller
+        c.stepping.set_play_speed(20.0)
+        c.stepping.play(True)
+        qtbot.waitUntil(lambda: bench.document.position > 5)
+        with qtbot.waitSignal(c.stepping.playing_changed) as changed:
+            c.delete(["flatten1"])
+        assert changed.args == [False]
+        bench.notices.clear()
+        with qtbot.waitSignal(c.stepping.playing_changed) as changed:
+            c.stepping.play()
+        assert changed.args == [False] and "Mend" in bench.notices[0].text
+
+    def test_weights_that_are_not_finite_run(self, bench: Any) -> None:
+        d = bench.document
+        bench.controller.adopt({k: np.full_like(v, np.nan) for k, v in d.parameters.items()})
+        bench.controller.stepping.to_end()
+        assert d.position == len(d.operations) and bench.notices == []
+        assert np.isnan(d.trace.look("value", ("linear1", 0))).all()
+
+    @pytest.mark.parametrize("rate", ["fast", None, float("nan"), -1, True, [], 0.5])
+    def test_a_learning_rate_from_another_program(self, bench: Any, rate: Any) -> None:
+        bench.document.set_settings(lr=rate)
+        bench.controller.pictures.next()
+        bench.controller.stepping.to_end()
+        d = bench.document
+        before, after = (d.trace.look("param", ("linear1", "bias"), p) for p in (0, d.position))
+        moved = np.abs(after - before) / np.abs(d.trace.look("param_grad", ("linear1", "bias")))
+        np.testing.assert_allclose(moved, 0.5 if rate == 0.5 else 0.05, rtol=1e-3)

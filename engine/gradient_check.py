@@ -142,7 +142,9 @@ def central_differences(
     for index in np.ndindex(x.shape):
         up, _, down, h = _around(run, x, index, step, middle=False)
         # differences of outputs before the sum: the sums themselves would round away the change
-        measured[index] = sum(np.vdot(dy, u - d) for dy, u, d in zip(dys, up, down, strict=True))
+        measured[index] = sum(
+            np.vdot(dy, _change(u, d)) for dy, u, d in zip(dys, up, down, strict=True)
+        )
         measured[index] /= h
     return measured
 
@@ -167,6 +169,11 @@ def _around(
     return up, run() if middle else (), down, high - low
 
 
+def _change(to: Array, start: Array) -> Array:
+    """to − start; 0 where both are the same infinity, as of a window that lies only in padding."""
+    return np.subtract(to, start, out=np.zeros_like(to), where=to != start)
+
+
 def _smooth(
     run: Callable[[], tuple[Array, ...]], x: Array, dys: Sequence[Array], step: float
 ) -> Array:
@@ -175,7 +182,7 @@ def _smooth(
     for index in np.ndindex(x.shape):
         up, here, down, h = _around(run, x, index, KINK_STEPS * step, middle=True)
         bends = [
-            float(np.max(np.abs(dy * (u - 2 * y + d)), initial=0.0))
+            float(np.max(np.abs(dy * (_change(u, y) - _change(y, d))), initial=0.0))
             for dy, u, y, d in zip(dys, up, here, down, strict=True)
         ]
         smooth[index] = max(bends) <= 1e-6 * h

@@ -204,6 +204,8 @@ def padding_sides(padding: int | tuple[int, ...]) -> tuple[tuple[int, int], tupl
 
 
 def _mends(fix: Fix, layer: Any, height: int, width: int) -> bool:
+    if fix.name not in layer.__dataclass_fields__:
+        return False
     try:
         mended = replace(layer, **{fix.name: fix.value})
     except HyperparameterError:

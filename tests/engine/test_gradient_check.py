@@ -117,3 +117,10 @@ def test_central_differences_of_a_cubic() -> None:
     measured = central_differences(lambda: (x**3,), x, [dy])
     np.testing.assert_allclose(measured, 3 * x**2 * dy, rtol=1e-8)
     assert np.array_equal(x, [[1.0, -2.0], [0.5, 3.0]])
+
+
+def test_a_window_of_padding_alone_is_no_disagreement() -> None:
+    """Its maximum stays −∞ however the input moves, and ∞ − ∞ would be NaN."""
+    assert gradient_check(MaxPool2d(2, 1, 1, dilation=2), [X[:, :, :1]], seed=1).passed
+    report = gradient_check(MaxPool2d(3, 2, 1), [np.zeros((1, 1, 3, 3))])
+    assert report.tensors[0].skipped

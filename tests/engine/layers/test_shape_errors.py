@@ -26,6 +26,7 @@ from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.rbf import RBF
 from engine.layers.reshape import Reshape
 from engine.layers.slice import Slice
+from engine.layers.trainable_subsampling import TrainableSubsampling
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -61,6 +62,7 @@ MENDABLE: list[tuple[Layer, Shapes, set[str]]] = [
     (PartialConv2d(), ((2, 9, 9),), set()),
     (PartialConv2d("neighbours"), ((2, 9, 9),), set()),
     (RBF(), ((3, 4, 4),), {"insert"}),
+    (TrainableSubsampling(3), ((1, 2, 5),), {"kernel_size"}),
     (Reshape(5, 2, 2), ((3, 4, 4),), {"channels"}),
     (Reshape(0, 5, 2), ((3, 4, 4),), set()),
     (Slice("rows"), ((7,),), {"axis"}),

@@ -197,6 +197,12 @@ class NetworkScene(QGraphicsScene):
 
     def _set_edges(self, edges: Mapping[EdgeKey, EdgeFacts]) -> None:
         routes = self._routes(edges)
+        rerouted = sum(
+            key in self.edges and not _same(self.edges[key].route, route)
+            for key, route in routes.items()
+        )
+        if rerouted > MANY:
+            self.touch_all()
         labelled: set[Ref] = set()
         for key, facts in edges.items():
             route = routes[key]

@@ -11,9 +11,9 @@ import pytest
 
 from engine.kernels import KERNELS, PLAIN
 from engine.kernels.banded_conv2d import tile_width
-from engine.kernels.base import SMALL_PRODUCT, Kernel, Site, repeats_of, small_part
+from engine.kernels.base import SMALL_PRODUCT, Site, repeats_of, small_part
 from engine.layers.add import Add
-from engine.layers.base import Array, Ctx, Layer, ShapeError, Spec
+from engine.layers.base import Ctx, Layer, ShapeError
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
@@ -22,7 +22,6 @@ from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.relu import ReLU
 
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
-TOLERANCE = {"float64": 1e-13, "float32": 3e-5}
 Draw = tuple[Layer, tuple[tuple[int, ...], ...]]
 
 
@@ -84,64 +83,6 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
 }
 
 
-def site_of(layer: Layer, shapes: tuple[tuple[int, ...], ...], dtype: str, need: bool) -> Site:
-    specs = tuple(Spec(shape, dtype) for shape in shapes)
-    trained = {k: s for k, s in layer.parameters(*specs).items() if s.kind == "weight"}
-    dparams = {name: np.full(s.shape, np.nan, dtype) for name, s in trained.items()}
-    return Site(layer, specs, layer.outputs(*specs), (need,) * len(specs), dparams, True)
-
-
-def ordered(rng: np.random.Generator, x: Array) -> Array:
-    """The same values in a random order of memory, as different producers leave them."""
-    if x.ndim != 4:
-        return x
-    order = [(0, 1, 2, 3), (0, 2, 3, 1), (0, 2, 1, 3)][rng.integers(3)]
-    return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
-
-
-def close(a: Array, b: Array, dtype: str) -> None:
-    assert a.shape == b.shape and a.dtype == b.dtype
-    scale = max(1.0, float(np.abs(b).max(initial=0)))
-    np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * scale)
-
-
-def compare(
-    kernel: Kernel, layer: Layer, shapes: Any, dtype: str, rng: np.random.Generator, need: bool
-) -> None:
-    """Two runs of each form on the same numbers; the second reuses the buffers of the first."""
-    mode: Any = ("train", "eval")[rng.integers(2)]
-    site, plain_site = site_of(layer, shapes, dtype, need), site_of(layer, shapes, dtype, need)
-    fast, plain = kernel.bind(site), PLAIN.bind(plain_site)
-    specs = layer.parameters(*site.inputs)
-    p = {k: s.initial(rng, dtype) + rng.random(s.shape).astype(dtype) for k, s in specs.items()}
-    for _ in range(2):
-        xs = [ordered(rng, rng.integers(-3, 4, s).astype(dtype)) for s in shapes]
-        xs = [x + (rng.random() < 0.5) * rng.standard_normal(x.shape).astype(dtype) for x in xs]
-        dys = tuple(ordered(rng, rng.standard_normal(s.shape).astype(dtype)) for s in site.outputs)
-        before = [a.copy() for a in (*xs, *dys, *p.values())]
-        ctx, needs = Ctx(mode), site.need
-        result, expected = fast.forward(p, *xs, ctx=ctx), plain.forward(p, *xs, ctx=ctx)
-        close(result.ys[0], expected.ys[0], dtype)
-        assert result.statistics.keys() == expected.statistics.keys()
-        for name, statistic in expected.statistics.items():
-            close(result.statistics[name], statistic, dtype)
-        described = fast.describe(result.saved)
-        assert described.keys() == expected.saved.keys()
-        for name, value in expected.saved.items():
-            entry = described[name]
-            close(entry() if callable(entry) else entry, value, dtype)
-        grads = fast.backward(p, result.saved, dys, needs, ctx)
-        wanted = plain.backward(p, expected.saved, dys, needs, ctx)
-        for dx, dx_expected in zip(grads.dxs, wanted.dxs, strict=True):
-            assert (dx is None) == (dx_expected is None) == (not need)
-            if dx is not None and dx_expected is not None:
-                close(dx, dx_expected, dtype)
-        for name, value in plain_site.dparams.items():
-            close(site.dparams[name], value, dtype)
-        for old, array in zip(before, (*xs, *dys, *p.values()), strict=True):
-            np.testing.assert_array_equal(old, array)  # no argument was written to
-
-
 def test_every_kernel_is_compared() -> None:
     assert {kernel.name for kernel in KERNELS} == set(DRAWS)
     assert len(BY_NAME) == len(KERNELS)
@@ -149,7 +90,9 @@ def test_every_kernel_is_compared() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", DRAWS)
-def test_fast_form_equals_plain_form(name: str, dtype: str) -> None:
+def test_fast_form_equals_plain_form(
+    name: str, dtype: str, site_of: Callable[..., Site], compare: Callable[..., None]
+) -> None:
     rng = np.random.default_rng(len(name))
     kernel, compared = BY_NAME[name], 0
     while compared < 25:
@@ -164,7 +107,9 @@ def test_fast_form_equals_plain_form(name: str, dtype: str) -> None:
                 compared += 1
 
 
-def test_the_comparison_notices_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_notices_a_wrong_gradient(
+    monkeypatch: pytest.MonkeyPatch, compare: Callable[..., None]
+) -> None:
     kernel = BY_NAME["gemm"]
     bind = kernel.bind
 
@@ -180,7 +125,9 @@ def test_the_comparison_notices_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["x", "dy"])
-def test_tiled_pool_with_what_is_not_finite(odd: float, where: str) -> None:
+def test_tiled_pool_with_what_is_not_finite(
+    odd: float, where: str, site_of: Callable[..., Site]
+) -> None:
     """The winner is the plain form's, and no other cell receives 0 · ∞ or 0 · NaN."""
     rng = np.random.default_rng(3)
     layer, shape = MaxPool2d(2, 2), (2, 3, 4, 6)
@@ -203,7 +150,7 @@ def test_tiled_pool_with_what_is_not_finite(odd: float, where: str) -> None:
 @pytest.mark.parametrize("where", ["x", "dy"])
 @pytest.mark.parametrize("name", ["banded", "copyless", "im2col"])
 def test_convolution_spreads_what_is_not_finite_no_further_than_its_windows(
-    name: str, where: str, odd: float
+    name: str, where: str, odd: float, site_of: Callable[..., Site]
 ) -> None:
     layer, shape = Conv2d(8, 3, padding=1), (3, 8, 28, 28)
     site, plain_site = (site_of(layer, (shape,), "float64", True) for _ in range(2))
@@ -224,7 +171,7 @@ def test_convolution_spreads_what_is_not_finite_no_further_than_its_windows(
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-11)
 
 
-def test_ties_go_to_the_first_in_row_major_order() -> None:
+def test_ties_go_to_the_first_in_row_major_order(site_of: Callable[..., Site]) -> None:
     layer = MaxPool2d(3, 3)
     site = site_of(layer, ((1, 1, 3, 3),), "float32", True)
     fast = BY_NAME["tiled maxima"].bind(site)
@@ -237,7 +184,7 @@ def test_ties_go_to_the_first_in_row_major_order() -> None:
         np.testing.assert_array_equal(dx.ravel(), 5.0 * (np.arange(9) == winner))
 
 
-def test_relu_passes_nan_on_and_sends_it_nothing() -> None:
+def test_relu_passes_nan_on_and_sends_it_nothing(site_of: Callable[..., Site]) -> None:
     site = site_of(ReLU(), ((1, 3),), "float64", True)
     fast = BY_NAME["relu"].bind(site)
     result = fast.forward({}, np.array([[np.nan, -1.0, 2.0]]), ctx=Ctx())
@@ -246,7 +193,9 @@ def test_relu_passes_nan_on_and_sends_it_nothing() -> None:
     np.testing.assert_array_equal(dx, [[0, 0, 1]])
 
 
-def test_windows_of_many_samples_are_unrolled_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_of_many_samples_are_unrolled_in_parts(
+    monkeypatch: pytest.MonkeyPatch, site_of: Callable[..., Site], compare: Callable[..., None]
+) -> None:
     kernel = BY_NAME["im2col"]
     monkeypatch.setattr(sys.modules[type(kernel).__module__], "CHUNK_BYTES", 3000)
     layer, shapes = Conv2d(4, 3, padding=1), ((5, 2, 4, 4),)
@@ -257,7 +206,11 @@ def test_windows_of_many_samples_are_unrolled_in_parts(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("name", "constants"), [("copyless", 2), ("rows", 1)])
 def test_chunks_do_not_show_in_the_result(
-    name: str, constants: int, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    constants: int,
+    monkeypatch: pytest.MonkeyPatch,
+    site_of: Callable[..., Site],
+    compare: Callable[..., None],
 ) -> None:
     kernel = BY_NAME[name]
     for constant in ("CHUNK", "SMALL_PRODUCT")[:constants]:
@@ -279,7 +232,7 @@ def test_chunks_do_not_show_in_the_result(
 )
 @pytest.mark.parametrize("need", [False, True])
 def test_a_tile_follows_from_the_shapes_alone(
-    layer: Conv2d, shape: tuple[int, ...], tile: int, need: bool
+    layer: Conv2d, shape: tuple[int, ...], tile: int, need: bool, site_of: Callable[..., Site]
 ) -> None:
     """Were it to depend on which gradients are wanted, weights would train differently."""
     assert tile_width(site_of(layer, (shape,), "float32", need)) == tile
@@ -293,7 +246,7 @@ def test_parts_divide_the_whole(rows: int, row: int) -> None:
     assert rows % repeats_of(row, rows) == 0
 
 
-def test_a_ragged_last_tile() -> None:
+def test_a_ragged_last_tile(site_of: Callable[..., Site], compare: Callable[..., None]) -> None:
     """11 columns in tiles of 2: the last reaches beyond the map."""
     layer, shapes = Conv2d(19, 5), ((3, 7, 15, 15),)
     site = site_of(layer, shapes, "float64", True)

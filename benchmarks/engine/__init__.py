@@ -1,0 +1,1 @@
+"""How fast the engine is next to PyTorch: ``python -m benchmarks.engine``."""

@@ -70,6 +70,18 @@ def runs_of(to: Array, source: Array) -> tuple[Array, Array]:
     return to.view(run)[..., 0], source.view(run)[..., 0]
 
 
+def pixels_of(to: Array, source: Array) -> tuple[Array, Array]:
+    """Both (N, C, H, W) with all channels of a pixel as one element, where both are channels last.
+
+    Else both as they are.
+    """
+    last = (to.transpose(0, 2, 3, 1), source.transpose(0, 2, 3, 1))
+    size = to.itemsize * to.shape[1]
+    if any(a.strides[3] != a.itemsize or a.strides[2] < size for a in last):
+        return to, source
+    return runs_of(*last)
+
+
 SMALL_PRODUCT = 1 << 20
 """Multiply-adds up to which OpenBLAS does not pack its operands, a fifth to a third faster."""
 

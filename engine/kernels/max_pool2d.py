@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, all_finite, memory, runs_of
+from engine.kernels.base import Site, all_finite, memory, pixels_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.max_pool2d import MaxPool2d
 
@@ -69,8 +69,10 @@ class BoundTiledMaxPool:
                 self.across_mask = np.empty_like(self.across, bool)
                 self.dacross_rows = [self.dacross[:, :, i::rows] for i in range(rows)]
                 inside = self.dx[:, :, : height * rows, : width * columns]
-                self.give = [_pixels(inside[..., j::columns], self.share) for j in range(columns)]
-        self.take = [_pixels(apart, within[..., j::columns]) for j, apart in enumerate(self.apart)]
+                self.give = [pixels_of(inside[..., j::columns], self.share) for j in range(columns)]
+        self.take = [
+            pixels_of(apart, within[..., j::columns]) for j, apart in enumerate(self.apart)
+        ]
         self.x = x
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
@@ -118,15 +120,6 @@ class BoundTiledMaxPool:
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         x, layer = saved["x"], self.layer
         return {"x": x, "argmax": lambda: layer.forward({}, x).saved["argmax"]}
-
-
-def _pixels(to: Array, source: Array) -> tuple[Array, Array]:
-    """Both arrays with all channels of a pixel as one element, where both are channels last."""
-    last = (to.transpose(0, 2, 3, 1), source.transpose(0, 2, 3, 1))
-    size = to.itemsize * to.shape[1]
-    if any(a.strides[3] != a.itemsize or a.strides[2] < size for a in last):
-        return to, source
-    return runs_of(*last)
 
 
 def _maximum(parts: list[Array], out: Array) -> None:

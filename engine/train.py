@@ -9,196 +9,76 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.checkpoint import Checkpoint, CheckpointError, Standing, blas_threads, data_mark
 from engine.data.dataset import Dataset
-from engine.graph import Graph
-from engine.layers.base import (
-    Array,
-    HyperField,
-    HyperparameterError,
-    check_hyperparameter,
-    hyper,
-)
-from engine.optimizers import OPTIMIZERS, SGD, AnyOptimizer
+from engine.graph import Graph, GraphError
+from engine.layers.base import Array
+from engine.losses import CrossEntropy
 from engine.parameters import Parameters
 from engine.plan import Batch, Plan, compile, exhaust
-from engine.trace import Step
+from engine.trace import Trace
+from engine.train_settings import ClassWeights, Schedule, TrainingError, TrainSettings
 from engine.weights import OwnerName
 
-Schedule = Literal["constant", "cosine", "step", "one-cycle"]
+__all__ = [
+    "ClassWeights",
+    "Evaluation",
+    "Report",
+    "Schedule",
+    "TrainSettings",
+    "Trainer",
+    "TrainingDiverged",
+    "TrainingError",
+    "evaluate",
+]
+
 Augment = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
 WINDOW = 50
 """Batches that a report's running accuracy and speed look back on."""
 
 
-class TrainingError(ValueError):
-    """Settings, network and data do not fit; names expected, received and what to do."""
-
-
 class TrainingDiverged(TrainingError):  # noqa: N818 (what happened, not a mistake of the caller)
-    """The loss became infinite or not a number.
+    """The loss, a gradient or a weight became infinite or not a number.
 
-    ``step`` counts from 1 and is the step whose loss was not finite; no update was made from it.
-    The trainer has gone back to the parameters that last gave a finite loss.
+    ``step`` counts from 1 and is the step in which that happened. ``what`` is "loss", "gradient"
+    or "weights"; ``loss`` is that step's. ``layer`` is the id of the node (or loss) where it
+    appeared first, and ``place`` what of it, in words. The trainer has gone back to the
+    parameters that last gave a finite loss.
     """
 
-    def __init__(self, step: int, loss: float, learning_rate: float) -> None:
+    def __init__(
+        self,
+        step: int,
+        loss: float,
+        learning_rate: float,
+        what: str = "loss",
+        layer: str = "",
+        place: str = "",
+    ) -> None:
         self.step, self.loss, self.learning_rate = step, loss, learning_rate
+        self.what, self.layer, self.place = what, layer, place
+        received = f"{loss}" if what == "loss" else "infinity or NaN"
+        expected = {"loss": "a finite loss", "gradient": "a finite gradient"}
+        first = f" It appeared first in {place}." if place else ""
         super().__init__(
-            f"Training step {step}: expected a finite loss, received {loss} "
-            f"(learning rate {learning_rate:.3g}). Lower the learning rate, for example to "
-            f"{learning_rate / 10:.2g}. The weights are those before the loss became {loss}."
+            f"Training step {step}: expected {expected.get(what, 'finite weights')}, received "
+            f"{received} (learning rate {learning_rate:.3g}).{first} Lower the learning rate, for "
+            f"example to {learning_rate / 10:.2g}, or clip the gradient. The weights are those "
+            "that last gave a finite loss."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.step, self.loss, self.learning_rate)
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train; a frozen value. Raises TrainingError or HyperparameterError when out of range.
-
-    ``optimizer`` carries the learning rate that the schedule starts from. ``seed`` decides the
-    order of the samples and all randomness of layers: the same seed gives the same weights.
-    Schedules, with T steps in all and step t from 0: constant: lr; cosine:
-    lr · (1 + cos(π t / T)) / 2 (Loshchilov & Hutter 2017, without restarts); step: lr, a tenth
-    of it after half and a hundredth after three quarters of the run (He et al. 2016, section
-    4.2); one-cycle: along half cosines from lr / 25 up to lr in the first 30% of the run and down
-    to lr / 250,000 (Smith & Topin 2018, in PyTorch's form). ``warmup`` is the share of the run in
-    which the rate first rises in a straight line to lr; the schedule has the rest (Goyal et al.
-    2017, section 2.2).
-    """
-
-    epochs: int = hyper(5, "Passes over the training data.", low=1, high=10_000, unit="epochs")
-    batch_size: int = hyper(
-        32, "Samples whose mean gradient makes one step.", low=1, high=65_536, unit="samples"
-    )
-    optimizer: AnyOptimizer = dataclasses.field(default_factory=lambda: SGD(lr=0.01))
-    seed: int = hyper(0, "Same seed, same run.", low=0, high=2**31 - 1)
-    schedule: Schedule = hyper(
-        "cosine", "How the learning rate changes.", choices=get_args(Schedule)
-    )
-    warmup: float = hyper(
-        0.0, "Share of the run in which the learning rate first rises.", low=0.0, high=0.9
-    )
-
-    @classmethod
-    def hyperparameters(cls) -> tuple[HyperField, ...]:
-        """The fields but the optimizer, with default, range, unit and help, as a layer's."""
-        return tuple(
-            HyperField(
-                f.name,
-                f.type,
-                f.default,
-                f.metadata.get("low"),
-                f.metadata.get("high"),
-                f.metadata.get("unit", ""),
-                f.metadata["help"],
-                f.metadata.get("choices", ()),
-            )
-            for f in dataclasses.fields(cls)
-            if "help" in f.metadata
-        )
-
-    def __post_init__(self) -> None:
-        for field in self.hyperparameters():
-            check_hyperparameter("Training", field, getattr(self, field.name))
-        if not isinstance(self.optimizer, tuple(OPTIMIZERS.values())):
-            *names, last = OPTIMIZERS
-            raise TrainingError(
-                f"Optimizer: expected {', '.join(names)} or {last}, "
-                f"received {type(self.optimizer).__name__}."
-            )
-        for number in dataclasses.fields(self.optimizer):
-            _check_optimizer(number.name, getattr(self.optimizer, number.name))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON and the project file; ``from_dict`` reads it back, equal."""
-        plain = {f.name: getattr(self, f.name) for f in self.hyperparameters()}
-        return {
-            **plain,
-            "optimizer": {
-                "kind": type(self.optimizer).__name__,
-                **dataclasses.asdict(self.optimizer),
-            },
-        }
-
-    @classmethod
-    def from_dict(cls, data: Any) -> TrainSettings:
-        """Read what ``as_dict`` wrote; what is missing has its default. Raises TrainingError."""
-        try:
-            values = dict(data)
-            if "optimizer" in values:
-                numbers = dict(values["optimizer"])
-                values["optimizer"] = OPTIMIZERS[numbers.pop("kind")](**numbers)
-            return cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, TrainingError | HyperparameterError):
-                raise
-            raise TrainingError(
-                f"Training settings: expected epochs, batch_size, optimizer, seed and schedule, "
-                f"received something else ({type(error).__name__}: {error}). Use the defaults."
-            ) from error
-
-    def learning_rate(self, step: int, steps_total: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        peak = self.optimizer.lr
-        rising = round(self.warmup * steps_total)
-        if step < rising:
-            return peak * (step + 1) / rising
-        step, steps = step - rising, max(1, steps_total - rising)
-        if self.schedule == "constant":
-            return peak
-        if self.schedule == "step":
-            return peak * 0.1 ** ((2 * step >= steps) + (4 * step >= 3 * steps))
-        if self.schedule == "one-cycle":
-            top = 0.3 * steps - 1
-            if step <= top:
-                return _between(peak / 25, peak, step / top)
-            end = max(steps - 1 - top, 1e-9)
-            return _between(peak, peak / 250_000, min(1.0, (step - top) / end))
-        return _between(peak, 0.0, step / steps)
-
-
-def _between(start: float, end: float, share: float) -> float:
-    """From ``start`` (share 0) to ``end`` (share 1) along half a cosine."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-# Name of an optimizer's number: (allowed, in words).
-_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
-    "lr": (lambda v: 0 < v <= 100, "a number above 0, at most 100"),
-    "momentum": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "beta1": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "beta2": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "eps": (lambda v: 0 < v <= 1, "a number above 0, at most 1"),
-    "alpha": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "weight_decay": (lambda v: 0 <= v <= 1, "a number from 0 to 1"),
-    "clip_norm": (lambda v: 0 <= v <= 1e6, "a number from 0 (never clip) to 1000000"),
-}
-_SWITCHES = ("nesterov", "decay_biases")
-_TITLES = {"lr": "Learning rate", "weight_decay": "Weight decay"}
-
-
-def _check_optimizer(name: str, value: Any) -> None:
-    if name in _SWITCHES:
-        if not isinstance(value, bool):
-            raise TrainingError(f"{name}: expected true or false, received {value!r}.")
-        return
-    allowed, words = _RANGES[name]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not allowed(value):
-        title = _TITLES.get(name, name.capitalize())
-        raise TrainingError(f"{title}: expected {words}, received {value!r}.")
+        values = (self.step, self.loss, self.learning_rate, self.what, self.layer, self.place)
+        return type(self), values
 
 
 @dataclass(frozen=True)
@@ -240,12 +120,17 @@ class Trainer:
     """Trains a graph on a data set.
 
     ``parameters`` are copied. ``flat``, if given, is the array that will hold the trained weights
-    (its memory may be shared with another process). ``augment`` changes each training batch: it
-    gets float32 (n, C, H, W) inputs, as the network sees them, and a generator that depends on
-    seed and step alone.
+    (its memory may be shared with another process). ``augment`` changes each training batch, after
+    the settings' own augmentation: it gets float32 (n, C, H, W) inputs, as the network sees them,
+    and a generator that depends on seed and step alone. ``pin`` as ``compile`` has it.
 
     Every epoch shuffles the samples and takes whole batches; the rest, fewer than ``batch_size``
     samples and others in each epoch, sits out. A data set smaller than a batch makes one batch.
+
+    The same seed gives the same numbers, bit for bit, on the same machine with the same number of
+    BLAS threads. Another number of threads may divide the sums of a matrix product in another
+    way, so that results differ in their last digits, which training enlarges;
+    ``OPENBLAS_NUM_THREADS=1`` makes a run independent of the number of processors.
 
     Raises TrainingError where network and data do not fit, and what ``compile`` raises.
     """
@@ -260,6 +145,7 @@ class Trainer:
         flat: Array | None = None,
         *,
         augment: Augment | None = None,
+        pin: dict[str, str] | None = None,
     ) -> None:
         for dataset in (training, validation):
             if dataset is not None:
@@ -269,21 +155,25 @@ class Trainer:
         self.batch_size = min(settings.batch_size, len(training))
         self.steps_per_epoch = len(training) // self.batch_size
         self.steps_total = self.steps_per_epoch * settings.epochs
+        self.notes: tuple[str, ...] = ()
         self._augment = augment
         self._plan = compile(
-            graph,
+            _with_losses(graph, training, settings),
             parameters,
             batch=self.batch_size,
             mode="train",
             input_gradients=False,
+            pin=pin,
             flat=flat,
         )
         self._scores = graph.losses[0].input
         self._step = 0
         self._seconds = 0.0
         self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
-        self._evaluation: Evaluation | None = None
+        self._validated: tuple[float, float] | None = None
         self._good = self._state()
+        self._mark: dict[str, Any] | None = None
+        self._diverged = False
 
     @property
     def plan(self) -> Plan:
@@ -299,26 +189,148 @@ class Trainer:
         """Copies of all parameters and running statistics as they are now."""
         return self._plan.parameters()
 
+    # ---- checkpoints -----------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it stands between two steps, from which ``resume`` goes on.
+
+        Raises CheckpointError once the run has diverged: there is nothing to go on with.
+        """
+        if self._diverged:
+            raise CheckpointError(
+                "Checkpoint: expected a run with finite numbers, received one that diverged. "
+                "Use the checkpoint from before, or start afresh with a lower learning rate."
+            )
+        if self._mark is None:
+            self._mark = data_mark(self.training)
+        weights = self._plan.weights
+        statistics = [array.ravel() for array in weights.statistics.values()]
+        standing = Standing(
+            graph=self.graph,
+            settings=self.settings,
+            step=self._step,
+            steps_per_epoch=self.steps_per_epoch,
+            steps_total=self.steps_total,
+            updates=self._plan.updates,
+            seconds=self._seconds,
+            recent=tuple(self._recent),
+            validated=self._validated,
+            kernels={choice.node: choice.kernel for choice in self._plan.choices},
+            threads=blas_threads(),
+            numpy=np.__version__,
+            data=self._mark,
+            custom_augment=self._augment is not None,
+        )
+        return Checkpoint(
+            standing,
+            weights.flat.copy(),
+            np.concatenate(statistics) if statistics else np.zeros(0, np.float32),
+            weights.optimizer_state,
+        )
+
+    @classmethod
+    def resume(
+        cls,
+        checkpoint: Checkpoint,
+        training: Dataset,
+        validation: Dataset | None,
+        *,
+        graph: Graph | None = None,
+        flat: Array | None = None,
+        augment: Augment | None = None,
+    ) -> Trainer:
+        """The trainer of a checkpoint, which goes on to the same numbers.
+
+        ``graph``, if given, is the network that the run should belong to. The kernels are pinned
+        to those of the run. Where numbers may yet differ (another number of threads, another
+        NumPy), ``notes`` says so in sentences. Raises CheckpointError for another network, other
+        data, or kernels that are not there, and TrainingError as ``Trainer`` does.
+        """
+        standing = checkpoint.standing
+        if graph is not None and graph != standing.graph:
+            raise CheckpointError(
+                f"Checkpoint: expected one of {graph.name}, received one of "
+                f"{standing.graph.name}: {_difference(graph, standing.graph)}. Open the network "
+                "that was trained, or start afresh."
+            )
+        if standing.custom_augment != (augment is not None):
+            raise CheckpointError(
+                "Checkpoint: expected the function that augmented its batches, received none. "
+                "Give it again."
+                if augment is None
+                else "Checkpoint: expected no function that augments, received one. Leave it out."
+            )
+        mark = data_mark(training)
+        if mark != standing.data:
+            raise CheckpointError(
+                f"Checkpoint: expected the data that it was trained on, "
+                f"{_data_words(standing.data)}, received {_data_words(mark)}. Use the same data "
+                "and preprocessing, or start afresh."
+            )
+        kernels = dict(standing.kernels)
+        try:
+            trainer = cls(
+                standing.graph,
+                checkpoint.parameters(),
+                training,
+                validation,
+                standing.settings,
+                flat,
+                augment=augment,
+                pin=kernels,
+            )
+        except GraphError as error:
+            raise CheckpointError(
+                f"Checkpoint: expected the kernels that it was made with, received none of that "
+                f"name ({error}). Use the program that wrote it, or train on from its weights."
+            ) from error
+        chosen = {choice.node: choice.kernel for choice in trainer.plan.choices}
+        if chosen != kernels:
+            node = next(n for n in {**kernels, **chosen} if kernels.get(n) != chosen.get(n))
+            raise CheckpointError(
+                f"Checkpoint: expected kernel {kernels.get(node)} for {node}, received "
+                f"{chosen.get(node)}. Use the program that wrote it, or train on from its weights."
+            )
+        trainer._step, trainer._seconds = standing.step, standing.seconds
+        trainer._recent.extend(standing.recent)
+        trainer._validated, trainer._mark = standing.validated, mark
+        trainer.plan.go_on(standing.updates, standing.settings.optimizer, checkpoint.state)
+        trainer.notes = tuple(
+            f"The checkpoint was made with {what} {before}, and this is {now}: results may differ "
+            "in their last digits."
+            for what, before, now in (
+                ("a number of threads of", standing.threads, blas_threads()),
+                ("NumPy", standing.numpy, np.__version__),
+            )
+            if before != now
+        )
+        return trainer
+
+    # ---- steps -----------------------------------------------------------------------------
+
     def reports(self) -> Iterator[Report]:
         """Train, yielding a report after each step.
 
         May be closed at any time; called again, it goes on with the next step. After the last
-        step it ends. Raises TrainingDiverged at a loss that is not finite.
+        step it ends. Raises TrainingDiverged at a loss, gradient or weight that is not finite.
         """
         while self._step < self.steps_total:
             epoch, done = divmod(self._step, self.steps_per_epoch)
             batches = self.training.batches(
-                self.batch_size, seed=self.settings.seed, epoch=epoch, drop_last=True
+                self.batch_size, seed=self.settings.seed, epoch=epoch, drop_last=True, skip=done
             )
-            for x, labels in islice(batches, done, None):
+            for x, labels in batches:
                 yield self._train(x, labels)
 
     def _train(self, x: NDArray[np.float32], labels: NDArray[np.int64]) -> Report:
         """One step, and the validation after an epoch's last one."""
         started = time.perf_counter()
         settings, plan = self.settings, self._plan
+        random = np.random.default_rng((settings.seed, 1, self._step))
+        if settings.augmentation.active:
+            x = settings.augmentation(x, random)
         if self._augment is not None:
-            x = self._augment(x, np.random.default_rng((settings.seed, 1, self._step)))
+            x = self._augment(x, random)
         rate = settings.learning_rate(self._step, self.steps_total)
         optimizer = dataclasses.replace(settings.optimizer, lr=rate)
         batch = Batch.of(self.graph, x, labels)
@@ -327,7 +339,9 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for event in plan.run(batch, key=(settings.seed, self._step), optimizer=optimizer):
                 if event.phase == "loss" and event.node == last_loss:
-                    self._stop_unless_finite(event, rate)
+                    self._remember_or_stop(batch, rate)
+            if not self._finite():
+                raise self._gone_wrong("gradient", batch, rate)
         loss = plan.loss()
         correct = int((plan.value(self._scores).argmax(1) == labels).sum())
         seconds = time.perf_counter() - started
@@ -335,7 +349,8 @@ class Trainer:
         self._step += 1
         epoch = (self._step - 1) // self.steps_per_epoch + 1
         if self.validation is not None and self._step % self.steps_per_epoch == 0:
-            self._evaluation = evaluate(self.graph, self.parameters(), self.validation)
+            found = evaluate(self.graph, self.parameters(), self.validation)
+            self._validated = found.accuracy, found.loss
         self._seconds += time.perf_counter() - started
         seen = len(self._recent) * self.batch_size
         return Report(
@@ -344,28 +359,137 @@ class Trainer:
             epoch=epoch,
             loss=loss,
             accuracy=sum(c for c, _ in self._recent) / seen,
-            validation_accuracy=self._evaluation.accuracy if self._evaluation else None,
-            validation_loss=self._evaluation.loss if self._evaluation else None,
+            validation_accuracy=self._validated[0] if self._validated else None,
+            validation_loss=self._validated[1] if self._validated else None,
             learning_rate=rate,
             samples_per_second=seen / max(sum(s for _, s in self._recent), 1e-9),
             seconds=self._seconds,
         )
 
+    # ---- divergence ------------------------------------------------------------------------
+
     def _state(self) -> tuple[Array, dict[OwnerName, Array]]:
         weights = self._plan.weights
         return weights.flat.copy(), dict(weights.statistics)
 
-    def _stop_unless_finite(self, event: Step, rate: float) -> None:
+    def _remember_or_stop(self, batch: Batch, rate: float) -> None:
         """Called between the loss and its backward: remember these weights, or go back."""
         weights = self._plan.weights
-        loss = self._plan.loss()
-        if math.isfinite(loss):
-            np.copyto(self._good[0], weights.flat)
-            self._good = self._good[0], dict(weights.statistics)
-            return
+        if not math.isfinite(self._plan.loss()):
+            raise self._gone_wrong("loss", batch, rate)
+        np.copyto(self._good[0], weights.flat)
+        self._good = self._good[0], dict(weights.statistics)
+
+    def _finite(self) -> bool:
+        """Whether all weights and statistics are: an update spreads what is not in a gradient."""
+        weights = self._plan.weights
+        # The sum is quick, but may overflow where no number did.
+        whole = math.isfinite(float(weights.flat.sum())) or bool(np.isfinite(weights.flat).all())
+        return whole and all(np.isfinite(array).all() for array in weights.statistics.values())
+
+    def _gone_wrong(self, what: str, batch: Batch, rate: float) -> TrainingDiverged:
+        """Find out where it began, go back to the last finite state, and say both."""
+        self._diverged = True
+        plan, weights = self._plan, self._plan.weights
+        loss = plan.loss()
+        after = plan.parameters()
+        if what != "loss":
+            self._go_back()  # to the weights that this step began with
+        found = first_not_finite(plan, batch, (self.settings.seed, self._step))
+        if found is None:
+            # Every number of the step was finite: the update went too far.
+            what = "weights"
+            keys = (key for key in weights.specs if not np.isfinite(after[key]).all())
+            owner, name = next(keys, ("", ""))
+            found = owner, f"{name} of {owner}, after the update" if owner else ""
+        self._go_back()
+        return TrainingDiverged(self._step + 1, loss, rate, what, *found)
+
+    def _go_back(self) -> None:
+        weights = self._plan.weights
         np.copyto(weights.flat, self._good[0])
         weights.set_statistics(self._good[1])
-        raise TrainingDiverged(self._step + 1, loss, rate)
+
+
+def first_not_finite(plan: Plan, batch: Batch, key: tuple[int, int]) -> tuple[str, str] | None:
+    """(node id, what of it, in words) where the first infinity or NaN of a run appears, or None.
+
+    Runs the batch once more, recorded, with the plan's present parameters; it moves nothing.
+    ``key`` as ``Plan.run`` has it.
+    """
+    graph = plan.graph
+    for name, array in batch.inputs.items():
+        if not np.isfinite(array).all():
+            return name, f"the input {name}"
+    trace = Trace()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for step in plan.run(batch, key=key, trace=trace):
+            bad = [k for k in step.writes if not np.isfinite(trace.at(k)).all()]
+            if not bad:
+                continue
+            if step.phase == "forward":
+                owner = graph.node(step.node).owner
+                for name, array in plan.weights.by_owner.get(owner, {}).items():
+                    if not np.isfinite(array).all():
+                        return step.node, f"{name} of {owner}"
+                return step.node, f"the output of {step.node}"
+            if step.phase == "loss":
+                return step.node, f"the loss {step.node}"
+            parameter = [k for k in bad if k.kind in ("param_grad", "param_part")]
+            if parameter and len(parameter) == len(bad):
+                return step.node, f"the gradient of {parameter[0].ref[1]} of {step.node}"
+            return step.node, f"the gradient that comes out of {step.node}"
+    return None
+
+
+def _with_losses(graph: Graph, training: Dataset, settings: TrainSettings) -> Graph:
+    """The graph with the cross-entropies that the settings ask for."""
+    balanced = settings.class_weights == "balanced"
+    if not settings.label_smoothing and not balanced:
+        return graph
+    if not any(isinstance(loss.function, CrossEntropy) for loss in graph.losses):
+        kinds = ", ".join(type(loss.function).__name__ for loss in graph.losses)
+        raise TrainingError(
+            f"{graph.name}: expected a cross-entropy for label smoothing or class weights, "
+            f"received {kinds}. Choose that loss, or switch both off."
+        )
+    specs = graph.check().specs
+    counts = Counter(training.labels.tolist())
+    losses = []
+    for loss in graph.losses:
+        function = loss.function
+        if isinstance(function, CrossEntropy):
+            if settings.label_smoothing:
+                smoothing = settings.label_smoothing
+                function = dataclasses.replace(function, label_smoothing=smoothing)
+            if balanced:
+                share = len(training) / len(counts)
+                classes = range(specs[loss.input].shape[1])
+                weights = tuple(share / counts[k] if counts[k] else 1.0 for k in classes)
+                function = dataclasses.replace(function, class_weights=weights)
+        losses.append(dataclasses.replace(loss, function=function))
+    return dataclasses.replace(graph, losses=tuple(losses))
+
+
+def _difference(wanted: Graph, received: Graph) -> str:
+    """The first thing that tells two graphs apart, in words."""
+    for node_id in {**wanted.by_id, **received.by_id}:
+        a, b = wanted.by_id.get(node_id), received.by_id.get(node_id)
+        if a != b:
+            return f"{node_id} is {'another layer' if a and b else 'in one of them alone'}"
+    return "inputs, outputs or losses are others"
+
+
+def _data_words(mark: Any) -> str:
+    return (
+        f"{mark['name']} ({mark['samples']:,} samples of {_size(_shape(mark))}, "
+        f"checksum {mark['checksum']:08x})"
+    )
+
+
+def _shape(mark: Any) -> tuple[int, ...]:
+    preprocessing = mark["preprocessing"]
+    return (preprocessing["channels"], *preprocessing["size"])
 
 
 def evaluate(

@@ -94,12 +94,18 @@ class Dataset:
         return self.preprocessing.normalise(as_unit(self.images[chosen]))
 
     def batches(
-        self, batch_size: int, *, seed: int | None, epoch: int = 0, drop_last: bool = False
+        self,
+        batch_size: int,
+        *,
+        seed: int | None,
+        epoch: int = 0,
+        drop_last: bool = False,
+        skip: int = 0,
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """One pass over the data as (x float32 (n, C, H, W), y int64 (n,)).
 
         The order depends on (seed, epoch) alone; with seed None it is that of the data set.
-        The last batch may be smaller, unless drop_last.
+        The last batch may be smaller, unless drop_last. The first ``skip`` batches are left out.
         """
         if batch_size < 1:
             raise DataError(f"batch_size {batch_size}: expected at least 1")
@@ -109,7 +115,9 @@ class Dataset:
         stop = len(self) - len(self) % batch_size if drop_last else len(self)
         return (
             (self.inputs(rows), self.labels[rows])
-            for rows in (order[at : at + batch_size] for at in range(0, stop, batch_size))
+            for rows in (
+                order[at : at + batch_size] for at in range(skip * batch_size, stop, batch_size)
+            )
         )
 
 

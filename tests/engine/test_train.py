@@ -1,8 +1,12 @@
 """Training: exact steps, the same run for the same seed, stopping, divergence, and evaluation."""
 
+import dataclasses
 import itertools
 import math
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,8 @@ import numpy as np
 import pytest
 
 from engine.architectures.base import Builder
+from engine.checkpoint import CheckpointError
+from engine.data.augmentation import Augmentation
 from engine.data.dataset import Dataset
 from engine.data.digits import digits
 from engine.graph import Graph
@@ -20,6 +26,7 @@ from engine.layers.dropout import Dropout
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
+from engine.losses import MeanSquaredError
 from engine.optimizers import SGD, Adam, AdamW, RMSProp
 from engine.parameters import initial_parameters
 from engine.plan import Batch, Plan, compile, exhaust
@@ -277,6 +284,23 @@ def test_augmentation_changes_what_is_learnt_from_and_depends_on_the_seed() -> N
     assert same(first, second)
 
 
+def test_the_augmentation_of_the_settings_is_applied_to_each_batch() -> None:
+    graph = linear()
+    start = initial_parameters(graph, 0)
+    part = digits()[0].take(np.arange(64))
+    how = Augmentation(shift=1, rotate=15.0)
+    settings = TrainSettings(epochs=2, seed=4)
+
+    def learnt(settings: TrainSettings, augment: Any = None) -> Any:
+        run = Trainer(graph, start, part, None, settings, augment=augment)
+        list(run.reports())
+        return run.parameters()
+
+    given = learnt(settings, how)
+    assert same(learnt(dataclasses.replace(settings, augmentation=how)), given)
+    assert not same(learnt(settings), given)
+
+
 # ---- divergence ------------------------------------------------------------------------------
 
 
@@ -310,6 +334,156 @@ def test_no_update_is_made_from_a_loss_that_is_not_finite() -> None:
     assert caught.value.step == 1
     assert run.step == 0
     assert np.array_equal(run.parameters()["fc", "bias"], start["fc", "bias"])
+
+
+def _zeroed(scales: dict[str, float]) -> tuple[Graph, dict[tuple[str, str], Any]]:
+    """Three fully connected layers: the first all zeros, the others ones times a number."""
+    build = Builder((1, 8, 8))
+    logits = build.chain(
+        build.input,
+        ("flatten", Flatten()),
+        ("fc1", Linear(8)),
+        ("fc2", Linear(8)),
+        ("fc3", Linear(10)),
+    )
+    graph = build.classifier(logits, "steep", LABELS)
+    start = initial_parameters(graph, 0)
+    for name in ("fc1", "fc2", "fc3"):
+        start[name, "weight"][...] = 0
+        start[name, "bias"][...] = 0
+        np.fill_diagonal(start[name, "weight"], scales.get(name, 0.0))
+    return graph, start
+
+
+@pytest.mark.parametrize(
+    ("scales", "lr", "what", "layer", "place"),
+    [
+        ({"fc1": 1.0, "fc2": 3e38, "fc3": 1.0}, 0.1, "loss", "fc2", "the output of fc2"),
+        ({"fc1": 1.0, "fc2": math.nan}, 0.1, "loss", "fc2", "weight of fc2"),
+        (
+            {"fc2": 1e30, "fc3": 1e30},
+            0.1,
+            "gradient",
+            "fc2",
+            "the gradient that comes out of fc2",
+        ),
+        ({"fc2": 1e30, "fc3": 1e8}, 100.0, "weights", "fc1", "weight of fc1, after the update"),
+    ],
+)
+def test_divergence_names_the_layer_where_it_began(
+    scales: dict[str, float], lr: float, what: str, layer: str, place: str
+) -> None:
+    graph, start = _zeroed(scales)
+    training, _ = digits()
+    settings = TrainSettings(batch_size=32, optimizer=SGD(lr=lr), schedule="constant")
+    run = Trainer(graph, start, training, None, settings)
+    with pytest.raises(TrainingDiverged, match=f"It appeared first in {place}.") as caught:
+        list(run.reports())
+    error = caught.value
+    assert (error.step, error.what, error.layer, error.place) == (1, what, layer, place)
+    assert math.isfinite(error.loss) == (what != "loss")
+    kept = run.parameters()
+    assert all(np.array_equal(kept[k], v, equal_nan=True) for k, v in start.items())
+    with pytest.raises(CheckpointError, match="received one that diverged"):
+        run.checkpoint()
+    again = pickle.loads(pickle.dumps(error))  # noqa: TID251 (our own bytes)
+    assert (again.layer, again.what, str(again)) == (layer, what, str(error))
+
+
+def test_divergence_in_the_middle_of_a_run_names_a_layer_of_the_network() -> None:
+    run = trainer(explosive(), epochs=50, optimizer=SGD(lr=100.0), schedule="constant")
+    with pytest.raises(TrainingDiverged) as caught:
+        list(run.reports())
+    assert caught.value.step > 2
+    assert caught.value.layer in {"fc1", "fc2", "fc3", "bn", "loss"}
+    assert caught.value.layer in caught.value.place
+    assert np.isfinite(run.plan.weights.flat).all()
+
+
+def test_running_statistics_that_overflow_stop_the_run() -> None:
+    graph = convolutional()
+    start = initial_parameters(graph, 0)
+    start["conv", "weight"] *= 1e25  # the variance is beyond float32, the normalised maps are not
+    training, _ = digits()
+    run = Trainer(graph, start, training, None, TrainSettings())
+    with pytest.raises(TrainingDiverged) as caught:
+        list(run.reports())
+    assert caught.value.layer == "bn"
+    assert np.isfinite(run.parameters()["bn", "running_var"]).all()
+
+
+def test_with_one_thread_two_processes_reach_the_same_bits() -> None:
+    code = (
+        "import zlib, numpy as np\n"
+        "from engine.architectures import ARCHITECTURES\n"
+        "from engine.data.digits import digits\n"
+        "from engine.parameters import initial_parameters\n"
+        "from engine.train import Trainer, TrainSettings\n"
+        "graph = ARCHITECTURES['vgg-digits'].build()\n"
+        "part = digits()[0].take(np.arange(160))\n"
+        "settings = TrainSettings(epochs=1, seed=SEED)\n"
+        "run = Trainer(graph, initial_parameters(graph, 0), part, None, settings)\n"
+        "list(run.reports())\n"
+        "print(zlib.crc32(run.plan.weights.flat.tobytes()))\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+
+    def bits(seed: int) -> str:
+        words = [sys.executable, "-c", code.replace("SEED", str(seed))]
+        root = Path(__file__).parents[2]
+        return subprocess.run(
+            words, env=environment, cwd=root, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert bits(1) == bits(1) != bits(2)
+
+
+# ---- what the loss weighs ----------------------------------------------------------------------
+
+
+def test_label_smoothing_and_class_weights_concern_training_alone() -> None:
+    graph = linear()
+    training, held_out = digits()
+    # 10 pictures of each class but 30 of class 3
+    rows = np.concatenate(
+        [np.flatnonzero(training.labels == k)[: 30 if k == 3 else 10] for k in range(10)]
+    )
+    part = training.take(rows)
+    start = initial_parameters(graph, 0)
+    settings = TrainSettings(
+        epochs=1, batch_size=120, label_smoothing=0.2, class_weights="balanced"
+    )
+    run = Trainer(graph, start, part, held_out, settings)
+    report = next(run.reports())
+    weights = np.full(10, 1.2)
+    weights[3] = 0.4
+    logits = part.inputs().reshape(-1, 64).astype(np.float64) @ start["fc", "weight"].T
+    logp = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    y = (0.8 * np.eye(10)[part.labels] + 0.02) * weights
+    wanted = -(y * logp).sum() / weights[part.labels].sum()
+    assert report.loss == pytest.approx(wanted, rel=1e-5)
+    # Evaluation has the network's own loss.
+    assert report.validation_loss == evaluate(graph, run.parameters(), held_out).loss
+    assert run.graph is graph
+
+
+def test_label_smoothing_asks_for_a_cross_entropy() -> None:
+    graph = linear()
+    squared = dataclasses.replace(
+        graph,
+        losses=tuple(
+            dataclasses.replace(loss, function=MeanSquaredError()) for loss in graph.losses
+        ),
+    )
+    training, _ = digits()
+    with pytest.raises(TrainingError, match=r"expected a cross-entropy .* MeanSquaredError"):
+        Trainer(
+            squared,
+            initial_parameters(graph, 0),
+            training,
+            None,
+            TrainSettings(label_smoothing=0.1),
+        )
 
 
 # ---- settings --------------------------------------------------------------------------------
@@ -376,14 +550,30 @@ def test_settings_out_of_range_say_so(values: dict[str, Any], words: str) -> Non
 )
 def test_settings_survive_plain_data(optimizer: SGD | Adam) -> None:
     settings = TrainSettings(
-        epochs=7, batch_size=9, optimizer=optimizer, seed=11, schedule="constant"
+        epochs=7,
+        batch_size=9,
+        optimizer=optimizer,
+        seed=11,
+        schedule="constant",
+        label_smoothing=0.1,
+        class_weights="balanced",
+        augmentation=Augmentation(shift=2, rotate=5.0, flip="left-right"),
     )
     assert TrainSettings.from_dict(settings.as_dict()) == settings
     assert TrainSettings.from_dict({}) == TrainSettings()
 
 
 @pytest.mark.parametrize(
-    "data", [None, {"epoch": 3}, {"optimizer": {"kind": "Lion"}}, {"optimizer": 3}, {"epochs": "x"}]
+    "data",
+    [
+        None,
+        {"augmentation": {"zoom": 1}},
+        {"augmentation": 3},
+        {"epoch": 3},
+        {"optimizer": {"kind": "Lion"}},
+        {"optimizer": 3},
+        {"epochs": "x"},
+    ],
 )
 def test_damaged_settings_say_so(data: Any) -> None:
     with pytest.raises((TrainingError, HyperparameterError), match="expected"):
@@ -392,7 +582,8 @@ def test_damaged_settings_say_so(data: Any) -> None:
 
 def test_fields_for_a_form_have_ranges_and_units() -> None:
     fields = {field.name: field for field in TrainSettings.hyperparameters()}
-    assert set(fields) == {"epochs", "batch_size", "seed", "schedule", "warmup"}
+    plain = {"epochs", "batch_size", "seed", "schedule", "warmup"}
+    assert set(fields) == plain | {"label_smoothing", "class_weights"}
     assert (fields["epochs"].unit, fields["batch_size"].unit) == ("epochs", "samples")
     assert fields["schedule"].choices == ("constant", "cosine", "step", "one-cycle")
     assert all(field.help for field in fields.values())

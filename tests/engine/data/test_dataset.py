@@ -38,6 +38,7 @@ def test_batches_cover_everything_once_in_an_order_set_by_seed_and_epoch():
     assert sorted(first) == list(range(20)) and first != list(range(20))
     assert order(seed=3, epoch=0)[1] == first
     assert order(seed=3, epoch=1)[1] != first
+    assert order(seed=3, epoch=0, skip=2) == ([6, 2], first[12:])
     assert order(seed=4, epoch=0)[1] != first
     assert order(seed=None) == ([6, 6, 6, 2], list(range(20)))
     assert order(seed=3, drop_last=True) == ([6, 6, 6], first[:18])

@@ -13,6 +13,7 @@ from engine.graph import Graph
 from engine.layers.add import Add
 from engine.layers.base import Array, pair
 from engine.layers.max_pool2d import MaxPool2d
+from engine.statistics import norm
 from engine.trace import Key, Step, Trace
 
 
@@ -38,17 +39,12 @@ def _reader(key: Key) -> str:
 
 def _sum(parts: list[tuple[str, Array]]) -> str:
     """Norm of each part and its share of all norms."""
-    norms = [_norm(array) for _, array in parts]
+    norms = [norm(array) for _, array in parts]
     total = math.fsum(norms) or 1.0
     return "sum of " + " + ".join(
-        f"{name} ‖{norm:.4g}‖ {norm / total:.0%}"
-        for (name, _), norm in zip(parts, norms, strict=True)
+        f"{name} ‖{length:.4g}‖ {length / total:.0%}"
+        for (name, _), length in zip(parts, norms, strict=True)
     )
-
-
-def _norm(array: Array) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
 
 
 def _pooling(trace: Trace, step: Step, layer: MaxPool2d) -> str:

@@ -8,14 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.layers.base import Array, pair
+from engine.statistics import norm
 from explorer.narration.sentence import tr
 from explorer.tensors.scales import format_number
-
-
-def norm(array: Array) -> float:
-    """The Euclidean norm in float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
 
 
 def cosine(a: Array, b: Array) -> float | None:

@@ -9,11 +9,12 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from engine.cell import Cell
+from engine.statistics import Statistics, statistics_of
 from explorer import theme
 from explorer.tensors.grid import Marks, TensorGrid, View, Window
 from explorer.tensors.legend import ScaleLegend, ScaleModeChooser
 from explorer.tensors.scales import Kind, Mode, Scale, channel_scale, format_number, scale_for
-from explorer.tensors.statistics import Statistics, statistics_of
+from explorer.tensors.statistics import text_of
 
 
 class TensorPair(QWidget):
@@ -166,7 +167,7 @@ class TensorPair(QWidget):
             heading.setText(f"{text}  {shape}".strip())
             found = None if array is None else statistics_of(array)
             self._statistics[kind] = found
-            line.setText("" if found is None else found.text(symbol))
+            line.setText("" if found is None else text_of(found, symbol))
         self._show_legends()
 
     def set_focus(self, cell: Cell | None) -> None:

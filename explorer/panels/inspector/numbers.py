@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication
 
 from engine.graph import Loss
+from engine.statistics import statistics_of
 from engine.trace import Key
 from explorer.narration import percent
 from explorer.panels.inspector.lens import Lens, name_of
 from explorer.tensors.scales import format_number
-from explorer.tensors.statistics import statistics_of
 
 Row = tuple[str, ...]
 MISSING = "–"

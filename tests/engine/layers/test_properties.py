@@ -386,3 +386,56 @@ def test_nan_of_a_gradient_reaches_what_it_feeds_and_nothing_else(
             assert sample == place[0], "NaN came into another sample"
             terms = it.case.layer.feeds(tuple(inside), record, slot)
             assert mentioned(terms, "output_grad", 0, place[1:])
+
+
+# ---- linear layers -------------------------------------------------------------------------
+
+LINEAR = {
+    "Add",
+    "AvgPool2d",
+    "Concat",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Identity",
+    "Linear",
+    "Pad",
+    "PartialConv2d",
+    "Reshape",
+    "Resize",
+    "Slice",
+    "SpatialDropout",
+    "StochasticDepth",
+    "TrainableSubsampling",
+}
+"""Whatever their settings; others may be for some, and are held to the same law there."""
+
+
+@examples(15)
+@given(data=st.data())
+def test_backward_is_the_adjoint_of_a_linear_forward(
+    data: st.DataObject, kind: str, case_of: Any
+) -> None:
+    """<A x, dy> = <x, Aᵀ dy>, where A is what is left of forward without its constant part."""
+    it = drawn(data, kind, case_of)
+    rng = np.random.default_rng(it.case.ctx.key)
+    zero = it.forward(*(np.zeros(x.shape) for x in it.xs)).ys[0]
+    if not np.isfinite(zero).all():
+        return  # a logarithm, or a window that lies only in padding
+    other = tuple(rng.standard_normal(x.shape) for x in it.xs)
+    mix = tuple(2 * a - 3 * b for a, b in zip(it.xs, other, strict=True))
+    result = it.forward()
+    y = result.ys[0] - zero
+    mixed = it.forward(*mix).ys[0] - zero
+    expected = 2 * y - 3 * (it.forward(*other).ys[0] - zero)
+    size = max(1.0, float(np.abs(expected).max()))
+    if not np.allclose(mixed, expected, rtol=0, atol=1e-9 * size):
+        assert kind not in LINEAR
+        return
+    dxs = it.backward(result.saved).dxs
+    there = float(np.vdot(y, it.dys[0]))
+    back = float(sum(np.vdot(x, dx) for x, dx in zip(it.xs, dxs, strict=True)))
+    scale = float(np.linalg.norm(y) * np.linalg.norm(it.dys[0]))
+    assert math.isclose(there, back, abs_tol=1e-11 * max(1.0, scale))

@@ -118,13 +118,13 @@ def optimizer(name: str, lr: float | None) -> AnyOptimizer:
     return TrainSettings(optimizer=kind(lr=lr)).optimizer
 
 
-def writable(path: Path) -> Path:
+def writable(path: Path, option: str = "--out") -> Path:
     """The path; raises NetworkError now rather than after the work is done."""
     folder = path.parent
     if path.is_dir():
-        raise NetworkError(f"--out {path}: expected a file name, received a folder.")
+        raise NetworkError(f"{option} {path}: expected a file name, received a folder.")
     if not folder.is_dir():
-        raise NetworkError(f"--out {path}: there is no folder {folder}. Create it first.")
+        raise NetworkError(f"{option} {path}: there is no folder {folder}. Create it first.")
     if not os.access(folder, os.W_OK):
-        raise NetworkError(f"--out {path}: no permission to write in {folder}. Choose another.")
+        raise NetworkError(f"{option} {path}: no permission to write in {folder}. Choose another.")
     return path

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,8 @@ def add_train(commands: Commands) -> None:
             "Train a network from its present weights (--fresh: from new ones) and save it.\n"
             "Prints a line every few seconds and at the end of each epoch. Ctrl-C finishes the\n"
             "step under way, saves what has been reached and exits with 130. If the loss stops\n"
-            "being finite, the last weights with a finite loss are saved, and the code is 3."
+            "being finite, the last weights with a finite loss are saved, and the code is 3.\n"
+            "With --checkpoint a run that ended early goes on with --resume."
         ),
         example="%(prog)s resnet-digits --fresh --data digits --epochs 10 --out mine.gflow",
         codes="  130  interrupted with Ctrl-C; what has been reached is saved\n",
@@ -53,27 +54,6 @@ def add_train(commands: Commands) -> None:
         help="digits (shipped, 8×8), shapes (generated, 32×32) or mnist:DIR (a folder "
         "with MNIST's four files); resized to the network's input (default: %(default)s)",
     )
-    parser.add_argument(
-        "--epochs", type=whole_number, default=5, help="passes (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--batch-size", type=whole_number, default=32, help="samples a step (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--optimizer", choices=("SGD", "Adam"), default="SGD", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--lr", type=float, metavar="RATE", help="learning rate (default: 0.01, Adam 0.001)"
-    )
-    parser.add_argument(
-        "--schedule",
-        choices=("constant", "cosine"),
-        default="cosine",
-        help="how the learning rate changes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=whole_number, default=0, help="same seed, same run (default: %(default)s)"
-    )
     parser.add_argument("--fresh", action="store_true", help="start from new weights")
     parser.add_argument(
         "--out",
@@ -82,45 +62,212 @@ def add_train(commands: Commands) -> None:
         help="project file to write, replaced when it is there "
         "(default: NETWORK-trained.gflow in this folder, or the next free number)",
     )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="after each epoch, and at Ctrl-C, keep the whole run here, replaced each time",
+    )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="go on with the run of a checkpoint, to the same numbers as without the break; "
+        "settings come from it, and it is kept up to date unless --checkpoint names another",
+    )
+    _add_settings(parser)
     parser.set_defaults(run=_run_train)
 
 
-def _run_train(chosen: argparse.Namespace) -> int:
-    from engine.parameters import initial_parameters
-    from engine.project_file import save
-    from engine.train import Trainer, TrainingDiverged, TrainSettings
-
-    settings = TrainSettings(
-        epochs=chosen.epochs,
-        batch_size=chosen.batch_size,
-        optimizer=optimizer(chosen.optimizer, chosen.lr),
-        seed=chosen.seed,
-        schedule=chosen.schedule,
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """An option for each setting; without a value, so that what was given can be told apart."""
+    run = parser.add_argument_group("run")
+    run.add_argument("--epochs", type=whole_number, metavar="N", help="passes (default: 5)")
+    run.add_argument(
+        "--batch-size", type=whole_number, metavar="N", help="samples a step (default: 32)"
     )
+    run.add_argument("--seed", type=whole_number, metavar="N", help="same seed, same run (0)")
+    step = parser.add_argument_group("step")
+    step.add_argument(
+        "--optimizer", choices=("SGD", "Adam", "AdamW", "RMSProp"), help="default: SGD"
+    )
+    for name, words in (
+        ("lr", "learning rate (SGD 0.01, others 0.001)"),
+        ("momentum", "share of the last step that is kept (SGD 0.9, RMSProp 0)"),
+        ("weight-decay", "pull of the weights towards zero (0, AdamW 0.01)"),
+        ("beta1", "Adam, AdamW: memory of the gradient (0.9)"),
+        ("beta2", "Adam, AdamW: memory of its square (0.999)"),
+        ("alpha", "RMSProp: memory of the gradient's square (0.99)"),
+        ("eps", "Adam, AdamW, RMSProp: added to the divisor (1e-8)"),
+        ("clip-norm", "longest gradient; longer ones are shortened (0: never)"),
+    ):
+        step.add_argument(f"--{name}", type=float, metavar="NUMBER", help=words)
+    step.add_argument(
+        "--nesterov", action="store_const", const=True, help="SGD: look ahead along the momentum"
+    )
+    step.add_argument(
+        "--no-decay-biases",
+        dest="decay_biases",
+        action="store_const",
+        const=False,
+        help="weight decay leaves biases and normalisations alone",
+    )
+    step.add_argument(
+        "--schedule",
+        choices=("constant", "cosine", "step", "one-cycle"),
+        help="how the learning rate changes (default: cosine)",
+    )
+    step.add_argument(
+        "--warmup", type=float, metavar="SHARE", help="of the run in which the rate rises (0)"
+    )
+    loss = parser.add_argument_group("loss")
+    loss.add_argument(
+        "--label-smoothing",
+        type=float,
+        metavar="SHARE",
+        help="of the right answer that all classes get alike (0)",
+    )
+    loss.add_argument(
+        "--class-weights",
+        choices=("equal", "balanced"),
+        help="balanced: a class with few pictures counts as much as one with many",
+    )
+    augment = parser.add_argument_group("augmentation (off unless given)")
+    augment.add_argument(
+        "--shift", type=whole_number, metavar="PIXELS", help="move each picture by up to so much"
+    )
+    augment.add_argument("--rotate", type=float, metavar="DEGREES", help="turn it by up to so much")
+    augment.add_argument(
+        "--crop", type=float, metavar="SHARE", help="cut off up to so much, enlarge the rest"
+    )
+    augment.add_argument(
+        "--flip",
+        choices=("none", "left-right", "up-down", "both"),
+        help="mirror half of the pictures",
+    )
+    augment.add_argument(
+        "--cutout", type=whole_number, metavar="PIXELS", help="blank a square of this side"
+    )
+
+
+_RUN = ("epochs", "batch_size", "seed", "schedule", "warmup", "label_smoothing", "class_weights")
+_STEP = ("momentum", "weight_decay", "beta1", "beta2", "alpha", "eps")
+_ANY_STEP = ("clip_norm", "nesterov", "decay_biases")
+_AUGMENT = ("shift", "rotate", "crop", "flip", "cutout")
+
+
+def _settings(chosen: argparse.Namespace) -> TrainSettings:
+    """The settings of the options; raises TrainingError or HyperparameterError."""
+    from engine.data.augmentation import Augmentation
+    from engine.train import TrainingError, TrainSettings
+
+    kind = optimizer(chosen.optimizer or "SGD", chosen.lr)
+    numbers = _given(chosen, (*_STEP, *_ANY_STEP))
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in numbers:
+        if name not in known:
+            raise TrainingError(
+                f"--{name.replace('_', '-')}: expected an optimizer that has it, received "
+                f"{type(kind).__name__}. Leave it out, or choose another --optimizer."
+            )
+    return TrainSettings(
+        optimizer=dataclasses.replace(kind, **numbers),
+        augmentation=Augmentation(**_given(chosen, _AUGMENT)),
+        **_given(chosen, _RUN),
+    )
+
+
+def _given(chosen: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """The options among these that were given."""
+    return {name: value for name in names if (value := getattr(chosen, name)) is not None}
+
+
+def _run_train(chosen: argparse.Namespace) -> int:
+    from engine import checkpoint as checkpoints
+    from engine.project_file import save
+    from engine.train import TrainingDiverged
+
+    settings = _settings(chosen)
     project = open_network(chosen.network)
     out = writable(chosen.out or _free_name(chosen.network))
+    kept = chosen.checkpoint or chosen.resume
+    if kept is not None:
+        writable(kept, "--checkpoint" if chosen.checkpoint else "--resume")
     project.graph.check()
     training, held_out = _data(chosen.data, project)
-    start = initial_parameters(project.graph, chosen.seed) if chosen.fresh else project.parameters
-    trainer = Trainer(project.graph, start, training, held_out, settings)
+    if chosen.resume is not None:
+        trainer = _resumed(chosen, project, training, held_out)
+    else:
+        trainer = _started(chosen, project, settings, training, held_out)
     print(
         f"{project.graph.name}: {len(training):,} pictures of {training.name}, "
         f"{trainer.steps_total:,} steps of {trainer.batch_size}, {len(held_out):,} held out",
         flush=True,
     )
+    for note in trainer.notes:
+        print(note)
+    if trainer.step:
+        print(f"going on after {trainer.step:,} steps", flush=True)
+
+    def keep() -> None:
+        if kept is not None:
+            checkpoints.save(trainer.checkpoint(), kept)
+
     diverged = None
     try:
-        interrupted = _follow(trainer)
+        interrupted = _follow(trainer, keep)
     except TrainingDiverged as error:
         diverged, interrupted = error, False
-    save(_trained(project, trainer, settings, held_out, chosen.data), out)
+    save(_trained(project, trainer, held_out, chosen.data), out)
     print(f"saved {out} after {trainer.step:,} of {trainer.steps_total:,} steps")
     if diverged is not None:
         raise diverged
+    if interrupted and kept is not None:
+        print(f"go on with --resume {kept}")
     return INTERRUPTED if interrupted else 0
 
 
-def _follow(trainer: Trainer) -> bool:
+def _started(
+    chosen: argparse.Namespace,
+    project: Project,
+    settings: TrainSettings,
+    training: Dataset,
+    held_out: Dataset,
+) -> Trainer:
+    from engine.parameters import initial_parameters
+    from engine.train import Trainer
+
+    start = project.parameters
+    if chosen.fresh:
+        start = initial_parameters(project.graph, settings.seed)
+    return Trainer(project.graph, start, training, held_out, settings)
+
+
+def _resumed(
+    chosen: argparse.Namespace, project: Project, training: Dataset, held_out: Dataset
+) -> Trainer:
+    """The trainer of the checkpoint; raises CheckpointError."""
+    from engine import checkpoint as checkpoints
+    from engine.train import Trainer
+
+    names = (*_RUN, "optimizer", "lr", *_STEP, *_ANY_STEP, *_AUGMENT)
+    given = [f"--{name.replace('_', '-')}" for name in _given(chosen, names)]
+    given = ["--no-decay-biases" if name == "--decay-biases" else name for name in given]
+    if given or chosen.fresh:
+        raise checkpoints.CheckpointError(
+            f"--resume: expected the settings of the checkpoint alone, received "
+            f"{', '.join([*given, *['--fresh'] * chosen.fresh])}. Leave them out."
+        )
+    found = checkpoints.load(chosen.resume)
+    if found.standing.finished:
+        raise checkpoints.CheckpointError(
+            f"{chosen.resume}: expected a run with steps left, received one that has made all "
+            f"{found.standing.steps_total:,}. Train on from the project file that it made."
+        )
+    return Trainer.resume(found, training, held_out, graph=project.graph)
+
+
+def _follow(trainer: Trainer, keep: Callable[[], None]) -> bool:
     """Train to the end, printing progress; True where Ctrl-C ended it early."""
     printed = 0.0
     with _interruptions() as interrupted:
@@ -129,6 +276,8 @@ def _follow(trainer: Trainer) -> bool:
             if epoch_ends or report.seconds - printed >= PROGRESS_SECONDS:
                 print(_progress(report, epoch_ends), flush=True)
                 printed = report.seconds
+            if epoch_ends or interrupted.is_set():
+                keep()
             if interrupted.is_set():
                 return report.step < report.steps_total
     return False
@@ -181,9 +330,7 @@ def _data(name: str, project: Project) -> tuple[Dataset, Dataset]:
     return catalogue.fitted(training, wanted), catalogue.fitted(held_out, wanted)
 
 
-def _trained(
-    project: Project, trainer: Trainer, settings: TrainSettings, held_out: Dataset, data: str
-) -> Project:
+def _trained(project: Project, trainer: Trainer, held_out: Dataset, data: str) -> Project:
     """The project with its new weights, and with what is known about them."""
     from engine.train import evaluate
 
@@ -194,7 +341,7 @@ def _trained(
         project,
         parameters=parameters,
         preprocessing=held_out.preprocessing,
-        settings={**project.settings, "training": settings.as_dict()},
+        settings={**project.settings, "training": trainer.settings.as_dict()},
         metadata={
             "title": title,
             "accuracy": result.accuracy,

@@ -1,5 +1,6 @@
 """The commands that need no screen, in the process that runs the tests; one also as a program."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -14,9 +15,11 @@ import numpy as np
 import pytest
 
 import main
+from engine import checkpoint as checkpoints
 from engine.architectures import ARCHITECTURES
 from engine.architectures.base import Builder
 from engine.cli.common import NetworkError, open_network
+from engine.data.augmentation import Augmentation
 from engine.data.digits import digits
 from engine.data.images import write_png
 from engine.data.shapes import CLASSES as SHAPES
@@ -25,11 +28,12 @@ from engine.graph import Graph
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
+from engine.optimizers import OPTIMIZERS, SGD
 from engine.parameters import initial_parameters
 from engine.plan import Batch, Plan, compile, exhaust
 from engine.project_file import Project, ProjectError, load, save
 from engine.samples import picture
-from engine.train import evaluate
+from engine.train import TrainSettings, evaluate
 
 ROOT = Path(__file__).parents[2]
 LABELS = tuple("0123456789")
@@ -472,6 +476,10 @@ def test_a_diverging_run_keeps_finite_weights_and_says_what_to_do(
         (["--epochs", "0"], "epochs: expected at least 1, received 0"),
         (["--lr", "-1"], "Learning rate: expected a number above 0"),
         (["--lr", "nan"], "Learning rate: expected a number above 0"),
+        (["--beta1", "0.5"], "--beta1: expected an optimizer that has it, received SGD"),
+        (["--rotate", "200"], "Augmentation.rotate: expected at most 180"),
+        (["--resume", "nowhere"], "expected a file, received none of that name"),
+        (["--checkpoint", "no/such/folder/x"], "--checkpoint no/such/folder/x: there is no"),
         (["--data", "cifar"], "received 'cifar'"),
         (["--data", "mnist:nowhere"], "nowhere: has neither"),
         (["--data", "shapes"], f"at least {len(SHAPES)} outputs"),
@@ -504,6 +512,105 @@ def test_ctrl_c_saves_what_has_been_reached(small: Path, tmp_path: Path) -> None
     project = load(out)
     assert 88 <= project.metadata["steps"] < 5000 * 44
     assert project.metadata["accuracy"] > 0.5
+
+
+def test_train_has_an_option_for_every_setting(capsys: Output, small: Path, tmp_path: Path) -> None:
+    options = {
+        "epochs": 1,
+        "batch_size": 64,
+        "seed": 5,
+        "schedule": "one-cycle",
+        "warmup": 0.1,
+        "label_smoothing": 0.1,
+        "class_weights": "balanced",
+    }
+    augmentation = {"shift": 1, "rotate": 5.0, "crop": 0.1, "flip": "left-right", "cutout": 2}
+    optimizers: dict[str, dict[str, Any]] = {
+        "SGD": {"momentum": 0.8},
+        "Adam": {"beta1": 0.8, "beta2": 0.99, "eps": 1e-6},
+        "AdamW": {"weight_decay": 0.1},
+        "RMSProp": {"alpha": 0.9, "momentum": 0.1},
+    }
+    both = {"lr": 0.002, "clip_norm": 2.0}
+    assert set(options) == {f.name for f in TrainSettings.hyperparameters()}
+    assert set(augmentation) == {f.name for f in Augmentation.hyperparameters()}
+    assert set(optimizers) == set(OPTIMIZERS)
+    given = {name for numbers in optimizers.values() for name in numbers} | set(both)
+    fields = {f.name for kind in OPTIMIZERS.values() for f in dataclasses.fields(kind)}
+    assert given | {"nesterov", "decay_biases"} == fields
+
+    def words(values: dict[str, Any]) -> list[Any]:
+        return [w for k, v in values.items() for w in (f"--{k.replace('_', '-')}", v)]
+
+    out = tmp_path / "out.gflow"
+    for name, numbers in optimizers.items():
+        switches = ["--no-decay-biases", *["--nesterov"] * (name == "SGD")]
+        rest = words({**both, **numbers, **options, **augmentation})
+        code, _, err = run(
+            capsys, "train", small, "--optimizer", name, *switches, *rest, "--out", out
+        )
+        assert (code, err) == (0, "")
+        made = TrainSettings.from_dict(load(out).settings["training"])
+        wanted = OPTIMIZERS[name](**both, **numbers, decay_biases=False)
+        if isinstance(wanted, SGD):
+            wanted = dataclasses.replace(wanted, nesterov=True)
+        assert made == TrainSettings(
+            optimizer=wanted, augmentation=Augmentation(**augmentation), **options
+        )
+
+
+def test_a_checkpoint_goes_on_to_the_same_file(
+    capsys: Output, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("--epochs", 3, "--shift", 1, "--optimizer", "Adam", "--batch-size", 64)
+    whole, parts, kept = (tmp_path / name for name in ("whole.gflow", "parts.gflow", "run"))
+    run(capsys, "train", small, *settings, "--out", whole)
+
+    # Ctrl-C in the middle of the second epoch
+    original = TrainSettings.learning_rate
+
+    def interrupted(self: TrainSettings, step: int, steps_total: int) -> float:
+        if step == 29:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, step, steps_total)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainSettings, "learning_rate", interrupted)
+        code, lines, _ = run(
+            capsys, "train", small, *settings, "--out", parts, "--checkpoint", kept
+        )
+    assert code == main.INTERRUPTED
+    assert lines[-2:] == [f"saved {parts} after 30 of 66 steps", f"go on with --resume {kept}"]
+    assert parts.read_bytes() != whole.read_bytes()
+    assert checkpoints.standing(kept).step == 30
+    for more in (["--epochs", 9], ["--fresh"]):
+        text = refused(capsys, "train", small, "--resume", kept, "--out", parts, *more)
+        assert more[0] in text and "Leave them out" in text
+
+    code, lines, err = run(capsys, "train", small, "--resume", kept, "--out", parts)
+    assert (code, err) == (0, "")
+    assert lines[1] == "going on after 30 steps"
+    assert lines[-1] == f"saved {parts} after 66 of 66 steps"
+    assert parts.read_bytes() == whole.read_bytes()
+    assert checkpoints.standing(kept).finished
+    text = refused(capsys, "train", small, "--resume", kept, "--out", parts)
+    assert "has made all 66" in text
+
+
+def test_a_checkpoint_of_something_else_is_refused(
+    capsys: Output, small: Path, tmp_path: Path
+) -> None:
+    kept, out = tmp_path / "run", tmp_path / "out.gflow"
+    settings = ("--epochs", 1, "--batch-size", 256, "--out", out)
+    run(capsys, "train", small, *settings, "--checkpoint", kept)
+    found = checkpoints.load(kept)
+    standing = dataclasses.replace(found.standing, steps_total=99)
+    checkpoints.save(dataclasses.replace(found, standing=standing), kept)
+    text = refused(capsys, "train", "vgg-digits", "--resume", kept, "--out", out)
+    assert "expected one of VGG for digits, received one of Regression" in text
+    kept.write_text("nothing")
+    text = refused(capsys, "train", small, "--resume", kept, "--out", out)
+    assert "expected a checkpoint of a training" in text
 
 
 # ---- export ----------------------------------------------------------------------------------

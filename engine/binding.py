@@ -386,7 +386,8 @@ class Binding:
             writes = tuple(Operand("param", k, 1, 0) for k in keys)
             self.ops.append(Op(Operation("update", owner, tuple(reads), writes), work))
             first = False
-        statistics = weights.statistics if self.blueprint.mode == "train" else ()
+        moving = [key for key in weights.statistics if weights.specs[key].moves]
+        statistics = moving if self.blueprint.mode == "train" else ()
         for owner in dict.fromkeys(key[0] for key in statistics):
             keys = [k for k in statistics if k[0] == owner]
 

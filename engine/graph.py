@@ -254,8 +254,9 @@ class Graph:
                 params = node.layer.parameters(*inputs)
             except (ShapeError, IndexError):
                 continue
+            judged = any((node.id, 0) == loss.input for loss in self.losses)
             for name, spec in params.items():
-                known = found.setdefault((node.owner, name), spec)
+                known = found.setdefault((node.owner, name), spec.before_loss() if judged else spec)
                 if known.shape != spec.shape:
                     raise GraphError(
                         f"{node.id}: shares {name} of {node.owner}, expected shape "

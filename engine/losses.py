@@ -305,13 +305,15 @@ class LeNetLoss:
     Gradient: dx_i = ((i = t) − exp(−x_i) / (exp(−j) + Σ_k exp(−x_k))) / N. The constant j keeps
     classes from being pushed away that are far already.
 
-    Input: distances (N, K), the smallest is the answer; target: int (N,). Source: LeCun et al.
-    1998, equation 9.
+    Input: distances (N, K), the smallest is the answer, or with ``negative`` their negatives, the
+    largest is the answer (dx then has the other sign); target: int (N,). Source: LeCun et al. 1998,
+    equation 9.
     """
 
     title: ClassVar[str] = "LeNet's loss"
 
     j: float = 1.0
+    negative: bool = False
 
     def check(self, spec: Spec) -> None:
         """Raise ShapeError unless ``spec`` is (N, K)."""
@@ -320,6 +322,7 @@ class LeNetLoss:
     def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
         """Return (loss of shape (), {"shares": (N, K), "target": (N,)})."""
         target = class_targets(x, target)
+        x = -x if self.negative else x
         largest = np.maximum((-x).max(1, keepdims=True), -self.j)
         exp = np.exp(-x - largest)
         total = exp.sum(1, keepdims=True) + np.exp(-self.j - largest)
@@ -331,11 +334,16 @@ class LeNetLoss:
         """dx (N, K)."""
         dx = -saved["shares"]
         dx[np.arange(len(dx)), saved["target"]] += 1
-        return dx * dx.dtype.type(weight / len(dx))
+        return dx * dx.dtype.type(self._sign * weight / len(dx))
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.negative else 1
 
     def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
         """The distances ``x`` (K,) of one sample; chosen: the target."""
-        terms = tuple(Term(("input", 0, (i,)), float(v), 1.0) for i, v in enumerate(x))
+        sign = float(self._sign)
+        terms = tuple(Term(("input", 0, (i,)), float(v), sign) for i, v in enumerate(x))
         formula = "x_t + log(exp(−j) + Σ_i exp(−x_i))"
         return Terms(terms, "formula", formula, int(saved["target"][sample]))
 
@@ -343,7 +351,7 @@ class LeNetLoss:
         self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
     ) -> Terms:
         """Two terms: 1 if it is the target, and the share of its exp(−x)."""
-        factor = weight / len(saved["shares"])
+        factor = self._sign * weight / len(saved["shares"])
         right = float(cell[0] == int(saved["target"][sample]))
         share = float(saved["shares"][(sample, *cell)])
         target = Term(("constant", "target"), right, factor, "y, the right answer")

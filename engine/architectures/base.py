@@ -9,7 +9,7 @@ from typing import Literal
 
 from engine.graph import Graph, GraphError, Input, Loss, Node, Ref
 from engine.layers.base import Layer
-from engine.losses import CrossEntropy
+from engine.losses import CrossEntropy, LossFunction
 
 DIGITS = tuple("0123456789")
 CIFAR10 = (
@@ -115,18 +115,20 @@ class Builder:
         name: str,
         labels: tuple[str, ...],
         auxiliary: Sequence[tuple[str, Ref, float]] = (),
+        loss: LossFunction | None = None,
     ) -> Graph:
-        """The finished graph: ``logits`` is its output and enters a cross-entropy named "loss".
+        """The finished graph: ``logits`` is its output and enters a loss named "loss".
 
-        ``auxiliary`` = (id, logits, weight) are further cross-entropies, which help in training
-        and are no outputs. Raises GraphError or ShapeError where the nodes do not fit.
+        That is ``loss``, a cross-entropy unless given. ``auxiliary`` = (id, logits, weight) are
+        further cross-entropies, which help in training and are no outputs. Raises GraphError or
+        ShapeError where the nodes do not fit.
         """
         graph = Graph(
             inputs=self._empty.inputs,
             nodes=tuple(self._nodes.values()),
             outputs=(("logits", logits),),
             losses=(
-                Loss("loss", CrossEntropy(), logits),
+                Loss("loss", loss or CrossEntropy(), logits),
                 *(Loss(loss_id, CrossEntropy(), ref, w) for loss_id, ref, w in auxiliary),
             ),
             name=name,

@@ -13,23 +13,20 @@ from engine.layers.base import (
     Array,
     Ctx,
     Grads,
-    HyperparameterError,
-    Layer,
     OnnxOp,
     Record,
     Result,
     Spec,
     Term,
     Terms,
-    expect_rank,
     hyper,
-    pair,
 )
-from engine.layers.window import Window, padding_sides
+from engine.layers.pooling import Pooling
+from engine.layers.window import Window
 
 
 @dataclass(frozen=True)
-class AvgPool2d(Layer):
+class AvgPool2d(Pooling):
     """Replaces each window by its average, so the picture shrinks and becomes softer.
 
     y[n, k, r, c] = (1 / m) Σ_{i, j} x[n, k, r·s + i − p, c·s + j − p]
@@ -44,45 +41,18 @@ class AvgPool2d(Layer):
     """
 
     title: ClassVar[str] = "Average pooling"
-    category: ClassVar[str] = "Pooling"
     slug: ClassVar[str] = "avgpool"
 
-    kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the window.", low=1, high=64, unit="cells"
-    )
-    stride: int | tuple[int, int] = hyper(
-        2, "Cells that the window moves each time.", low=1, high=64, unit="cells"
-    )
     padding: int | tuple[int, ...] = hyper(
         0, "Zeros around the input.", low=0, high=32, unit="cells"
     )
     ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
     count_include_pad: bool = hyper(False, "Padding cells count in the divisor.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        before, after = padding_sides(self.padding)
-        for kernel, sides in zip(
-            pair(self.kernel_size), zip(before, after, strict=True), strict=True
-        ):
-            if max(sides) > kernel // 2:
-                raise HyperparameterError(
-                    f"AvgPool2d.padding: expected at most half the window ({kernel // 2}), "
-                    f"received {max(sides)}."
-                )
-
     @property
     def window(self) -> Window:
         """The geometry of the sliding window."""
-        before, after = padding_sides(self.padding)
-        return Window(
-            pair(self.kernel_size), pair(self.stride), before, after, ceil_mode=self.ceil_mode
-        )
-
-    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
-        expect_rank(specs, 4, "AvgPool2d", "Pooling needs maps: put it before the Flatten.")
-        out = self.window.checked_output_size(specs[0], self)
-        return (Spec((*specs[0].shape[:2], *out), specs[0].dtype),)
+        return self.sliding(1, self.ceil_mode)
 
     def divisor(self, height: int, width: int) -> Array:
         """m for each output cell: float64 (H_out, W_out)."""
@@ -157,14 +127,6 @@ class AvgPool2d(Layer):
 
     @property
     def onnx(self) -> OnnxOp:
-        (top, left), (bottom, right) = padding_sides(self.padding)
         return OnnxOp(
-            "AveragePool",
-            {
-                "kernel_shape": list(pair(self.kernel_size)),
-                "strides": list(pair(self.stride)),
-                "pads": [top, left, bottom, right],
-                "ceil_mode": int(self.ceil_mode),
-                "count_include_pad": int(self.count_include_pad),
-            },
+            "AveragePool", {**self.attributes(), "count_include_pad": int(self.count_include_pad)}
         )

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -67,6 +67,7 @@ class Spec:
 
 
 INITIALISERS = (
+    "automatic",
     "he",
     "glorot",
     "lecun",
@@ -79,6 +80,18 @@ INITIALISERS = (
 )
 
 
+WEIGHT_INITIALISERS = (
+    "he",
+    "glorot",
+    "lecun",
+    "orthogonal",
+    "uniform_fan_in",
+    "constant",
+    "zeros",
+)
+"""What the weights of a convolution or fully connected layer can be told to start as."""
+
+
 @dataclass(frozen=True)
 class ParamSpec:
     """One parameter: its shape, how it starts, and whether gradient descent moves it.
@@ -89,10 +102,13 @@ class ParamSpec:
     "lecun": Gaussian, variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp, section 4.6);
     "uniform_fan_in": U(±1/√fan_in);
     "orthogonal": rows (or columns, where there are fewer) of length 1 at right angles (Saxe et
-    al. 2014); "signs": −1 or 1 with equal chance; "zeros", "ones"; "constant": ``value``.
+    al. 2014); "signs": −1 or 1 with equal chance; "zeros", "ones"; "constant": ``value``;
+    "automatic": as "he", but as "uniform_fan_in" where a loss reads what comes out
+    (:meth:`before_loss`).
 
     ``kind`` is "weight" (trained) or "statistic" (returned by forward in training mode). ``decay``
     is False for biases and the scales of normalisations, which weight decay may leave alone.
+    ``moves`` is False for a statistic that training leaves as it is.
     """
 
     shape: tuple[int, ...]
@@ -102,10 +118,20 @@ class ParamSpec:
     fan_out: int = 1
     value: float = 0.0
     decay: bool = True
+    moves: bool = True
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    def before_loss(self) -> ParamSpec:
+        """As it is where a loss reads the layer.
+
+        He's variance keeps the size of numbers behind a ReLU, but scores of that size make a
+        network sure of itself before it has learnt anything: K classes then begin well above the
+        loss ln K of one that gives all the same share. A sixth of that variance begins near it.
+        """
+        return replace(self, init="uniform_fan_in") if self.init == "automatic" else self
 
     def initial(self, rng: np.random.Generator, dtype: str = "float32") -> Array:
         """Draw the starting value; shape ``self.shape``, of the given dtype."""
@@ -121,8 +147,8 @@ class ParamSpec:
             return self._orthogonal(rng).astype(dtype)
         if self.init == "signs":
             return rng.choice([-1.0, 1.0], self.shape).astype(dtype)
-        if self.init in ("he", "lecun"):
-            variance = (2 if self.init == "he" else 1) / self.fan_in
+        if self.init in ("automatic", "he", "lecun"):
+            variance = (1 if self.init == "lecun" else 2) / self.fan_in
             return (rng.standard_normal(self.shape) * math.sqrt(variance)).astype(dtype)
         bound = 1 / math.sqrt(self.fan_in)
         if self.init == "glorot":
@@ -251,12 +277,43 @@ def hyper(
     high: float | None = None,
     unit: str = "",
     choices: tuple[Any, ...] = (),
+    later: bool = False,
 ) -> Any:
-    """Declare a hyper-parameter: default, range, unit and one sentence of help."""
+    """Declare a hyper-parameter: default, range, unit and one sentence of help.
+
+    ``later``: the layer had been in files before it got this one. Its default means what those
+    files mean and is left out of new ones, so that both stay readable by either program.
+    """
     return dataclasses.field(
         default=default,
-        metadata={"help": help, "low": low, "high": high, "unit": unit, "choices": choices},
+        metadata={
+            "help": help,
+            "low": low,
+            "high": high,
+            "unit": unit,
+            "choices": choices,
+            "later": later,
+        },
     )
+
+
+def initialiser_hyper(default: str = "he") -> Any:
+    """How the weights of a layer start, as a hyper-parameter; "automatic" only as the default."""
+    choices = WEIGHT_INITIALISERS
+    return hyper(
+        default,
+        "How weights start, by their number of inputs n: he (variance 2/n, for ReLU), glorot and "
+        "lecun (about 1/n, for tanh), orthogonal (right angles), uniform_fan_in (within ±1/√n), "
+        "constant (all 1/n) or zeros (both keep all kernels alike)"
+        + ("." if default in choices else "; automatic is he, but uniform_fan_in before a loss."),
+        choices=choices if default in choices else (default, *choices),
+        later=True,
+    )
+
+
+def weights(initialiser: str, shape: tuple[int, ...], fan_in: int, fan_out: int) -> ParamSpec:
+    """Weights that start as ``initialiser`` says, each number reading ``fan_in`` others."""
+    return ParamSpec(shape, initialiser, fan_in, fan_out=fan_out, value=1 / fan_in)
 
 
 class HyperparameterError(ValueError):
@@ -431,8 +488,12 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def layer_to_dict(layer: Layer) -> dict[str, Any]:
-    """A layer as plain data: its kind and the hyper-parameters."""
-    values = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
+    """A layer as plain data: its kind and the hyper-parameters (see ``later`` of hyper)."""
+    values = {
+        f.name: value
+        for f in dataclasses.fields(layer)
+        if (value := getattr(layer, f.name)) != f.default or not f.metadata.get("later")
+    }
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
     return {"kind": type(layer).__name__, **plain}
 

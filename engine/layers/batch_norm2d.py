@@ -58,10 +58,14 @@ class BatchNorm2d(Layer):
         0.1, "Share of the newest batch in the running statistics.", low=0.0, high=1.0
     )
     frozen: bool = hyper(
-        False, "Training takes the running statistics and leaves them as they are."
+        False, "Training takes the running statistics and leaves them as they are.", later=True
     )
     initial_scale: float = hyper(
-        1.0, "Where the trained scale γ starts; 0 shuts a residual branch.", low=0.0, high=10.0
+        1.0,
+        "Where the trained scale γ starts; 0 shuts a residual branch.",
+        low=0.0,
+        high=10.0,
+        later=True,
     )
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
@@ -73,12 +77,12 @@ class BatchNorm2d(Layer):
         return {
             "weight": ParamSpec(shape, "constant", value=self.initial_scale, decay=False),
             "bias": ParamSpec(shape, "zeros", decay=False),
-            "running_mean": ParamSpec(shape, "zeros", kind="statistic"),
-            "running_var": ParamSpec(shape, "ones", kind="statistic"),
+            "running_mean": ParamSpec(shape, "zeros", kind="statistic", moves=not self.frozen),
+            "running_var": ParamSpec(shape, "ones", kind="statistic", moves=not self.frozen),
         }
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        """``saved``: "xhat" (N, C, H, W), "inv_std" (C,), "trained" (1 with the batch's own, else 0)."""
+        """``saved``: "xhat" (N, C, H, W), "inv_std" (C,), "trained": 1 with the batch's own."""
         (x,) = xs
         statistics = {}
         trained = ctx.mode == "train" and not self.frozen
@@ -103,8 +107,6 @@ class BatchNorm2d(Layer):
         else:
             mean, var = p["running_mean"], p["running_var"]
             centred = x - mean[:, None, None]
-            if ctx.mode == "train":
-                statistics = {"running_mean": mean, "running_var": var}
         inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
         xhat = centred * inv_std[:, None, None]
         y = xhat * p["weight"][:, None, None] + p["bias"][:, None, None]

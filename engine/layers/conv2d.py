@@ -14,26 +14,23 @@ from engine.layers.base import (
     Array,
     Cost,
     Ctx,
-    Fix,
     Grads,
-    Layer,
     OnnxOp,
     ParamSpec,
     Record,
     Result,
-    ShapeError,
     Spec,
     Term,
     Terms,
     expect_rank,
-    hyper,
     pair,
 )
-from engine.layers.window import Window, padding_sides
+from engine.layers.convolution import Convolution
+from engine.layers.window import Window
 
 
 @dataclass(frozen=True)
-class Conv2d(Layer):
+class Conv2d(Convolution):
     """Slides the same small kernel over the whole image and writes down how well it fits.
 
     y[n, o, r, c] = b[o] + Σ_{i, j, k} W[o, k, i, j] · x[n, k, r·s + i·d − p, c·s + j·d − p]
@@ -50,68 +47,29 @@ class Conv2d(Layer):
     """
 
     title: ClassVar[str] = "Convolution"
-    category: ClassVar[str] = "Convolution"
     slug: ClassVar[str] = "conv"
-
-    out_channels: int = hyper(8, "Number of kernels, each makes one map.", low=1, high=65536)
-    kernel_size: int | tuple[int, int] = hyper(
-        3, "Rows and columns of the kernel.", low=1, high=64, unit="cells"
-    )
-    stride: int | tuple[int, int] = hyper(
-        1, "Cells that the kernel moves each time.", low=1, high=64, unit="cells"
-    )
-    padding: int | tuple[int, ...] = hyper(
-        0,
-        "Zeros around the input: one number, (rows, columns) or (top, left, bottom, right).",
-        low=0,
-        high=64,
-        unit="cells",
-    )
-    dilation: int | tuple[int, int] = hyper(
-        1, "Distance between neighbouring kernel cells.", low=1, high=64, unit="cells"
-    )
-    groups: int = hyper(
-        1, "Channels are split into this many independent groups.", low=1, high=65536
-    )
-    bias: bool = hyper(True, "Add one trained number to each map.")
 
     @property
     def window(self) -> Window:
         """The geometry of the sliding kernel."""
-        before, after = padding_sides(self.padding)
-        return Window(pair(self.kernel_size), pair(self.stride), before, after, pair(self.dilation))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        padding_sides(self.padding)
+        return self.sliding
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         expect_rank(specs, 4, "Conv2d", "A convolution needs maps: put it before the Flatten.")
         n, channels = specs[0].shape[:2]
-        if channels % self.groups or self.out_channels % self.groups:
-            groups = math.gcd(channels, self.out_channels, self.groups)
-            raise ShapeError(
-                f"input channels and out_channels divisible by groups={self.groups}",
-                f"{channels} input channels and out_channels={self.out_channels}",
-                "Choose a number of groups that divides both.",
-                (Fix(f"Set groups to {groups}", "set", groups, "groups"),),
-            )
+        self.check_groups(channels)
         height, width = self.window.checked_output_size(specs[0], self)
         return (Spec((n, self.out_channels, height, width), specs[0].dtype),)
 
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
         channels = specs[0].shape[1] // self.groups
         shape = (self.out_channels, channels, *pair(self.kernel_size))
-        fan_in = math.prod(shape[1:])
-        found = {"weight": ParamSpec(shape, "he", fan_in)}
-        if self.bias:
-            found["bias"] = ParamSpec((self.out_channels,), "zeros", fan_in, decay=False)
-        return found
+        fan_out = math.prod((self.out_channels // self.groups, *shape[2:]))
+        return self.kernels(shape, math.prod(shape[1:]), fan_out)
 
     def cost(self, *specs: Spec) -> Cost:
-        kernel = self.parameters(*specs)["weight"].size
-        height, width = self.outputs(*specs)[0].shape[2:]
-        return Cost(super().cost(*specs).parameters, kernel * height * width)
+        (out,) = self.outputs(*specs)
+        return Cost(super().cost(*specs).parameters, self.multiply_adds(out, *specs))
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         (x,) = xs
@@ -209,15 +167,4 @@ class Conv2d(Layer):
 
     @property
     def onnx(self) -> OnnxOp:
-        (top, left), (bottom, right) = padding_sides(self.padding)
-        return OnnxOp(
-            "Conv",
-            {
-                "kernel_shape": list(pair(self.kernel_size)),
-                "strides": list(pair(self.stride)),
-                "pads": [top, left, bottom, right],
-                "dilations": list(pair(self.dilation)),
-                "group": self.groups,
-            },
-            ("weight", "bias") if self.bias else ("weight",),
-        )
+        return self.bind("Conv")

@@ -17,7 +17,6 @@ from engine.layers.base import (
     Fix,
     Grads,
     HyperparameterError,
-    Layer,
     OnnxOp,
     ParamSpec,
     Record,
@@ -30,11 +29,12 @@ from engine.layers.base import (
     hyper,
     pair,
 )
-from engine.layers.window import Window, padding_sides
+from engine.layers.convolution import Convolution
+from engine.layers.window import Window
 
 
 @dataclass(frozen=True)
-class ConvTranspose2d(Layer):
+class ConvTranspose2d(Convolution):
     """Spreads every number over a window of the output by a kernel, so the picture grows.
 
     y[n, o, r·s + i·d − p, c·s + j·d − p] += W[k, o, i, j] · x[n, k, r, c]  (and b[o] everywhere);
@@ -48,7 +48,6 @@ class ConvTranspose2d(Layer):
     """
 
     title: ClassVar[str] = "Transposed convolution"
-    category: ClassVar[str] = "Convolution"
     slug: ClassVar[str] = "convtranspose"
 
     out_channels: int = hyper(8, "Number of maps that come out.", low=1, high=65536)
@@ -68,17 +67,9 @@ class ConvTranspose2d(Layer):
     output_padding: int | tuple[int, int] = hyper(
         0, "Rows added below and columns added at the right.", low=0, high=63, unit="cells"
     )
-    dilation: int | tuple[int, int] = hyper(
-        1, "Distance between neighbouring kernel cells.", low=1, high=64, unit="cells"
-    )
-    groups: int = hyper(
-        1, "Channels are split into this many independent groups.", low=1, high=65536
-    )
-    bias: bool = hyper(True, "Add one trained number to each map.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        padding_sides(self.padding)
         for extra, stride, dilation in zip(
             pair(self.output_padding), pair(self.stride), pair(self.dilation), strict=True
         ):
@@ -91,8 +82,7 @@ class ConvTranspose2d(Layer):
     @property
     def spread(self) -> Window:
         """The window of the convolution that this one transposes: it slides over the output."""
-        before, after = padding_sides(self.padding)
-        return Window(pair(self.kernel_size), pair(self.stride), before, after, pair(self.dilation))
+        return self.sliding
 
     def _output_size(self, height: int, width: int) -> tuple[int, int]:
         spread, extra = self.spread, pair(self.output_padding)
@@ -109,14 +99,7 @@ class ConvTranspose2d(Layer):
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         expect_rank(specs, 4, "ConvTranspose2d", "It needs maps: put it before the Flatten.")
         n, channels, height, width = specs[0].shape
-        if channels % self.groups or self.out_channels % self.groups:
-            groups = math.gcd(channels, self.out_channels, self.groups)
-            raise ShapeError(
-                f"input channels and out_channels divisible by groups={self.groups}",
-                f"{channels} input channels and out_channels={self.out_channels}",
-                "Choose a number of groups that divides both.",
-                (Fix(f"Set groups to {groups}", "set", groups, "groups"),),
-            )
+        self.check_groups(channels)
         rows, columns = self._output_size(height, width)
         if min(rows, columns) < 1:
             raise ShapeError(
@@ -132,15 +115,10 @@ class ConvTranspose2d(Layer):
         shape = (channels, self.out_channels // self.groups, *size)
         # an output cell collects about as many terms as there are kernel cells per stride
         fan_in = max(1, channels // self.groups * math.prod(size) // math.prod(pair(self.stride)))
-        found = {"weight": ParamSpec(shape, "he", fan_in)}
-        if self.bias:
-            found["bias"] = ParamSpec((self.out_channels,), "zeros", fan_in, decay=False)
-        return found
+        return self.kernels(shape, fan_in, math.prod(shape[1:]))
 
     def cost(self, *specs: Spec) -> Cost:
-        height, width = specs[0].shape[2:]
-        kernel = self.parameters(*specs)["weight"].size
-        return Cost(super().cost(*specs).parameters, kernel * height * width)
+        return Cost(super().cost(*specs).parameters, self.multiply_adds(specs[0], *specs))
 
     def _padded(self, n: int, height: int, width: int, dtype: np.dtype) -> Array:
         """Zeros (N, out_channels, rows, columns) of everything that the kernels reach."""
@@ -246,16 +224,4 @@ class ConvTranspose2d(Layer):
 
     @property
     def onnx(self) -> OnnxOp:
-        (top, left), (bottom, right) = padding_sides(self.padding)
-        return OnnxOp(
-            "ConvTranspose",
-            {
-                "kernel_shape": list(pair(self.kernel_size)),
-                "strides": list(pair(self.stride)),
-                "pads": [top, left, bottom, right],
-                "output_padding": list(pair(self.output_padding)),
-                "dilations": list(pair(self.dilation)),
-                "group": self.groups,
-            },
-            ("weight", "bias") if self.bias else ("weight",),
-        )
+        return self.bind("ConvTranspose", output_padding=list(pair(self.output_padding)))

@@ -23,6 +23,8 @@ from engine.layers.base import (
     Term,
     Terms,
     hyper,
+    initialiser_hyper,
+    weights,
 )
 
 
@@ -35,6 +37,9 @@ class Linear(Layer):
     Gradient: dx = dy · W, so each input collects from every output in proportion to its weight;
     dW = dyᵀ · x, a sum over the samples; db = Σ_n dy.
 
+    Weights start with He's variance, and smaller where a loss reads the layer, so that the first
+    loss of a classifier lies near ln K.
+
     Source: Rumelhart, Hinton & Williams 1986.
     """
 
@@ -44,6 +49,7 @@ class Linear(Layer):
 
     out_features: int = hyper(10, "Numbers that come out.", low=1, high=1_000_000)
     bias: bool = hyper(True, "Add one trained number to each output.")
+    initialiser: str = initialiser_hyper("automatic")
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         if len(specs[0].shape) != 2:
@@ -57,7 +63,8 @@ class Linear(Layer):
 
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
         features = specs[0].shape[1]
-        found = {"weight": ParamSpec((self.out_features, features), "he", features)}
+        shape = (self.out_features, features)
+        found = {"weight": weights(self.initialiser, shape, features, self.out_features)}
         if self.bias:
             found["bias"] = ParamSpec((self.out_features,), "zeros", features, decay=False)
         return found

@@ -13,23 +13,21 @@ from engine.layers.base import (
     Array,
     Ctx,
     Grads,
-    HyperparameterError,
-    Layer,
     OnnxOp,
     Record,
     Result,
     Spec,
     Term,
     Terms,
-    expect_rank,
     hyper,
     pair,
 )
-from engine.layers.window import Window, padding_sides
+from engine.layers.pooling import Pooling
+from engine.layers.window import Window
 
 
 @dataclass(frozen=True)
-class MaxPool2d(Layer):
+class MaxPool2d(Pooling):
     """Keeps only the largest number of each window, so the picture shrinks and the peaks stay.
 
     y[n, k, r, c] = max_{i, j} x[n, k, r·s + i·d − p, c·s + j·d − p]
@@ -47,15 +45,8 @@ class MaxPool2d(Layer):
     """
 
     title: ClassVar[str] = "Max pooling"
-    category: ClassVar[str] = "Pooling"
     slug: ClassVar[str] = "pool"
 
-    kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the window.", low=1, high=64, unit="cells"
-    )
-    stride: int | tuple[int, int] = hyper(
-        2, "Cells that the window moves each time.", low=1, high=64, unit="cells"
-    )
     padding: int | tuple[int, ...] = hyper(
         0, "Cells around the input, which never win.", low=0, high=32, unit="cells"
     )
@@ -64,38 +55,10 @@ class MaxPool2d(Layer):
     )
     ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        before, after = padding_sides(self.padding)
-        for kernel, dilation, sides in zip(
-            pair(self.kernel_size),
-            pair(self.dilation),
-            zip(before, after, strict=True),
-            strict=True,
-        ):
-            if max(sides) > (dilation * (kernel - 1) + 1) // 2:
-                raise HyperparameterError(
-                    f"MaxPool2d.padding: expected at most half the window "
-                    f"({(dilation * (kernel - 1) + 1) // 2}), received {max(sides)}."
-                )
-
     @property
     def window(self) -> Window:
         """The geometry of the sliding window."""
-        before, after = padding_sides(self.padding)
-        return Window(
-            pair(self.kernel_size),
-            pair(self.stride),
-            before,
-            after,
-            pair(self.dilation),
-            self.ceil_mode,
-        )
-
-    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
-        expect_rank(specs, 4, "MaxPool2d", "Pooling needs maps: put it before the Flatten.")
-        out = self.window.checked_output_size(specs[0], self)
-        return (Spec((*specs[0].shape[:2], *out), specs[0].dtype),)
+        return self.sliding(self.dilation, self.ceil_mode)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         """``saved["argmax"]``: int64 (N, C, H_out, W_out), index row·W + column of the input.
@@ -207,14 +170,4 @@ class MaxPool2d(Layer):
 
     @property
     def onnx(self) -> OnnxOp:
-        (top, left), (bottom, right) = padding_sides(self.padding)
-        return OnnxOp(
-            "MaxPool",
-            {
-                "kernel_shape": list(pair(self.kernel_size)),
-                "strides": list(pair(self.stride)),
-                "pads": [top, left, bottom, right],
-                "dilations": list(pair(self.dilation)),
-                "ceil_mode": int(self.ceil_mode),
-            },
-        )
+        return OnnxOp("MaxPool", {**self.attributes(), "dilations": list(pair(self.dilation))})

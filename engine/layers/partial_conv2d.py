@@ -26,8 +26,11 @@ from engine.layers.base import (
     Terms,
     expect_rank,
     hyper,
+    initialiser_hyper,
     pair,
+    weights,
 )
+from engine.layers.convolution import kernel_size_hyper, padding_hyper, stride_hyper
 from engine.layers.window import Window, padding_sides
 
 LENET_C3 = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
@@ -58,19 +61,10 @@ class PartialConv2d(Layer):
     table: str = hyper(
         "lenet-c3", "Which input maps each map reads.", choices=("lenet-c3", "neighbours")
     )
-    kernel_size: int | tuple[int, int] = hyper(
-        5, "Rows and columns of the kernel.", low=1, high=64, unit="cells"
-    )
-    stride: int | tuple[int, int] = hyper(
-        1, "Cells that the kernel moves each time.", low=1, high=64, unit="cells"
-    )
-    padding: int | tuple[int, ...] = hyper(
-        0,
-        "Zeros around the input: one number, (rows, columns) or (top, left, bottom, right).",
-        low=0,
-        high=64,
-        unit="cells",
-    )
+    kernel_size: int | tuple[int, int] = kernel_size_hyper(5)
+    stride: int | tuple[int, int] = stride_hyper()
+    padding: int | tuple[int, ...] = padding_hyper()
+    initialiser: str = initialiser_hyper()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,11 +101,12 @@ class PartialConv2d(Layer):
         return (Spec((n, len(self.connections(channels)), height, width), specs[0].dtype),)
 
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:
-        table = self.connections(specs[0].shape[1])
+        channels = specs[0].shape[1]
+        table = self.connections(channels)
         count, (rows, columns) = sum(map(len, table)), pair(self.kernel_size)
-        fan_in = count * rows * columns // len(table)
+        fan_in, fan_out = (count * rows * columns // maps for maps in (len(table), channels))
         return {
-            "weight": ParamSpec((count, rows, columns), "he", fan_in),
+            "weight": weights(self.initialiser, (count, rows, columns), fan_in, fan_out),
             "bias": ParamSpec((len(table),), "zeros", fan_in, decay=False),
         }
 

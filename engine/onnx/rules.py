@@ -21,9 +21,11 @@ from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Layer, OnnxOp, Spec, pair
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
+from engine.layers.rbf import RBF
 from engine.layers.resize import Resize
 from engine.layers.sample_norm import SampleNorm
 from engine.layers.slice import AXES, Slice
+from engine.layers.tanh import Tanh
 from engine.layers.window import Window, padding_sides
 
 
@@ -342,7 +344,31 @@ def rbf(place: Place) -> Nodes:
         helper.make_node("Reshape", [*place.inputs, shape], [wide], name=wide),
         helper.make_node("Sub", [wide, *place.params], [gap], name=gap),
         helper.make_node("Mul", [gap, gap], [square], name=square),
-        node(place, "ReduceSum", (square, axis), keepdims=0),
+        *_negated(place, "ReduceSum", (square, axis), cast(RBF, place.layer).negative),
+    ]
+
+
+def _negated(place: Place, op: str, inputs: tuple[str, ...], negative: bool) -> Nodes:
+    """A sum over the last axis, with a minus if asked for."""
+    if not negative:
+        return [node(place, op, inputs, keepdims=0)]
+    total = place.fresh("distance")
+    summed = helper.make_node(op, list(inputs), [total], name=total, keepdims=0)
+    return [summed, node(place, "Neg", (total,))]
+
+
+def tanh(place: Place) -> Nodes:
+    """Tanh has no factors of its own: a Mul before and one behind."""
+    layer = cast(Tanh, place.layer)
+    if (layer.amplitude, layer.steepness) == (1.0, 1.0):
+        return plain(place)
+    steepness = place.constant("steepness", np.array(layer.steepness, "float32"))
+    amplitude = place.constant("amplitude", np.array(layer.amplitude, "float32"))
+    steep, bent = place.fresh("steep"), place.fresh("bent")
+    return [
+        helper.make_node("Mul", [*place.inputs, steepness], [steep], name=steep),
+        helper.make_node("Tanh", [steep], [bent], name=bent),
+        node(place, "Mul", (bent, amplitude)),
     ]
 
 
@@ -365,6 +391,7 @@ RULES: Mapping[str, Callable[[Place], Nodes]] = {
     "Slice": cut,
     "Sum": total,
     "Swish": swish,
+    "Tanh": tanh,
     "TrainableSubsampling": subsampling,
 }
 """By operator, what writes it where ``plain`` does not suffice."""

@@ -21,6 +21,7 @@ from engine.layers.base import (
     layer_from_dict,
     layer_to_dict,
 )
+from engine.layers.batch_norm2d import BatchNorm2d
 
 
 def test_every_registered_layer_has_cases(kind: str, cases: tuple[Any, ...]) -> None:
@@ -50,7 +51,7 @@ def test_shapes_and_dtypes_are_as_described(case: Any) -> None:
             assert (dx.shape, dx.dtype) == (x.shape, x.dtype)
         described = case.layer.parameters(*case.specs(dtype))
         trained = {name for name, spec in described.items() if spec.kind == "weight"}
-        statistics = set(described) - trained
+        statistics = {name for name in set(described) - trained if described[name].moves}
         assert set(run.grads.dparams) == trained
         assert set(run.result.statistics) == (statistics if case.mode == "train" else set())
         for name, array in {**run.grads.dparams, **run.result.statistics}.items():
@@ -108,6 +109,7 @@ FORMULAS: dict[str, Callable[[Terms], float]] = {
     "exp(x_i) / Σ_j exp(x_j)": _softmax,
     "1 / (1 + exp(−x))": _of_one(lambda x: 1 / (1 + math.exp(-x))),
     "tanh(x)": _of_one(math.tanh),
+    "A · tanh(S · x)": lambda terms: terms.terms[1].product * math.tanh(terms.terms[0].product),
     "x₁ · x₂": lambda terms: terms.terms[0].product * terms.terms[1].product,
     "x_i − log Σ_j exp(x_j)": lambda terms: math.log(_softmax(terms)),
     "α · (exp(x) − 1)": _elu,
@@ -202,6 +204,12 @@ def test_round_trip_through_plain_data(case: Any) -> None:
     assert layer_from_dict(data) == case.layer
     with pytest.raises(HyperparameterError, match="received surprise"):
         layer_from_dict({**data, "surprise": 1})
+
+
+def test_what_a_layer_got_later_is_written_only_where_it_says_something() -> None:
+    plain = layer_to_dict(BatchNorm2d())
+    assert plain == {"kind": "BatchNorm2d", "eps": 1e-5, "momentum": 0.1}
+    assert layer_to_dict(BatchNorm2d(frozen=True)) == {**plain, "frozen": True}
 
 
 @pytest.mark.parametrize("data", [{}, {"kind": "Nonsense"}, {"kind": None}, {"kind": ["ReLU"]}])

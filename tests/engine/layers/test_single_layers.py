@@ -43,7 +43,7 @@ from engine.layers.tanh import Tanh
 from engine.layers.trainable_subsampling import TrainableSubsampling
 from engine.optimizers import SGD
 from engine.parameters import initial_parameters
-from engine.plan import Batch, compile, exhaust
+from engine.plan import Batch, compile
 
 TRAIN = Ctx("train", (5, 6, 7))
 
@@ -109,8 +109,7 @@ def test_frozen_batch_norm_trains_on_the_running_statistics_and_leaves_them() ->
     evaluated = BatchNorm2d().forward(p, x)
     assert np.array_equal(result.ys[0], evaluated.ys[0])
     assert not np.allclose(result.ys[0], BatchNorm2d().forward(p, x, ctx=TRAIN).ys[0])
-    for name, array in result.statistics.items():
-        assert np.array_equal(array, p[name])
+    assert result.statistics == {}
     found = frozen.backward(p, result.saved, (dy,), (True,), TRAIN)
     wanted = BatchNorm2d().backward(p, evaluated.saved, (dy,), (True,))
     assert np.array_equal(found.dxs[0], wanted.dxs[0])
@@ -125,7 +124,8 @@ def test_a_frozen_batch_norm_keeps_its_statistics_through_an_update() -> None:
     start["bn", "running_mean"] += 0.5
     plan = compile(graph, start, batch=4)
     batch = Batch.of(graph, np.ones((4, 2, 3, 3)), np.array([0, 1, 2, 0]))
-    exhaust(plan.run(batch, optimizer=SGD(lr=0.1)))
+    steps = list(plan.run(batch, optimizer=SGD(lr=0.1)))
+    assert [step.node for step in steps if step.phase == "update"] == ["bn", "fc"]
     after = plan.parameters()
     for name, moved in (("running_mean", False), ("running_var", False), ("bias", True)):
         assert np.array_equal(after["bn", name], start["bn", name]) != moved
@@ -309,7 +309,7 @@ def test_transposed_convolution_is_the_adjoint_of_convolution() -> None:
     x, w = rng.standard_normal((2, 3, 7, 6)), rng.standard_normal((4, 3, 3, 3))
     conv = Conv2d(4, 3, 2, 1, bias=False)
     y = rng.standard_normal(conv.outputs(Spec(x.shape))[0].shape)
-    back = ConvTranspose2d(3, 3, 2, 1, (0, 1), bias=False)
+    back = ConvTranspose2d(3, 3, 2, 1, output_padding=(0, 1), bias=False)
     transposed = back.forward({"weight": w}, y).ys[0]
     assert transposed.shape == x.shape
     there = np.vdot(conv.forward({"weight": w}, x).ys[0], y)

@@ -156,7 +156,9 @@ FUNCTIONS = {
     "LRN": lrn,
     "LeakyReLU": lambda x, p, h: functional.leaky_relu(x, h.get("alpha", 0.01)),
     "Sigmoid": lambda x, p, h: torch.sigmoid(x),
-    "Tanh": lambda x, p, h: torch.tanh(x),
+    "Tanh": lambda x, p, h: (
+        h.get("amplitude", 1.0) * torch.tanh(h.get("steepness", 1.0) * x)
+    ),
     "ELU": lambda x, p, h: functional.elu(x, h.get("alpha", 1.0)),
     "GELU": lambda x, p, h: functional.gelu(
         x, approximate="tanh" if h.get("tanh", False) else "none"
@@ -179,7 +181,9 @@ FUNCTIONS = {
     ),
     "PartialConv2d": partial_conv2d,
     "TrainableSubsampling": subsampling,
-    "RBF": lambda x, p, h: torch.square(x[:, None] - p["weight"]).sum(2),
+    "RBF": lambda x, p, h: (
+        (-1 if h.get("negative") else 1) * torch.square(x[:, None] - p["weight"]).sum(2)
+    ),
     "Pad": pad,
     "Resize": resize,
     "Slice": lambda x, p, h: x.narrow(
@@ -305,6 +309,8 @@ def cases() -> list[dict[str, Any]]:
     case("PReLU", maps)
     case("PReLU", [2, 5], shared=True)
     case("BatchNorm2d", [3, 4, 5, 4], run="train", frozen=True)
+    case("Tanh", maps, amplitude=1.7159, steepness=0.75)
+    case("RBF", [4, 7], out_features=5, negative=True)
     return found
 
 

@@ -56,6 +56,15 @@ def pointwise(rng: np.random.Generator) -> Draw:
     return Conv2d(sizes(rng, 8)[0], 1, bias=bool(rng.integers(2))), (tuple(sizes(rng, 4, 8, 6, 6)),)
 
 
+def depthwise(rng: np.random.Generator) -> Draw:
+    n, c, h, w = sizes(rng, 4, 9, 12, 12)
+    padding: Any = [0, 1, (2, 1), (0, 1, 2, 3)][rng.integers(4)]
+    shape = (n, c + 1, h, w)
+    kernel, stride, dilation = (tuple(sizes(rng, *high)) for high in ((5, 5), (4, 4), (3, 3)))
+    bias = bool(rng.integers(2))
+    return Conv2d(c + 1, kernel, stride, padding, dilation, groups=c + 1, bias=bias), (shape,)
+
+
 def tiled_pool(rng: np.random.Generator) -> Draw:
     kernel = tuple(sizes(rng, 3, 3))
     ceil_mode = bool(rng.integers(2))
@@ -74,6 +83,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "im2col": (conv, pointwise),
     "copyless": (same_conv,),
     "banded": (conv,),
+    "depthwise": (depthwise,),
     "tiled maxima": (tiled_pool,),
     "relu": (maps(ReLU),),
     "add": (maps(Add, 2), maps(Add, 3)),

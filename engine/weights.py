@@ -1,5 +1,8 @@
 """The parameters of a plan: all trained weights in one flat array, running statistics beside it.
 
+Kernels, of shape (O, C, rows, columns), lie there as (rows, columns, C, O): the matrix that windows
+of channels-last maps are multiplied with, so that a convolution need not rearrange them.
+
 Arrays that a trace holds are never written again: an update then goes to a new flat array.
 """
 
@@ -51,8 +54,8 @@ class Weights:
                 f"of {flat.dtype}."
             )
         self.flat = flat
-        for key, part in self.slices.items():
-            flat[part] = np.asarray(parameters[key], dtype).ravel()
+        for key in self.slices:
+            np.copyto(self._part(flat, key), parameters[key])
         self.statistics: dict[OwnerName, Array] = {
             key: np.array(parameters[key], dtype)
             for key, spec in specs.items()
@@ -72,8 +75,16 @@ class Weights:
     def __getitem__(self, key: OwnerName) -> Array:
         """The array in force, not a copy."""
         if key in self.slices:
-            return self.flat[self.slices[key]].reshape(self.specs[key].shape)
+            return self._part(self.flat, key)
         return self.statistics[key]
+
+    def _part(self, flat: Array, key: OwnerName) -> Array:
+        """View of a parameter's part of a flat array, in its shape."""
+        part, shape = flat[self.slices[key]], self.specs[key].shape
+        if len(shape) != 4:
+            return part.reshape(shape)
+        o, c, rows, columns = shape
+        return part.reshape(rows, columns, c, o).transpose(3, 2, 0, 1)
 
     def copy(self) -> dict[OwnerName, Array]:
         """Copies of all parameters and statistics."""
@@ -81,7 +92,7 @@ class Weights:
 
     def gradient_views(self, flat: Array) -> dict[OwnerName, Array]:
         """The parts of a flat gradient by parameter, in the parameters' shapes."""
-        return {key: flat[part].reshape(self.specs[key].shape) for key, part in self.slices.items()}
+        return {key: self._part(flat, key) for key in self.slices}
 
     @cached_property
     def decays(self) -> Array:

@@ -100,3 +100,14 @@ def test_a_long_gradient_moves_no_further_than_its_bound() -> None:
     weights.move(SGD(1.0, 0.0, clip_norm=0.5), gradient, 1)
     assert np.linalg.norm(weights.flat - before) == pytest.approx(0.5)
     assert (gradient == 7).all()
+
+
+def test_kernels_lie_as_the_matrix_that_windows_are_multiplied_with() -> None:
+    spec = {("conv", "weight"): ParamSpec((2, 3, 4, 5))}
+    w = np.random.default_rng(0).random((2, 3, 4, 5))
+    weights = Weights(spec, {("conv", "weight"): w}, "float64")
+    np.testing.assert_array_equal(weights["conv", "weight"], w)
+    np.testing.assert_array_equal(weights.flat, w.transpose(2, 3, 1, 0).ravel())
+    (gradient,) = weights.gradient_views(weights.flat).values()
+    np.testing.assert_array_equal(gradient, w)
+    assert weights.copy()["conv", "weight"].flags.c_contiguous

@@ -40,21 +40,25 @@ def given(number: int) -> dict[str, Array]:
     return {k.removeprefix(prefix): v for k, v in recorded().items() if k.startswith(prefix)}
 
 
-def compute(number: int, dtype: str, disturb: bool = False) -> dict[str, Array]:
-    """Outputs, gradients and statistics by the names of the recording."""
+def compute(number: int, dtype: str, disturb: str = "") -> dict[str, Array]:
+    """Outputs, gradients and statistics by the names of the recording.
+
+    ``disturb`` names what is first made a thousandth larger: "weight" (where there is one, else
+    the input), "x" or "dy".
+    """
     case, arrays = DESCRIBED[number], given(number)
     layer = layer_from_dict({"kind": case["kind"], **case["hyper"]})
     xs = [arrays[f"x{i}"].astype(dtype) for i in range(len(case["shapes"]))]
     names = ("weight", "bias", "running_mean", "running_var")
     p = {name: arrays[name].astype(dtype) for name in names if name in arrays}
+    dy = arrays["dy"].astype(dtype)
     if disturb:
-        target = p["weight"] if p else xs[0]
+        target = {"weight": p.get("weight", xs[0]), "x": xs[0], "dy": dy}[disturb]
         target *= target.dtype.type(1.001)
     ctx = Ctx(case["mode"])
     with np.errstate(invalid="ignore"):
         result = layer.forward(p, *xs, ctx=ctx)
-        dys = (arrays["dy"].astype(dtype),)
-        grads = layer.backward(p, result.saved, dys, (True,) * len(xs), ctx)
+        grads = layer.backward(p, result.saved, (dy,), (True,) * len(xs), ctx)
     found = {"y": result.ys[0]}
     found |= {f"dx{i}": dx for i, dx in enumerate(grads.dxs)}
     found |= {f"d_{name}": value for name, value in grads.dparams.items()}
@@ -105,8 +109,17 @@ def test_float32_is_as_exact_as_pytorch(number: int) -> None:
 
 
 @NUMBERS
-def test_the_comparison_notices_a_changed_weight(number: int) -> None:
-    assert not agree(compute(number, "float64", disturb=True)["y"], references(number)["y"])
+def test_the_comparison_notices_what_is_changed(number: int) -> None:
+    """The output a weight, every gradient the one that comes in, the statistics the input."""
+    reference = references(number)
+    notices = {"weight": {"y"}, "dy": {n for n in reference if n.startswith("d")}}
+    moved = {n for n in reference if n.startswith("new_")}
+    if DESCRIBED[number]["mode"] == "train" and not DESCRIBED[number]["hyper"].get("frozen"):
+        notices["x"] = moved
+    for what, names in notices.items():
+        ours = compute(number, "float64", disturb=what)
+        for name in names:
+            assert not agree(ours[name], reference[name]), f"{name} does not depend on {what}"
 
 
 def test_the_tie_cases_have_ties() -> None:

@@ -23,6 +23,10 @@ Direction = Literal["forward", "gradient"]
 DIRECTIONS: tuple[Direction, ...] = ("forward", "gradient")
 
 
+TERMS_AS_TEXT = 10
+"""So many terms an explanation shows when it is printed."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Weight:
     """An element of the parameter or running statistic ``name`` that ``owner`` holds."""
@@ -94,6 +98,22 @@ class Explanation:
 
     def __len__(self) -> int:
         return self._starts[-1]
+
+    def __str__(self) -> str:
+        """The number, the formula and its largest terms, a line each."""
+        what = "gradient of " if self.place.direction == "gradient" else ""
+        lines = [f"{what}{self.place.source} = {self.value:.6g}" + (" (given)" * self.given)]
+        if self.formula:
+            lines[0] += f" = {self.formula}"
+        for number in self.order[:TERMS_AS_TEXT]:
+            term, place = self.term(int(number)), self.place_of(int(number))
+            source = str(place.source) if place else self.constant_of(int(number)) or "constant"
+            mark = "*" if number == self.chosen else " "
+            note = f"  {term.note}" if term.note else ""
+            lines.append(f"{mark} {source}  {term.value:.6g} · {term.coefficient:.6g}{note}")
+        if len(self) > TERMS_AS_TEXT:
+            lines.append(f"  and {len(self) - TERMS_AS_TEXT} smaller terms")
+        return "\n".join(lines)
 
     @cached_property
     def _starts(self) -> tuple[int, ...]:

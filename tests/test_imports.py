@@ -44,6 +44,10 @@ def test_the_engine_loads_no_qt() -> None:
     assert "numpy" in loaded
 
 
+def test_import_engine_alone_is_light() -> None:
+    assert loaded_by("engine") & (QT | {"numpy", "onnx", "explorer"}) == set()
+
+
 def test_the_engine_loads_onnx_only_in_its_own_folder() -> None:
     """Importing onnx takes as long as NumPy: it may not slow the program's start."""
     others = [name for name in modules_of("engine") if not name.startswith("engine.onnx")]

@@ -10,12 +10,7 @@ import pytest
 from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.extent import Box
-from engine.graph import Graph, GraphError, Input, Node, Ref
-from engine.layers import REGISTRY
-from engine.layers.base import Array
-from engine.parameters import initial_parameters
-from engine.plan import Batch, compile, exhaust
-from engine.receptive_field import (
+from engine.fields import (
     Geometry,
     centre,
     effective_receptive_field,
@@ -25,6 +20,11 @@ from engine.receptive_field import (
     receptive_field,
     spread_of,
 )
+from engine.graph import Graph, GraphError, Input, Node, Ref
+from engine.layers import REGISTRY
+from engine.layers.base import Array
+from engine.parameters import initial_parameters
+from engine.plan import Batch, compile, exhaust
 
 Conv2d, AvgPool2d, Add, Concat = (
     REGISTRY[name] for name in ("Conv2d", "AvgPool2d", "Add", "Concat")

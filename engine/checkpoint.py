@@ -42,7 +42,8 @@ class Standing:
     ``kernels``: the form that ran each node, by node id. ``threads``: BLAS threads. ``data``:
     see ``data_mark``. ``recent``: (right answers, seconds) of the last batches. ``validated``:
     accuracy and loss of the last validation. ``updates``: updates that the optimizer has made.
-    ``custom_augment``: a function changed the batches that the file cannot hold.
+    ``custom_augment``: a function changed the batches that the file cannot hold. ``source``: the
+    data set as it was asked for ("digits", "mnist:DIR"), if that is known.
     """
 
     graph: Graph
@@ -59,6 +60,7 @@ class Standing:
     numpy: str
     data: Mapping[str, Any]
     custom_augment: bool = False
+    source: str = ""
 
     @property
     def epoch(self) -> int:
@@ -163,6 +165,7 @@ _PLAIN = (
     "threads",
     "numpy",
     "custom_augment",
+    "source",
 )
 
 

@@ -191,8 +191,10 @@ class Trainer:
 
     # ---- checkpoints -----------------------------------------------------------------------
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self, source: str = "") -> Checkpoint:
         """The run as it stands between two steps, from which ``resume`` goes on.
+
+        ``source`` names the data set as a catalogue knows it, for whoever resumes.
 
         Raises CheckpointError once the run has diverged: there is nothing to go on with.
         """
@@ -220,13 +222,27 @@ class Trainer:
             numpy=np.__version__,
             data=self._mark,
             custom_augment=self._augment is not None,
+            source=source,
         )
         return Checkpoint(
             standing,
-            weights.flat.copy(),
+            self._in_order(weights.flat),
             np.concatenate(statistics) if statistics else np.zeros(0, np.float32),
-            weights.optimizer_state,
+            tuple(self._in_order(vector) for vector in weights.optimizer_state),
         )
+
+    def _in_order(self, vector: Array) -> Array:
+        """A copy of a flat vector of the weights with each parameter in the order of its axes."""
+        parts = [view.ravel() for view in self._plan.weights.gradient_views(vector).values()]
+        return np.concatenate(parts) if parts else vector.copy()
+
+    def _as_stored(self, vector: Array) -> Array:
+        """The inverse of ``_in_order``."""
+        stored, at = np.empty_like(vector), 0
+        for view in self._plan.weights.gradient_views(stored).values():
+            view[...] = vector[at : at + view.size].reshape(view.shape)
+            at += view.size
+        return stored
 
     @classmethod
     def resume(
@@ -294,7 +310,8 @@ class Trainer:
         trainer._step, trainer._seconds = standing.step, standing.seconds
         trainer._recent.extend(standing.recent)
         trainer._validated, trainer._mark = standing.validated, mark
-        trainer.plan.go_on(standing.updates, standing.settings.optimizer, checkpoint.state)
+        state = [trainer._as_stored(vector) for vector in checkpoint.state]
+        trainer.plan.go_on(standing.updates, standing.settings.optimizer, state)
         trainer.notes = tuple(
             f"The checkpoint was made with {what} {before}, and this is {now}: results may differ "
             "in their last digits."

@@ -74,6 +74,8 @@ class Worker(QObject):
     state_changed = Signal(str)
     reported = Signal(object)
     """The newest report (of a training, ``engine.train.Report``)."""
+    noted = Signal(str)
+    """A sentence about the task that is under way."""
     finished = Signal(object)
     """The task's result ("finished", "stopped" or a path); the process has ended."""
     failed = Signal(str)
@@ -189,6 +191,8 @@ class Worker(QObject):
                         self._set_state("running")
                 elif message.kind == "report":
                     report = message
+                elif message.kind == "note":
+                    self.noted.emit(message.value)
                 else:
                     self._ending = message.kind, message.value
                     self._deadline = time.monotonic() + PATIENCE_SECONDS

@@ -20,16 +20,21 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from engine import checkpoint as checkpoints
 from engine.atomic_file import reason
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph
 from engine.layers.base import Array
-from engine.train import TrainSettings
+from engine.train import Trainer, TrainingDiverged, TrainSettings
 
 REPORT_SECONDS = 0.05
 """Reports are not sent more often than this; the last one always is."""
 PUBLISH_SECONDS = 0.2
 """Weights are not published more often than this, nor for more than a tenth of the time."""
+KEEP_SECONDS = 10.0
+"""A checkpoint is not written more often than this, nor for more than a tenth of the time."""
+MOST_CHECKPOINTS = 5
+"""How many checkpoints a folder keeps; the oldest go."""
 NICENESS = 10
 ORPHAN_SECONDS = 1.0
 """How long what is being written may take to be cleaned up when the parent is gone."""
@@ -40,13 +45,19 @@ Shapes = Mapping[OwnerName, tuple[int, ...]]
 
 @dataclass(frozen=True, eq=False)
 class TrainTask:
-    """Train a network on a data set of ``engine.data.catalogue``."""
+    """Train a network on a data set of ``engine.data.catalogue``.
+
+    With ``checkpoint`` the run is kept in that file as it goes; at the end it is removed.
+    ``resume`` goes on with the run of that file, whose settings and weights count.
+    """
 
     graph: Graph
     parameters: Mapping[OwnerName, Array]
     dataset: str
     preprocessing: Preprocessing
     settings: TrainSettings
+    checkpoint: Path | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +74,13 @@ class ExportTask:
 Task = TrainTask | ExportTask
 
 
+Kind = Literal["started", "note", "report", "done", "failed"]
+
+
 class Message(NamedTuple):
     """What the process says; ``process`` is the id of the process that says it."""
 
-    kind: Literal["started", "report", "done", "failed"]
+    kind: Kind
     value: Any
     process: int
 
@@ -143,7 +157,7 @@ def main(pipe: Connection, task: Task, counter: Any, numbers: Any, shapes: Shape
         os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
 
-    def send(kind: Literal["started", "report", "done", "failed"], value: Any) -> None:
+    def send(kind: Kind, value: Any) -> None:
         pipe.send(Message(kind, value, os.getpid()))
 
     try:
@@ -205,12 +219,23 @@ def _train(
     published: Published,
 ) -> None:
     from engine.data import catalogue
-    from engine.train import Trainer, TrainingDiverged
 
     training, held_out = catalogue.load(task.dataset, task.preprocessing)
-    trainer = Trainer(task.graph, parameters, training, held_out, task.settings)
+    if task.resume and task.checkpoint is not None:
+        run = checkpoints.load(task.checkpoint)
+        trainer = Trainer.resume(run, training, held_out, graph=task.graph)
+    else:
+        trainer = Trainer(task.graph, parameters, training, held_out, task.settings)
+    for note in trainer.notes:
+        send("note", note)
     weights = trainer.plan.weights
     sent = publish_after = 0.0
+    keep_after = time.monotonic() + KEEP_SECONDS
+
+    def on_pause() -> None:
+        published.write(weights)
+        _keep(trainer, task)
+
     stopped = _told_to_stop(pipe)
     reports = trainer.reports()
     try:
@@ -223,13 +248,44 @@ def _train(
             if report.step == report.steps_total or now - sent >= REPORT_SECONDS:
                 send("report", report)
                 sent = now
-            stopped = _told_to_stop(pipe, lambda: published.write(weights))
+            if now >= keep_after:
+                begun = time.monotonic()
+                _keep(trainer, task)
+                done = time.monotonic()
+                keep_after = done + max(KEEP_SECONDS, 10 * (done - begun))
+            stopped = _told_to_stop(pipe, on_pause)
     except TrainingDiverged as error:
         published.write(weights)
+        _forget(task)
         send("failed", str(error))
         return
     published.write(weights)
+    if stopped:
+        _keep(trainer, task)
+    else:
+        _forget(task)
     send("done", "stopped" if stopped else "finished")
+
+
+def _keep(trainer: Trainer, task: TrainTask) -> None:
+    """Write the run to its file, and remove the oldest runs beside it."""
+    path = task.checkpoint
+    if path is None or not trainer.step:
+        return
+    # a run that cannot be kept goes on: the window then has nothing to offer
+    with contextlib.suppress(OSError, checkpoints.CheckpointError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoints.save(trainer.checkpoint(task.dataset), path)
+        by_age = sorted(path.parent.glob(f"*{path.suffix}"), key=lambda p: p.stat().st_mtime)
+        for old in by_age[:-MOST_CHECKPOINTS]:
+            old.unlink(missing_ok=True)
+
+
+def _forget(task: TrainTask) -> None:
+    """There is nothing to go on with."""
+    if task.checkpoint is not None:
+        with contextlib.suppress(OSError):
+            task.checkpoint.unlink(missing_ok=True)
 
 
 def _told_to_stop(pipe: Connection, on_pause: Any = None) -> bool:

@@ -23,6 +23,7 @@ from engine.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from engine.checkpoint import Checkpoint
     from engine.data.dataset import Dataset
     from engine.project_file import Project
     from engine.train import Report, Trainer, TrainSettings
@@ -49,10 +50,10 @@ def add_train(commands: Commands) -> None:
     parser.add_argument("network", metavar="NETWORK", help=NETWORK_HELP)
     parser.add_argument(
         "--data",
-        default="digits",
         metavar="NAME",
         help="digits (shipped, 8×8), shapes (generated, 32×32) or mnist:DIR (a folder "
-        "with MNIST's four files); resized to the network's input (default: %(default)s)",
+        "with MNIST's four files); resized to the network's input (default: digits, or what the "
+        "run of --resume has)",
     )
     parser.add_argument("--fresh", action="store_true", help="start from new weights")
     parser.add_argument(
@@ -184,8 +185,9 @@ def _given(chosen: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]
 
 def _run_train(chosen: argparse.Namespace) -> int:
     from engine import checkpoint as checkpoints
+    from engine.parameters import initial_parameters
     from engine.project_file import save
-    from engine.train import TrainingDiverged
+    from engine.train import Trainer, TrainingDiverged
 
     settings = _settings(chosen)
     project = open_network(chosen.network)
@@ -194,11 +196,16 @@ def _run_train(chosen: argparse.Namespace) -> int:
     if kept is not None:
         writable(kept, "--checkpoint" if chosen.checkpoint else "--resume")
     project.graph.check()
-    training, held_out = _data(chosen.data, project)
-    if chosen.resume is not None:
-        trainer = _resumed(chosen, project, training, held_out)
+    run = _checkpoint(chosen) if chosen.resume is not None else None
+    data = chosen.data or (run.standing.source if run else "") or "digits"
+    training, held_out = _data(data, project)
+    if run is not None:
+        trainer = Trainer.resume(run, training, held_out, graph=project.graph)
     else:
-        trainer = _started(chosen, project, settings, training, held_out)
+        start = project.parameters
+        if chosen.fresh:
+            start = initial_parameters(project.graph, settings.seed)
+        trainer = Trainer(project.graph, start, training, held_out, settings)
     print(
         f"{project.graph.name}: {len(training):,} pictures of {training.name}, "
         f"{trainer.steps_total:,} steps of {trainer.batch_size}, {len(held_out):,} held out",
@@ -211,14 +218,14 @@ def _run_train(chosen: argparse.Namespace) -> int:
 
     def keep() -> None:
         if kept is not None:
-            checkpoints.save(trainer.checkpoint(), kept)
+            checkpoints.save(trainer.checkpoint(data), kept)
 
     diverged = None
     try:
         interrupted = _follow(trainer, keep)
     except TrainingDiverged as error:
         diverged, interrupted = error, False
-    save(_trained(project, trainer, held_out, chosen.data), out)
+    save(_trained(project, trainer, held_out, data), out)
     print(f"saved {out} after {trainer.step:,} of {trainer.steps_total:,} steps")
     if diverged is not None:
         raise diverged
@@ -227,28 +234,9 @@ def _run_train(chosen: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _started(
-    chosen: argparse.Namespace,
-    project: Project,
-    settings: TrainSettings,
-    training: Dataset,
-    held_out: Dataset,
-) -> Trainer:
-    from engine.parameters import initial_parameters
-    from engine.train import Trainer
-
-    start = project.parameters
-    if chosen.fresh:
-        start = initial_parameters(project.graph, settings.seed)
-    return Trainer(project.graph, start, training, held_out, settings)
-
-
-def _resumed(
-    chosen: argparse.Namespace, project: Project, training: Dataset, held_out: Dataset
-) -> Trainer:
-    """The trainer of the checkpoint; raises CheckpointError."""
+def _checkpoint(chosen: argparse.Namespace) -> Checkpoint:
+    """The checkpoint of --resume, with steps left; raises CheckpointError."""
     from engine import checkpoint as checkpoints
-    from engine.train import Trainer
 
     names = (*_RUN, "optimizer", "lr", *_STEP, *_ANY_STEP, *_AUGMENT)
     given = [f"--{name.replace('_', '-')}" for name in _given(chosen, names)]
@@ -264,7 +252,7 @@ def _resumed(
             f"{chosen.resume}: expected a run with steps left, received one that has made all "
             f"{found.standing.steps_total:,}. Train on from the project file that it made."
         )
-    return Trainer.resume(found, training, held_out, graph=project.graph)
+    return found
 
 
 def _follow(trainer: Trainer, keep: Callable[[], None]) -> bool:

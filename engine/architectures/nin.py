@@ -49,7 +49,10 @@ def nin_digits() -> Graph:
     x = build.node("block1/pool", MaxPool2d(2, 2), x)
     x = _block(build, "block2", x, (48, 32), 3)
     logits = build.chain(
-        x, ("classes", Conv2d(10, 1)), ("gap", GlobalAvgPool()), ("flatten", Flatten())
+        x,
+        ("classes", Conv2d(10, 1, initialiser="small")),
+        ("gap", GlobalAvgPool()),
+        ("flatten", Flatten()),
     )
     return build.classifier(logits, "Network in network for digits", DIGITS)
 

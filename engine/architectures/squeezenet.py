@@ -39,7 +39,7 @@ def squeezenet() -> Graph:
     logits = build.chain(
         x,
         ("dropout", Dropout(0.5)),
-        ("classes/conv", Conv2d(1000, 1)),
+        ("classes/conv", Conv2d(1000, 1, initialiser="small")),
         ("classes/relu", ReLU()),
         ("gap", GlobalAvgPool()),
         ("flatten", Flatten()),
@@ -63,7 +63,10 @@ def squeezenet_digits() -> Graph:
     x = _fire(build, "fire3", x, 16, 32)
     x = _fire(build, "fire4", x, 16, 32)
     logits = build.chain(
-        x, ("classes/conv", Conv2d(10, 1)), ("gap", GlobalAvgPool()), ("flatten", Flatten())
+        x,
+        ("classes/conv", Conv2d(10, 1, initialiser="small")),
+        ("gap", GlobalAvgPool()),
+        ("flatten", Flatten()),
     )
     return build.classifier(logits, "SqueezeNet for digits", DIGITS)
 

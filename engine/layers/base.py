@@ -72,6 +72,7 @@ INITIALISERS = (
     "glorot",
     "lecun",
     "uniform_fan_in",
+    "small",
     "orthogonal",
     "signs",
     "zeros",
@@ -86,10 +87,13 @@ WEIGHT_INITIALISERS = (
     "lecun",
     "orthogonal",
     "uniform_fan_in",
+    "small",
     "constant",
     "zeros",
 )
 """What the weights of a convolution or fully connected layer can be told to start as."""
+_VARIANCES = {"automatic": 2.0, "he": 2.0, "lecun": 1.0, "small": 0.1}
+"""Of the Gaussian initialisers, times fan_in."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,10 @@ class ParamSpec:
     "he": Gaussian, variance 2 / fan_in (He et al. 2015, section 2.2);
     "glorot": U(±√(6 / (fan_in + fan_out))) (Glorot & Bengio 2010, equation 16);
     "lecun": Gaussian, variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp, section 4.6);
-    "uniform_fan_in": U(±1/√fan_in);
+    "uniform_fan_in": U(±1/√fan_in); "small": Gaussian, variance 0.1 / fan_in;
     "orthogonal": rows (or columns, where there are fewer) of length 1 at right angles (Saxe et
     al. 2014); "signs": −1 or 1 with equal chance; "zeros", "ones"; "constant": ``value``;
-    "automatic": as "he", but as "uniform_fan_in" where a loss reads what comes out
-    (:meth:`before_loss`).
+    "automatic": as "he", but as "small" where a loss reads what comes out (:meth:`before_loss`).
 
     ``kind`` is "weight" (trained) or "statistic" (returned by forward in training mode). ``decay``
     is False for biases and the scales of normalisations, which weight decay may leave alone.
@@ -128,10 +131,11 @@ class ParamSpec:
         """As it is where a loss reads the layer.
 
         He's variance keeps the size of numbers behind a ReLU, but scores of that size make a
-        network sure of itself before it has learnt anything: K classes then begin well above the
-        loss ln K of one that gives all the same share. A sixth of that variance begins near it.
+        network sure of itself before it has learnt anything: its first loss over K classes then
+        lies well above ln K, that of one which gives every class the same share. Small scores
+        begin near ln K, and unlike zeros they let a gradient through from the first step on.
         """
-        return replace(self, init="uniform_fan_in") if self.init == "automatic" else self
+        return replace(self, init="small") if self.init == "automatic" else self
 
     def initial(self, rng: np.random.Generator, dtype: str = "float32") -> Array:
         """Draw the starting value; shape ``self.shape``, of the given dtype."""
@@ -147,8 +151,8 @@ class ParamSpec:
             return self._orthogonal(rng).astype(dtype)
         if self.init == "signs":
             return rng.choice([-1.0, 1.0], self.shape).astype(dtype)
-        if self.init in ("automatic", "he", "lecun"):
-            variance = (1 if self.init == "lecun" else 2) / self.fan_in
+        if self.init in _VARIANCES:
+            variance = _VARIANCES[self.init] / self.fan_in
             return (rng.standard_normal(self.shape) * math.sqrt(variance)).astype(dtype)
         bound = 1 / math.sqrt(self.fan_in)
         if self.init == "glorot":
@@ -304,8 +308,8 @@ def initialiser_hyper(default: str = "he") -> Any:
         default,
         "How weights start, by their number of inputs n: he (variance 2/n, for ReLU), glorot and "
         "lecun (about 1/n, for tanh), orthogonal (right angles), uniform_fan_in (within ±1/√n), "
-        "constant (all 1/n) or zeros (both keep all kernels alike)"
-        + ("." if default in choices else "; automatic is he, but uniform_fan_in before a loss."),
+        "small (variance 0.1/n, for scores), constant (all 1/n) or zeros (both keep all alike)"
+        + ("." if default in choices else "; automatic is he, but small before a loss."),
         choices=choices if default in choices else (default, *choices),
         later=True,
     )

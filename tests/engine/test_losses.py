@@ -122,7 +122,10 @@ def test_other_losses_agree_with_pytorch(name: str) -> None:
         assert abs(plain.forward(x, target)[0] - value) > 1e-6
 
 
-ALL = [*RECORDED.values(), CrossEntropy(), LeNetLoss(), LeNetLoss(0.1)]
+ALL = [
+    *(*RECORDED.values(), CrossEntropy()),
+    *(LeNetLoss(), LeNetLoss(0.1), LeNetLoss(0.1, negative=True)),
+]
 
 
 @pytest.mark.parametrize("loss", ALL, ids=str)
@@ -154,6 +157,15 @@ def test_lenets_loss_by_hand_and_without_overflow() -> None:
     with np.errstate(over="raise", invalid="raise"):
         loss, _ = LeNetLoss().forward(np.array([[1e4, 2e4]]), np.array([0]))
     assert loss == 1e4 - 1
+
+
+def test_lenets_loss_of_negative_distances_is_that_of_the_distances() -> None:
+    x, target = np.random.default_rng(5).random((4, 5)) * 3, np.array([0, 3, 2, 4])
+    loss, saved = LeNetLoss(0.5).forward(x, target)
+    negative, other = LeNetLoss(0.5, negative=True).forward(-x, target)
+    assert negative == loss > 0.1
+    dx = LeNetLoss(0.5).backward(saved)
+    assert np.array_equal(LeNetLoss(0.5, negative=True).backward(other), -dx) and dx.any()
 
 
 def test_squared_error_takes_numbers_and_refuses_what_does_not_fit() -> None:

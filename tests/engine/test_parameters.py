@@ -1,13 +1,21 @@
 """Starting values, and parameters that do not fit."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.architectures import ARCHITECTURES
-from engine.layers.base import INITIALISERS, ParamSpec
+from engine.architectures.base import Builder
+from engine.graph import Loss
+from engine.layers.base import INITIALISERS, ParamSpec, Spec
 from engine.layers.conv2d import Conv2d
+from engine.layers.conv_transpose2d import ConvTranspose2d
+from engine.layers.flatten import Flatten
+from engine.layers.linear import Linear
+from engine.layers.relu import ReLU
+from engine.losses import CrossEntropy
 from engine.parameters import ParameterError, check_parameters, initial_parameters
 
 GRAPH = ARCHITECTURES["lenet5"].build()
@@ -98,5 +106,54 @@ def test_constant_and_unknown_initialisers() -> None:
     assert ParamSpec((2,), "constant", value=0.25).initial(rng).tolist() == [0.25, 0.25]
     for init in INITIALISERS:
         assert ParamSpec((3, 4), init).initial(rng).shape == (3, 4)
-    with pytest.raises(ValueError, match="Expected an initialiser he, .* or constant, received"):
+    with pytest.raises(ValueError, match="initialiser automatic, he, .* or constant, received"):
         ParamSpec((2,), "magic").initial(rng)
+
+
+def test_automatic_weights_are_hes_and_small_where_a_loss_reads_them() -> None:
+    build = Builder((1, 8, 8))
+    x = build.chain(
+        build.input,
+        ("flatten", Flatten()),
+        ("hidden", Linear(50)),
+        ("relu", ReLU()),
+        ("fc", Linear(10)),
+        ("told", Linear(10, initialiser="glorot")),
+    )
+    graph = build.classifier(x, "two", tuple("0123456789"))
+    specs = graph.parameter_specs(graph.infer().specs)
+    inits = {key[0]: spec.init for key, spec in specs.items() if key[1] == "weight"}
+    assert inits == {"hidden": "automatic", "fc": "automatic", "told": "glorot"}
+    graph = replace(graph, losses=(*graph.losses, Loss("other", CrossEntropy(), ("fc", 0), 0.3)))
+    found = initial_parameters(graph, 0, "float64")
+    assert found["hidden", "weight"].var() == pytest.approx(2 / 64, rel=0.1)
+    assert found["fc", "weight"].var() == pytest.approx(0.1 / 50, rel=0.2)
+    assert found["told", "weight"].std() == pytest.approx(np.sqrt(2 / 20), rel=0.2)
+
+
+@pytest.mark.parametrize("layer", [Conv2d(12, 3), ConvTranspose2d(12, 3, 1), Linear(12)], ids=str)
+def test_weights_start_as_they_are_told(layer: Any) -> None:
+    spec = Spec((1, 16) if isinstance(layer, Linear) else (1, 16, 5, 5))
+    n = 16 if isinstance(layer, Linear) else 144
+    out = 12 if isinstance(layer, Linear) else 108
+    if isinstance(layer, ConvTranspose2d):
+        assert layer.parameters(spec)["weight"].fan_in == n
+    wanted = {
+        "he": 2 / n,
+        "lecun": 1 / n,
+        "glorot": 2 / (n + out),
+        "uniform_fan_in": 1 / (3 * n),
+        "small": 0.1 / n,
+        "constant": 0,
+        "zeros": 0,
+    }
+    for initialiser, variance in wanted.items():
+        described = replace(layer, initialiser=initialiser).parameters(spec)["weight"]
+        draws = [described.initial(np.random.default_rng(seed), "float64") for seed in range(40)]
+        assert np.var(draws) == pytest.approx(variance, rel=0.1, abs=1e-18), initialiser
+        middle = 1 / n if initialiser == "constant" else 0
+        assert np.mean(draws) == pytest.approx(middle, abs=0.02 * np.sqrt(1 / n) + 1e-12)
+    right = replace(layer, initialiser="orthogonal").parameters(spec)["weight"]
+    rows = right.initial(np.random.default_rng(0), "float64").reshape(right.shape[0], -1)
+    product = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
+    np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)

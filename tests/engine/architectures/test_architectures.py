@@ -1,16 +1,21 @@
 """The known networks: published sizes, shapes, and that a gradient reaches every weight."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from engine.architectures import ARCHITECTURES, Architecture, Size
 from engine.architectures.base import Builder
+from engine.data.digits import digits
 from engine.graph import Graph, GraphError
 from engine.layers.add import Add
 from engine.layers.base import ShapeError
 from engine.layers.conv2d import Conv2d
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
+from engine.losses import CrossEntropy
+from engine.optimizers import SGD
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
 
@@ -122,6 +127,41 @@ class TestEachForTheClassroom:
         for key, gradient in plan.parameter_gradients().items():
             assert np.isfinite(gradient).all(), key
             assert np.abs(gradient).max() > 0, key
+
+
+@pytest.mark.parametrize(
+    "name", [a.id for a in CLASSROOM if type(a.build().losses[0].function) is CrossEntropy]
+)
+def test_the_first_loss_is_that_of_a_network_that_knows_nothing(name: str) -> None:
+    training, _ = digits()
+    architecture = ARCHITECTURES[name]
+    graph = architecture.build()
+    fit = dataclasses.replace(training.preprocessing, size=architecture.input[1:])
+    x = np.stack([fit.apply(image) for image in training.images[:64]])
+    found = []
+    for seed in range(3):
+        plan = compile(graph, initial_parameters(graph, seed), batch=64, backward=False)
+        exhaust(plan.run(Batch.of(graph, x, training.labels[:64])))
+        scores = plan.value(graph.losses[0].input)
+        found.append(float(CrossEntropy().forward(scores, training.labels[:64])[0]))
+    assert np.mean(found) == pytest.approx(np.log(10), rel=0.1)
+    assert max(found) < 1.2 * np.log(10)
+
+
+def test_lenets_fixed_patterns_do_not_move_and_its_answer_is_the_nearest_one() -> None:
+    graph = ARCHITECTURES["lenet5-1998-digits"].build()
+    plan = compile(graph, initial_parameters(graph, 0), batch=4)
+    x = np.random.default_rng(1).standard_normal((4, 1, 8, 8))
+    before = plan.parameters()
+    exhaust(plan.run(Batch.of(graph, x, np.arange(4)), optimizer=SGD(lr=0.001)))
+    after = plan.parameters()
+    moved = {
+        owner for (owner, name), value in after.items() if (value != before[owner, name]).any()
+    }
+    assert moved == {"c1", "s2", "c3", "s4", "c5", "f6"}
+    features, patterns = plan.value(("f6_tanh", 0)), before["output", "weight"]
+    distances = np.square(features[:, None] - patterns).sum(2)
+    assert plan.output().argmax(1).tolist() == distances.argmin(1).tolist()
 
 
 def test_a_builder_refuses_what_does_not_fit() -> None:

@@ -4,6 +4,7 @@ import itertools
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from engine.architectures import ARCHITECTURES, Size
@@ -12,10 +13,13 @@ from engine.graph import Graph
 from engine.layers.add import Add
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
+from engine.layers.tanh import Tanh
+from engine.losses import LeNetLoss
 
 PUBLISHED: dict[str, tuple[int, int | str]] = {
     # id: (parameters, multiply-adds of convolutions and fully connected layers); as text where
     # only so many digits of giga or mega are published
+    "lenet5-1998": (60_000, 326_520),
     "lenet5": (61_706, 416_520),
     "lenet5-average": (61_706, 416_520),
     "alexnet": (60_965_224, 724_406_816),
@@ -95,6 +99,29 @@ def test_googlenets_auxiliary_heads_have_the_published_size_and_losses_of_their_
     assert graph.node("auxiliary1/pool").inputs == (("inception4/a/concat", 0),)
     assert graph.node("auxiliary2/pool").inputs == (("inception4/d/concat", 0),)
     assert graph.outputs == (("logits", ("fc", 0)),)
+
+
+def test_lenet5_of_1998_has_the_parameters_that_its_paper_counts() -> None:
+    graph = ARCHITECTURES["lenet5-1998"].build()
+    specs = graph.infer().specs
+    costs = graph.costs(specs)
+    assert {n: c.parameters for n, c in costs.items() if c.parameters} == {
+        "c1": 156,
+        "s2": 12,
+        "c3": 1_516,
+        "s4": 32,
+        "c5": 48_120,
+        "f6": 10_164,
+    }
+    shapes = {"c1": "6×28×28", "s2": "6×14×14", "c3": "16×10×10", "s4": "16×5×5", "c5": "120×1×1"}
+    assert {n: str(specs[n, 0]) for n in shapes} == shapes
+    patterns = graph.parameter_specs(specs)["output", "weight"]
+    assert (patterns.shape, patterns.kind, patterns.moves) == ((10, 84), "statistic", False)
+    assert isinstance(graph.losses[0].function, LeNetLoss)
+    # 1.7159 · tanh(2x / 3) makes 1 of 1 and −1 of −1
+    squash = graph.node("f6_tanh").layer
+    assert isinstance(squash, Tanh)
+    np.testing.assert_allclose(squash.value(np.array([-1.0, 0.0, 1.0])), [-1, 0, 1], atol=1e-4)
 
 
 # ---- shapes that the papers print ------------------------------------------------------------

@@ -132,6 +132,14 @@ COMMANDS: tuple[Command, ...] = (
         help="Carry on until the selected layer is next touched (debugger: run to cursor).",
     ),
     _c(
+        "step.breakpoint",
+        QT_TRANSLATE_NOOP("Commands", "Breakpoint here"),
+        "F9",
+        icon="breakpoint",
+        help="Stop at the selected layer, or no longer; with none selected, at the present "
+        "operation.",
+    ),
+    _c(
         "focus.why",
         QT_TRANSLATE_NOOP("Commands", "Why this number?"),
         "W",

@@ -71,6 +71,7 @@ class Controller(QObject):
         self.undo_stack.indexChanged.connect(self._stack_moved)
         self.projects.replacing.connect(self._forget_project)
         self.projects.arranged.connect(self.arranged)
+        self.stepping.breakpoints_edited.connect(self.projects.note_change)
         document.network_changed.connect(self._tell_of_structure)
         self._structure_told = False
         document.focus_changed.connect(self._focus_moved)
@@ -525,7 +526,7 @@ class Controller(QObject):
         if not taken:
             return
         document.set_parameters({**document.parameters, **taken})
-        self.projects.note_weights()
+        self.projects.note_change()
 
     def restore_weights(self) -> None:
         """Bring back the weights from before the last training."""

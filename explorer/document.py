@@ -6,7 +6,7 @@ controller's stack), and says what changed; equal values are not announced again
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from engine.layers.base import Array, Cost
 from engine.parameters import initial_parameters
 from engine.project_file import Project
 from engine.trace import Operation, Step, Trace
+from explorer import breakpoints
+from explorer.breakpoints import Breakpoint, Stop
 from explorer.run import Run
 from explorer.samples import Sample
 
@@ -49,6 +51,7 @@ class Document(QObject):
     sample_changed = Signal()
     selection_changed = Signal()
     focus_changed = Signal()
+    breakpoints_changed = Signal()
     identity_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -66,6 +69,9 @@ class Document(QObject):
         self.position = 0
         self.selection: frozenset[str] = frozenset()
         self.focus: Cell | None = None
+        self.breakpoints: tuple[Breakpoint, ...] = ()
+        self.stop: Stop | None = None
+        """Why stepping stopped at the position, where it did so by itself."""
         self.path: Path | None = None
         self.modified = False
         # weights of layers that cannot use them now: their shape is another, or unknown
@@ -124,9 +130,16 @@ class Document(QObject):
             {**waiting, **self.parameters},
             layout=dict(self.layout),
             preprocessing=self.preprocessing,
-            settings=self.settings,
+            settings=self._settings(),
             metadata=self.metadata,
         )
+
+    def _settings(self) -> dict[str, Any]:
+        """The project's settings, with the breakpoints where there are any."""
+        others = {k: v for k, v in self.settings.items() if k != "breakpoints"}
+        if self.breakpoints:
+            others["breakpoints"] = breakpoints.to_plain(self.breakpoints)
+        return others
 
     def structure_text(self) -> str:
         """Why a network that is shown as a structure cannot run."""
@@ -143,7 +156,8 @@ class Document(QObject):
         self.preprocessing = project.preprocessing
         self.settings = dict(project.settings)
         self.metadata = dict(project.metadata)
-        self.run, self.position, self.focus = None, 0, None
+        self.run, self.position, self.focus, self.stop = None, 0, None, None
+        self.breakpoints = breakpoints.from_plain(self.settings.get("breakpoints"))
         self.selection = frozenset()
         # nothing of the project before may enter this one, however well it would fit
         self.parameters, self._dormant = {}, {}
@@ -155,6 +169,7 @@ class Document(QObject):
         self.network_changed.emit()
         self.selection_changed.emit()
         self.focus_changed.emit()
+        self.breakpoints_changed.emit()
         self.parameters_changed.emit()
         self.set_identity(path, modified=False)
 
@@ -179,6 +194,11 @@ class Document(QObject):
             gone = self._infer(restore or {}, renamed)
         self.network_changed.emit()
         if graph_changed:
+            if renamed:
+                old, new = renamed
+                self.set_breakpoints(
+                    replace(b, node=new) if b.node == old else b for b in self.breakpoints
+                )
             if self.selection != selection:
                 self.selection_changed.emit()
             if self.focus != focus:
@@ -232,17 +252,24 @@ class Document(QObject):
 
     def set_run(self, run: Run | None, position: int) -> None:
         """Show another run, at a position within it."""
-        self.run = run
+        self.run, self.stop = run, None
         self.position = min(position, len(run.operations)) if run else 0
         self.run_changed.emit()
         self.position_changed.emit()
 
-    def set_position(self, position: int) -> None:
-        """Move the cursor: how many steps have been carried out."""
+    def set_position(self, position: int, stop: Stop | None = None) -> None:
+        """Move the cursor: how many steps have been carried out, and why it stops there."""
         position = max(0, min(position, len(self.operations)))
-        if position != self.position:
-            self.position = position
+        if (position, stop) != (self.position, self.stop):
+            self.position, self.stop = position, stop
             self.position_changed.emit()
+
+    def set_breakpoints(self, points: Iterable[Breakpoint]) -> None:
+        """Stop at these; those of layers that are gone wait for them to come back."""
+        found = tuple(points)
+        if found != self.breakpoints:
+            self.breakpoints = found
+            self.breakpoints_changed.emit()
 
     def set_sample(self, sample: Sample | None) -> None:
         """Show another picture to the network."""

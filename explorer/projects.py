@@ -53,7 +53,7 @@ class Projects(QObject):
         self._keeper.setSingleShot(True)
         self._keeper.setInterval(KEEP_MILLISECONDS)
         self._keeper.timeout.connect(self._keep_copy)
-        self._weights_changed = False
+        self._changed_besides = False
         self._opening = 0
 
     # ---- what is not saved -----------------------------------------------------------------
@@ -64,13 +64,13 @@ class Projects(QObject):
         if not self._keeper.isActive():
             self._keeper.start()
 
-    def note_weights(self) -> None:
-        """The weights are no longer those of the file: the stack knows of edits only."""
-        self._weights_changed = True
+    def note_change(self) -> None:
+        """Weights or breakpoints are no longer those of the file: the stack knows of edits only."""
+        self._changed_besides = True
         self.note_edit()
 
     def _show_modified(self) -> None:
-        modified = self._weights_changed or not self.undo_stack.isClean()
+        modified = self._changed_besides or not self.undo_stack.isClean()
         self.document.set_identity(self.document.path, modified)
 
     def _keep_copy(self) -> None:
@@ -100,7 +100,7 @@ class Projects(QObject):
                 self.open_shipped("lenet5", quiet=True)
         elif kept is not None:
             self._show(kept, None)
-            self.note_weights()  # in whatever way, it is not what any file holds
+            self.note_change()  # in whatever way, it is not what any file holds
             self._say("info", self.tr("This is your work from last time, which was not saved."))
         else:
             self.open_shipped("lenet5")
@@ -209,7 +209,7 @@ class Projects(QObject):
         known |= {x.id for x in project.graph.losses}
         complete = known <= project.layout.keys()
         layout = dict(project.layout) if complete else self.layouts.place(project.graph)
-        self._weights_changed = False
+        self._changed_besides = False
         self.pictures.forget()
         self._opening += 1
         with self.stepping.held():  # one run for the new network and its first picture together
@@ -238,7 +238,7 @@ class Projects(QObject):
         except (ProjectError, OSError, MemoryError) as error:
             self._say("error", str(error) or type(error).__name__)
             return False
-        self._weights_changed = False
+        self._changed_besides = False
         self.undo_stack.setClean()
         self.document.set_identity(path, modified=False)
         self.settings.remember_recent(path)

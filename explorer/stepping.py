@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.optimizers import SGD
+from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
 from explorer.notices import Say
 from explorer.run import Run
@@ -23,6 +26,8 @@ class Stepping(QObject):
     """Runs the document's network on its picture, moves the position, and plays."""
 
     playing_changed = Signal(bool)
+    breakpoints_edited = Signal()
+    """The user changed them: the project differs from what is saved."""
 
     def __init__(
         self, document: Document, settings: Settings, say: Say, parent: QObject | None = None
@@ -32,6 +37,7 @@ class Stepping(QObject):
         self._say = say
         self._holding = False
         self._wanted: int | None = None
+        self._stopping = False
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
         document.parameters_changed.connect(self.rerun)
@@ -77,7 +83,7 @@ class Stepping(QObject):
         document.set_run(run, reached)
         run.progressed.connect(self._progressed)
         if reached < position and not run.error:
-            self._wanted = position
+            self._wanted, self._stopping = position, False
         run.finish_in_background()
 
     def _new_run(self) -> Run | None:
@@ -118,12 +124,7 @@ class Stepping(QObject):
         if run is None or self.sender() is not run:
             return
         document.run_changed.emit()
-        if self._wanted is None:
-            return
-        reached = min(self._wanted, len(run.trace))
-        if reached == self._wanted or run.error:
-            self._wanted = None
-        document.set_position(reached)
+        self._go_on()
 
     # ---- the position ----------------------------------------------------------------------
 
@@ -132,6 +133,10 @@ class Stepping(QObject):
 
         What takes long to compute is gone through as it becomes known.
         """
+        self._travel(position, stopping=False)
+
+    def _travel(self, position: int, stopping: bool) -> None:
+        """``go_to``; with ``stopping`` no further than to the first breakpoint that is met."""
         run = self.document.run
         if run is None and self.document.structure_only:
             self._say("info", self.document.structure_text())
@@ -140,17 +145,39 @@ class Stepping(QObject):
             self._say("info", self.tr("Mend the marked layers first: the network cannot run."))
             return
         position = max(0, min(position, len(run.operations)))
-        self._wanted = None
+        self._wanted = position
+        self._stopping = stopping and any(point.on for point in self.document.breakpoints)
+        if position <= self.document.position:
+            self._stopping = False
         run.advance(position, FIRST_SECONDS)
-        reached = min(position, len(run.trace))
-        self.document.set_position(reached)
-        if reached < position and not run.error:
-            self._wanted = position
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Go as far towards the wanted position as is computed, and as a breakpoint lets."""
+        document, run, wanted = self.document, self.document.run, self._wanted
+        if run is None or wanted is None:
+            return
+        reached = min(wanted, len(run.trace))
+        stop, start = None, time.perf_counter()
+        checked = document.position if self._stopping else reached
+        while checked < reached and stop is None:
+            stop = stop_at(document.breakpoints, run.operations, checked, run.trace)
+            checked += 1
+            if time.perf_counter() - start > FIRST_SECONDS:
+                break
+        if stop is not None or checked == wanted or (run.error and checked == reached):
+            self._wanted = None
+        document.set_position(checked, stop)
+        if stop is not None:
+            self.play(False)
+        elif self._wanted is not None and checked < reached:
+            QTimer.singleShot(0, self, self._go_on)
+        elif self._wanted is not None:
             run.finish_in_background()
 
     def next(self) -> None:
-        """Carry out one operation."""
-        self.go_to(self.document.position + 1)
+        """Carry out one operation; says so where it meets a breakpoint."""
+        self._travel(self.document.position + 1, stopping=True)
 
     def back(self) -> None:
         """Go one operation back; a look-up, exact."""
@@ -161,8 +188,8 @@ class Stepping(QObject):
         self.go_to(0)
 
     def to_end(self) -> None:
-        """After the last operation."""
-        self.go_to(len(self.document.operations))
+        """After the last operation, or to the first breakpoint."""
+        self._travel(len(self.document.operations), stopping=True)
 
     def finish_phase(self) -> None:
         """To the end of the phase that the next operation belongs to (sums count as backward)."""
@@ -176,7 +203,7 @@ class Stepping(QObject):
             wanted = group(operations[position].phase)
             while position < len(operations) and group(operations[position].phase) == wanted:
                 position += 1
-        self.go_to(position)
+        self._travel(position, stopping=True)
 
     def run_to(self, node_id: str = "") -> None:
         """To after the next operation of a node (the selected one unless named)."""
@@ -188,9 +215,55 @@ class Stepping(QObject):
             return
         for i in (*range(start, len(operations)), *range(start)):
             if operations[i].node == node_id:
-                self.go_to(i + 1)
+                self._travel(i + 1, stopping=True)
                 return
         self._say("info", self.tr("Select a layer first, then run to it."))
+
+    # ---- breakpoints -----------------------------------------------------------------------
+
+    def toggle(self, point: Breakpoint) -> None:
+        """Set a breakpoint, or remove the one that means the same."""
+        points = self.document.breakpoints
+        others = tuple(p for p in points if not p.same_place(point))
+        if len(others) == len(points):
+            others = (*points, point)
+        self.set_breakpoints(others)
+
+    def set_breakpoints(self, points: Iterable[Breakpoint]) -> None:
+        """Replace the list: what the panel asks for."""
+        found = tuple(points)[:MOST]
+        if found != self.document.breakpoints:
+            self.document.set_breakpoints(found)
+            self.breakpoints_edited.emit()
+
+    def toggle_here(self) -> None:
+        """At the selected layer, else at the operation that was carried out last."""
+        document = self.document
+        chosen = sorted(document.selection)
+        if len(chosen) == 1:
+            self.toggle_node(chosen[0])
+        elif document.step is not None:
+            self.toggle_operation(document.position - 1)
+        else:
+            self._say("info", self.tr("Select a layer first, then set a breakpoint on it."))
+
+    def toggle_node(self, node_id: str) -> None:
+        """At every operation of a node."""
+        if node_id in self.document.graph.input_ids:
+            self._say("info", self.tr("A picture is given, not computed: nothing stops there."))
+        elif node_id in self.document.known_ids:
+            self.toggle(Breakpoint("node", node_id))
+
+    def toggle_operation(self, index: int) -> None:
+        """At one operation: its node in its phase. One on the node as a whole is removed."""
+        operations = self.document.operations
+        if not 0 <= index < len(operations):
+            return
+        whole = Breakpoint("node", operations[index].node)
+        if any(point.same_place(whole) for point in self.document.breakpoints):
+            self.toggle(whole)
+        else:
+            self.toggle(replace(whole, phase=operations[index].phase))
 
     # ---- playing ---------------------------------------------------------------------------
 

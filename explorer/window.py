@@ -39,6 +39,7 @@ from engine.explain import Direction
 from engine.project_file import SUFFIX
 from explorer import panels, theme
 from explorer.canvas import Canvas
+from explorer.canvas.card import StopMark
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
 from explorer.controller import Controller
@@ -130,10 +131,12 @@ class Window(QMainWindow):
             "cell": right,
             "properties": right,
             "timeline": bottom,
+            "breakpoints": bottom,
             "flow": bottom,
             "training": right,
             "problems": bottom,
         }
+        first: dict[Qt.DockWidgetArea, QDockWidget] = {}
         for name, area in areas.items():
             dock = QDockWidget(panel_title(name), self)
             dock.setObjectName(name)
@@ -145,12 +148,12 @@ class Window(QMainWindow):
                 dock.setWidget(self._made[name])
             dock.visibilityChanged.connect(self._filler(name))
             self.addDockWidget(area, dock)
+            dock.hide()  # Qt leaves dead tab bars behind where docks in sight become tabs
+            if area in first and area != left:
+                self.tabifyDockWidget(first[area], dock)
+            first.setdefault(area, dock)
             self.docks[name] = dock
         self.docks["properties"].visibilityChanged.connect(self._properties_shown)
-        for name in ("cell", "properties", "training"):
-            self.tabifyDockWidget(self.docks["inspector"], self.docks[name])
-        for name in ("flow", "problems"):
-            self.tabifyDockWidget(self.docks["timeline"], self.docks[name])
         self.setCorner(Qt.Corner.BottomRightCorner, right)
         self.setCorner(Qt.Corner.TopRightCorner, right)
 
@@ -191,6 +194,8 @@ class Window(QMainWindow):
             return outline
         if name == "cell":
             return self._make_cell_panel()
+        if name == "breakpoints":
+            return self._make_breakpoints()
         if name == "flow":
             flow = panels.FlowPanel(self)
             flow.select_requested.connect(controller.select)
@@ -217,6 +222,24 @@ class Window(QMainWindow):
         training = panels.TrainingPanel(self)
         self.training.attach(training)
         return training
+
+    def _make_breakpoints(self) -> QWidget:
+        c, d = self.controller, self.document
+        panel = panels.Breakpoints(self)
+        panel.change_requested.connect(c.stepping.set_breakpoints)
+        panel.select_requested.connect(c.select)
+
+        def show_nodes() -> None:
+            panel.set_nodes((*(n.id for n in d.graph.order), *(x.id for x in d.graph.losses)))
+
+        def show() -> None:
+            panel.set_breakpoints(d.breakpoints)
+
+        d.network_changed.connect(show_nodes)
+        d.breakpoints_changed.connect(show)
+        show_nodes()
+        show()
+        return panel
 
     def _make_cell_panel(self) -> QWidget:
         c, d = self.controller, self.document
@@ -265,6 +288,7 @@ class Window(QMainWindow):
             "step.end": c.stepping.to_end,
             "step.play": lambda: c.stepping.play(None),
             "step.run_to": c.stepping.run_to,
+            "step.breakpoint": self._toggle_breakpoint,
             "focus.why": self.ask_why,
             "focus.back": c.why_back,
             "focus.forward": c.why_forward,
@@ -448,6 +472,8 @@ class Window(QMainWindow):
         canvas.back_requested.connect(c.stepping.back)
         canvas.open_requested.connect(self._open_node)
         self.timeline.position_requested.connect(c.stepping.go_to)
+        self.timeline.breakpoint_requested.connect(c.stepping.toggle_operation)
+        canvas.breakpoint_requested.connect(c.stepping.toggle_node)
         self.timeline.play_requested.connect(lambda: c.stepping.play(True))
         self.narration.link_requested.connect(self._focus_and_explain)
         self.inspector.focus_requested.connect(c.focus)
@@ -482,6 +508,7 @@ class Window(QMainWindow):
         d.position_changed.connect(self._show_position)
         d.selection_changed.connect(self._show_selected)
         d.focus_changed.connect(self._show_focus)
+        d.breakpoints_changed.connect(self._show_breakpoints)
         self.controller.trail_changed.connect(self._show_trail)
         self._show_trail()
         d.sample_changed.connect(self._show_sample)
@@ -501,7 +528,30 @@ class Window(QMainWindow):
     def _show_run(self) -> None:
         d = self.document
         self.timeline.set_operations(d.operations)
+        self._show_breakpoints()
         self._show_position()
+
+    def _show_breakpoints(self) -> None:
+        """Dots on the ticks of the timeline and on the cards of the canvas."""
+        d = self.document
+        on: set[int] = set()
+        off: set[int] = set()
+        for point in d.breakpoints:
+            (on if point.on else off).update(point.operations(d.operations))
+        self.timeline.set_breakpoints(frozenset(on), frozenset(off - on))
+        marks: dict[str, StopMark] = {}
+        for point in d.breakpoints:
+            if point.kind == "node" and marks.get(point.node) != "on":
+                marks[point.node] = "on" if point.on else "off"
+        self.canvas.set_breakpoints(marks)
+
+    def _toggle_breakpoint(self) -> None:
+        """At the tick that was carried out last where the timeline has the keyboard."""
+        d = self.document
+        if self.timeline.hasFocus() and d.step is not None:
+            self.controller.stepping.toggle_operation(d.position - 1)
+        else:
+            self.controller.stepping.toggle_here()
 
     def _show_position(self) -> None:
         d = self.document
@@ -518,6 +568,7 @@ class Window(QMainWindow):
                 d.graph.labels,
                 assumed=assumed,
                 broken=tuple(d.inference.errors),
+                stop=d.stop,
             )
         )
         self._show_inspected()
@@ -787,7 +838,7 @@ class Window(QMainWindow):
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)
         low = {"step": 110, "learn": 110, "build": 130}.get(self.settings["workspace"], 240)
-        names = ("timeline", "flow", "problems")
+        names = ("timeline", "breakpoints", "flow", "problems")
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
 
     def toggle_presentation(self) -> None:

@@ -24,7 +24,11 @@ WORKSPACES: dict[str, Workspace] = {
             frozenset(("layers", "outline", "properties", "problems")),
             ("properties", "layers"),
         ),
-        Workspace("step", frozenset(("inspector", "cell", "timeline")), ("inspector", "timeline")),
+        Workspace(
+            "step",
+            frozenset(("inspector", "cell", "timeline", "breakpoints")),
+            ("inspector", "timeline"),
+        ),
         Workspace("train", frozenset(("inspector", "training")), ("training",)),
         Workspace("flow", frozenset(("inspector", "timeline", "flow")), ("flow", "inspector")),
         Workspace(
@@ -44,6 +48,7 @@ def panel_title(panel: str) -> str:
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
         "cell": QCoreApplication.translate("Workspaces", "Where from?"),
         "properties": QCoreApplication.translate("Workspaces", "Properties"),
+        "breakpoints": QCoreApplication.translate("Workspaces", "Breakpoints"),
         "timeline": QCoreApplication.translate("Workspaces", "Timeline"),
         "flow": QCoreApplication.translate("Workspaces", "Gradient flow"),
         "training": QCoreApplication.translate("Workspaces", "Training"),

@@ -20,6 +20,8 @@ from explorer.canvas.strips import Picture, compose, compose_picture
 
 Mark = Literal["", "legal", "warning", "illegal", "target"]
 Show = Literal["value", "grad"]
+StopMark = Literal["", "on", "off"]
+"""A breakpoint of a card: none, one that stops, one that is switched off."""
 _BOUNDS = geometry.CARD.adjusted(
     -geometry.OVERHANG, -geometry.OVERHANG, geometry.OVERHANG, geometry.OVERHANG
 )
@@ -38,6 +40,8 @@ class Card(QGraphicsItem):
         self.facts = facts
         self.selected = False
         self.phase = ""
+        self.stop: StopMark = ""
+        self.stop_hovered = False
         self.mark: Mark = ""
         self.lit_port: tuple[str, int] | None = None
         self.pressed_fix = -1
@@ -206,6 +210,12 @@ class Card(QGraphicsItem):
     def output_point(self, port: int) -> QPointF:
         """Scene position of an output port."""
         return self.pos() + geometry.output_point(port, max(1, self.facts.ports))
+
+    def stop_at(self, point: QPointF) -> bool:
+        """Whether a scene point is where the card's breakpoint is, or would be."""
+        gap = point - self.pos() - geometry.STOP_POINT
+        near = gap.x() ** 2 + gap.y() ** 2 <= (geometry.STOP_RADIUS + 2) ** 2
+        return near and self.facts.kind != "input"
 
     def port_at(self, point: QPointF, reach: float) -> tuple[str, int] | None:
         """("in", slot) or ("out", port) within ``reach`` of a scene point."""

@@ -98,6 +98,14 @@ class FarItem(QGraphicsItem):
             if ring:
                 painter.setPen(ink.pen(ring, now.line_strong, (), True))
                 painter.drawRect(item.scene_rect())
+        stops = [item for item in seen if item.stop == "on"]
+        if stops:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(tokens.error))
+            side = geometry.STOP_RADIUS * 4
+            for item in stops:
+                middle = item.pos() + geometry.STOP_POINT
+                painter.drawRect(QRectF(middle.x() - side / 2, middle.y() - side / 2, side, side))
         if zoom >= NAMES_FROM:
             self._paint_names(painter, zoom, seen, tokens)
 

@@ -36,6 +36,9 @@ BODY = VALUE_STRIP.united(GRAD_STRIP)
 PICTURE = QRectF(PADDING, BODY.top(), BODY.height(), BODY.height())
 PICTURE_GRAD = PICTURE.translated(BODY.height() + _M.space_3, 0)
 PORT_RADIUS = float(_M.space_1 + 1)
+# A breakpoint sits on the card's left edge, beside its name, as in the margin of a listing.
+STOP_POINT = QPointF(CARD.left(), HEADER.center().y())
+STOP_RADIUS = float(_M.space_1 + 2)
 PORT_SPACING = WIDTH / 3.6
 ROW_GAP = float(_M.space_4 * 2 + _M.space_2)
 COLUMN_GAP = float(_M.space_4 * 4)

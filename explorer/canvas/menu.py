@@ -57,6 +57,11 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
     menu.addAction(
         theme.icon("run-to"), tr("Run to here"), lambda: canvas.run_to_requested.emit(name)
     )
+    if item.facts.kind != "input":
+        text = tr("No longer stop here") if item.stop else tr("Stop here (breakpoint)")
+        menu.addAction(
+            theme.icon("breakpoint"), text, lambda: canvas.breakpoint_requested.emit(name)
+        )
     menu.addAction(tr("Zoom to it"), lambda: canvas.zoom_to(ids))
     menu.addSeparator()
     if item.facts.ports:

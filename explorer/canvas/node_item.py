@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from explorer import theme
@@ -43,6 +43,20 @@ class NodeItem(Card):
         else:
             self._paint_strips(painter, tokens, zoom)
         self._paint_ports(painter, tokens)
+        if self.stop or self.stop_hovered:
+            self._paint_stop(painter, tokens)
+
+    def _paint_stop(self, painter: QPainter, tokens: theme.Tokens) -> None:
+        """A full dot stops, a ring is switched off, a faint ring would be set by a click."""
+        faint = not self.stop
+        colour = tokens.colour("error", 0.5 if faint else 1.0)
+        halo = geometry.STOP_RADIUS + theme.METRICS.hairline
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(tokens.surface))
+        painter.drawEllipse(geometry.STOP_POINT, halo, halo)
+        painter.setPen(QPen(colour, theme.metrics().line))
+        painter.setBrush(colour if self.stop == "on" else Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(geometry.STOP_POINT, geometry.STOP_RADIUS, geometry.STOP_RADIUS)
 
     def _paint_card(self, painter: QPainter, tokens: theme.Tokens, zoom: float) -> None:
         m, now = theme.METRICS, theme.metrics()

@@ -16,7 +16,7 @@ from engine.layers.base import Cost
 from engine.trace import Key, Step, Trace
 from explorer import theme
 from explorer.canvas import geometry
-from explorer.canvas.card import Card, Mark
+from explorer.canvas.card import Card, Mark, StopMark
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.facts import EdgeFacts, gather
 from explorer.canvas.far_item import FarItem
@@ -44,6 +44,7 @@ class NetworkScene(QGraphicsScene):
         self.edges: dict[EdgeKey, EdgeItem] = {}
         self.step: Step | None = None
         self.selection: frozenset[str] = frozenset()
+        self.stops: Mapping[str, StopMark] = {}
         self.focus: Cell | None = None
         self.far = False
         self.bounds = QRectF()
@@ -145,6 +146,7 @@ class NetworkScene(QGraphicsScene):
                 item_ = NodeItem(facts, self.may_compose)
                 item_.setVisible(not self.far)
                 item_.selected = name in self.selection
+                item_.stop = self.stops.get(name, "")
                 self.items_by_id[name] = item_
                 self.addItem(item_)
                 moved.add(name)
@@ -476,6 +478,21 @@ class NetworkScene(QGraphicsScene):
                 item.selected = name in ids
                 self.touch(item)
 
+    def set_stops(self, stops: Mapping[str, StopMark]) -> None:
+        """Mark the cards that have a breakpoint."""
+        self.stops = stops
+        for name, item in self.items_by_id.items():
+            if item.stop != stops.get(name, ""):
+                item.stop = stops.get(name, "")
+                self.touch(item)
+
+    def hover_stop(self, card: Card | None) -> None:
+        """Show faintly where a click would set a breakpoint."""
+        for item in self.items_by_id.values():
+            if item.stop_hovered != (item is card):
+                item.stop_hovered = item is card
+                self.touch(item)
+
     def set_focus(self, cell: Cell | None) -> None:
         """Ring the channel and cell of the focus."""
         self.focus = cell
@@ -510,6 +527,12 @@ class NetworkScene(QGraphicsScene):
             if rect.contains(point):
                 return item
         return None
+
+    def stop_at(self, point: QPointF) -> NodeItem | None:
+        """The card whose breakpoint is at a scene point, or would be."""
+        if self.far:
+            return None
+        return next((i for i in reversed(self.items_by_id.values()) if i.stop_at(point)), None)
 
     def port_at(self, point: QPointF, reach: float) -> tuple[NodeItem, str, int] | None:
         """(card, "in" or "out", number) of a port near a scene point."""

@@ -15,6 +15,11 @@ def tr(text: str) -> str:
 
 def tip(network: NetworkScene, at: QPointF, reach: float) -> str:
     """Text for a scene point, empty where nothing is."""
+    stop = network.stop_at(at)
+    if stop is not None:
+        if stop.stop:
+            return tr("Click: stepping no longer stops at {id} (F9)").format(id=stop.facts.id)
+        return tr("Click: stepping stops at {id} (F9)").format(id=stop.facts.id)
     port = network.port_at(at, reach)
     item = network.node_at(at)
     if port is not None and not network.far:

@@ -33,6 +33,7 @@ from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
 from engine.trace import Step, Trace
 from explorer import theme
 from explorer.canvas import gestures, ink
+from explorer.canvas.card import StopMark
 from explorer.canvas.keys import keys, press
 from explorer.canvas.menu import context_menu
 from explorer.canvas.overlay import Bubble, Legend, Minimap
@@ -80,6 +81,7 @@ class Canvas(QGraphicsView):
     next_requested = Signal()
     back_requested = Signal()
     open_requested = Signal(str)
+    breakpoint_requested = Signal(str)
     zoom_changed = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -162,6 +164,10 @@ class Canvas(QGraphicsView):
     def set_focus(self, cell: Cell | None) -> None:
         """Ring the channel and the cell that have the focus."""
         self.network.set_focus(cell)
+
+    def set_breakpoints(self, stops: Mapping[str, StopMark]) -> None:
+        """Dots on cards: "on" stops there, "off" is switched off."""
+        self.network.set_stops(dict(stops))
 
     def set_message(self, text: str) -> None:
         """A sentence that stands on an empty canvas instead of the usual hint; "" for the hint."""
@@ -364,7 +370,15 @@ class Canvas(QGraphicsView):
         )
         port = None if network.far else network.port_at(at, self.reach)
         item = network.node_at(at)
-        if item is not None and (fix := item.fix_at(at)) >= 0:
+        stop = network.stop_at(at)
+        if stop is not None and not adds:
+            name = stop.facts.id
+            self._press = _Press(
+                pixel,
+                lambda: self._drag_card(name, at, False),
+                lambda: self.breakpoint_requested.emit(name),
+            )
+        elif item is not None and (fix := item.fix_at(at)) >= 0:
             self._begin(gestures.PressFix(self, item, fix))
         elif port is not None:
             self._press = _Press(
@@ -445,8 +459,10 @@ class Canvas(QGraphicsView):
         network = self.network
         shape = Qt.CursorShape.ArrowCursor
         item = network.node_at(at)
-        port = None if network.far else network.port_at(at, self.reach)
-        if item is not None and item.fix_at(at) >= 0:
+        stop = network.stop_at(at)
+        network.hover_stop(stop)
+        port = None if network.far or stop is not None else network.port_at(at, self.reach)
+        if stop is not None or (item is not None and item.fix_at(at) >= 0):
             shape = Qt.CursorShape.PointingHandCursor
         elif port is not None:
             shape = Qt.CursorShape.CrossCursor

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from engine.graph import Graph
 from engine.trace import Trace
+from explorer.breakpoints import Stop
 from explorer.narration.backward import BACKWARD, any_backward
 from explorer.narration.forward import FORWARD, any_forward
 from explorer.narration.joins import Join, join_at, readers_at
@@ -26,6 +27,7 @@ from explorer.narration.sentence import (
     phase_name,
     tr,
 )
+from explorer.narration.stops import breakpoint_text, why_stopped
 from explorer.narration.totals import accumulate, loss_back, loss_step, update
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Link",
     "Sentence",
     "Text",
+    "breakpoint_text",
     "cosine",
     "join_at",
     "norm",
@@ -44,6 +47,7 @@ __all__ = [
     "sentence",
     "strongest",
     "tr",
+    "why_stopped",
 ]
 
 
@@ -54,12 +58,13 @@ def sentence(
     labels: Sequence[str] = (),
     assumed: bool = False,
     broken: Sequence[str] = (),
+    stop: Stop | None = None,
 ) -> Sentence:
     """What the step before ``position`` did; at 0, what is about to happen.
 
     ``labels`` names the classes (those of the graph if empty); ``assumed`` says that no answer was
     given and the network's own guess stands for it. ``broken`` are the nodes with an error, for
-    which nothing runs.
+    which nothing runs. ``stop`` is why stepping stopped here by itself: said first.
     """
     labels = labels or graph.labels
     if trace is None:
@@ -82,7 +87,8 @@ def sentence(
         return Sentence((Text(tr("This step has not been computed yet.")),))
     step = trace.steps[position - 1]
     run = Run(graph, trace, step, labels, assumed)
-    return Sentence(merged(_describe(run)), step.phase)
+    why = why_stopped(stop) if stop is not None else ()
+    return Sentence(merged((*why, *_describe(run))), step.phase)
 
 
 def _opening(graph: Graph) -> Parts:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from explorer.panels.breakpoints import Breakpoints
     from explorer.panels.cell import CellPanel
     from explorer.panels.flow import FlowPanel
     from explorer.panels.inspector import Inspector
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from explorer.panels.training import TrainingPanel
 
 __all__ = [
+    "Breakpoints",
     "CellPanel",
     "FlowPanel",
     "Inspector",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Breakpoints": "breakpoints",
     "CellPanel": "cell",
     "FlowPanel": "flow",
     "Inspector": "inspector",

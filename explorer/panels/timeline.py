@@ -62,11 +62,14 @@ class Span:
 
 
 class Timeline(QWidget):
-    """Click or drag to scrub, wheel to zoom; arrows, Home, End and Space step."""
+    """Click or drag to scrub, wheel to zoom; arrows, Home, End and Space step.
+
+    A click above a tick sets a breakpoint there.
+    """
 
     position_requested = Signal(int)
     play_requested = Signal()  # Space is being held
-    breakpoint_requested = Signal(int)  # set or clear a breakpoint at this operation
+    breakpoint_requested = Signal(int)  # set or remove a breakpoint at this operation
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,9 +77,11 @@ class Timeline(QWidget):
         self._position = 0
         self._computed = 0
         self._breakpoints: frozenset[int] = frozenset()
+        self._off: frozenset[int] = frozenset()
         self._span = Span(0.0, 1.0)
         self._runs: list[tuple[int, int, str]] = []
         self._hover: int | None = None
+        self._hover_gutter: int | None = None
         self._scrubbing = False
         self._asked: int | None = None
         self._pan: tuple[float, Span] | None = None
@@ -94,7 +99,7 @@ class Timeline(QWidget):
         if operations == self._operations:
             return
         self._operations = operations
-        self._hover = None
+        self._hover = self._hover_gutter = None
         self._runs = []
         for index, operation in enumerate(operations):
             if self._runs and self._runs[-1][2] == operation.phase:
@@ -117,11 +122,18 @@ class Timeline(QWidget):
         self._describe()
         self.update()
 
-    def set_breakpoints(self, breakpoints: frozenset[int]) -> None:
-        """Operations before which playing stops."""
-        if breakpoints != self._breakpoints:
-            self._breakpoints = breakpoints
+    def set_breakpoints(
+        self, breakpoints: frozenset[int], off: frozenset[int] = frozenset()
+    ) -> None:
+        """Operations at which playing stops, and those whose breakpoint is switched off."""
+        if (breakpoints, off) != (self._breakpoints, self._off):
+            self._breakpoints, self._off = breakpoints, off
             self.update()
+
+    @property
+    def breakpoints(self) -> frozenset[int]:
+        """Operations at which playing stops."""
+        return self._breakpoints
 
     @property
     def span(self) -> Span:
@@ -159,6 +171,21 @@ class Timeline(QWidget):
             left + gap, middle - above * half, right - left - 2 * gap, (above + below) * half
         )
 
+    def gutter(self) -> QRectF:
+        """The strip above the operations where a click sets a breakpoint."""
+        track = self._track()
+        m = theme.metrics()
+        return QRectF(track.left(), track.top() - m.space_3, track.width(), m.space_3 - 1.0)
+
+    def dot_of(self, index: int) -> QPointF:
+        """The middle of the dot that marks a breakpoint."""
+        return QPointF(self.x_of(index + 0.5), self.gutter().center().y())
+
+    def _in_gutter(self, point: QPointF) -> int | None:
+        """The operation that a point of the gutter belongs to."""
+        area = self.gutter()
+        return self.operation_at(point) if area.top() <= point.y() < area.bottom() else None
+
     def text_of(self, index: int) -> str:
         """What an operation does, as in the tooltip."""
         operation = self._operations[index]
@@ -183,7 +210,7 @@ class Timeline(QWidget):
     def _track(self) -> QRectF:
         m = theme.metrics()
         line = self._line()
-        top = m.space_1 + line + m.space_2
+        top = m.space_1 + line + m.space_1 + m.space_3
         bottom = self.height() - line - m.space_1 - m.space_1
         return QRectF(
             m.space_4, top, max(1.0, self.width() - 2 * m.space_4), max(8.0, bottom - top)
@@ -232,7 +259,10 @@ class Timeline(QWidget):
                 event.ignore()
             else:
                 area = self.rect_of(index).toAlignedRect()
-                QToolTip.showText(event.globalPos(), self.text_of(index), self, area)
+                text = self.text_of(index)
+                if self._in_gutter(QPointF(event.pos())) is not None:
+                    text = self.tr("Click: stop here, or no longer (F9)") + "\n" + text
+                QToolTip.showText(event.globalPos(), text, self, area)
             return True
         if (
             event.type() == QEvent.Type.ShortcutOverride
@@ -245,7 +275,10 @@ class Timeline(QWidget):
         return super().event(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self._operations:
+        dotted = self._in_gutter(event.position())
+        if event.button() == Qt.MouseButton.LeftButton and dotted is not None:
+            self.breakpoint_requested.emit(dotted)
+        elif event.button() == Qt.MouseButton.LeftButton and self._operations:
             self._scrubbing = True
             self._asked = None
             self._ask(math.floor(self._at(event.position().x())) + 1)
@@ -262,8 +295,13 @@ class Timeline(QWidget):
             moved = (event.position().x() - x) / self._track().width() * span.length
             self._set_span(span.first - moved, span.length)
         hover = self.operation_at(event.position())
-        if hover != self._hover:
-            self._hover = hover
+        dotted = None if self._scrubbing else self._in_gutter(event.position())
+        if (hover, dotted) != (self._hover, self._hover_gutter):
+            self._hover, self._hover_gutter = hover, dotted
+            if dotted is None:
+                self.unsetCursor()
+            else:
+                self.setCursor(Qt.CursorShape.PointingHandCursor)
             self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -278,7 +316,7 @@ class Timeline(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         if self._hover is not None:
-            self._hover = None
+            self._hover = self._hover_gutter = None
             self.update()
         super().leaveEvent(event)
 
@@ -341,8 +379,8 @@ class Timeline(QWidget):
             go.triggered.connect(lambda: self._ask(index + 1))
             text = (
                 self.tr("Do not stop here")
-                if index in self._breakpoints
-                else self.tr("Stop before this operation")
+                if index in self._breakpoints | self._off
+                else self.tr("Stop at this operation")
             )
             stop = menu.addAction(theme.icon("breakpoint"), text)
             stop.triggered.connect(lambda: self.breakpoint_requested.emit(index))
@@ -517,13 +555,17 @@ class Timeline(QWidget):
             painter.drawRect(self.rect_of(self._hover))
         painter.setClipping(False)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(tokens.surface), m.hairline))
-        painter.setBrush(QColor(tokens.error))
-        for index in self._breakpoints:
+        radius = m.space_1 - 0.5
+        painter.setPen(QPen(QColor(tokens.error), m.line))
+        for index in (*self._off, *self._breakpoints):
             if first <= index < last:
-                painter.drawEllipse(
-                    QPointF(self.x_of(index), track.top()), m.space_1 + 0.5, m.space_1 + 0.5
-                )
+                on = index in self._breakpoints
+                painter.setBrush(QColor(tokens.error) if on else Qt.BrushStyle.NoBrush)
+                painter.drawEllipse(self.dot_of(index), radius, radius)
+        if self._hover_gutter is not None and self._hover_gutter not in self._breakpoints:
+            painter.setPen(QPen(tokens.colour("error", 0.5), m.line))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(self.dot_of(self._hover_gutter), radius, radius)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
     def _paint_names(self, painter: QPainter, tokens: theme.Tokens, m: theme.Metrics) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+
+from engine.graph import Graph
+from explorer.breakpoints import Breakpoint
 
 
 class TestRuns:
@@ -91,3 +95,100 @@ class TestRuns:
         before, after = (d.trace.look("param", ("linear1", "bias"), p) for p in (0, d.position))
         moved = np.abs(after - before) / np.abs(d.trace.look("param_grad", ("linear1", "bias")))
         np.testing.assert_allclose(moved, 0.5 if rate == 0.5 else 0.05, rtol=1e-3)
+
+
+class TestBreakpoints:
+    def test_running_stops_there_and_goes_on(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.to_start()
+        s.toggle_node("relu1")
+        s.to_end()
+        assert (d.step.node, d.step.phase) == ("relu1", "forward")
+        assert d.stop.breakpoint == Breakpoint("node", "relu1")
+        s.to_end()
+        assert (d.step.node, d.step.phase) == ("relu1", "backward")
+        s.to_end()
+        assert d.position == len(d.operations) and d.stop is None
+        s.to_start()
+        s.finish_phase()
+        assert d.step.node == "relu1"
+        s.go_to(d.run.forward_length)  # a click goes where it points
+        assert d.position == d.run.forward_length and d.stop is None
+        s.back()
+        s.back()
+        assert d.stop is None and d.step.node == "relu1"  # stepping back stops nowhere
+        s.toggle_node("relu1")
+        s.to_end()
+        assert d.position == len(d.operations) and d.breakpoints == ()
+
+    def test_a_condition_stops_at_the_first_step_that_meets_it(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_breakpoints((Breakpoint("gradient above", "conv1", limit=0.0),))
+        s.to_end()
+        assert (d.step.node, d.step.phase) == ("conv1", "backward")
+        assert d.stop.measured > 0
+
+    def test_playing_stops(self, bench: Any, qtbot: QtBot) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_play_speed(20.0)
+        s.to_start()
+        s.toggle_node("flatten1")
+        with qtbot.waitSignal(s.playing_changed):
+            s.play(True)
+        with qtbot.waitSignal(s.playing_changed) as changed:
+            pass
+        assert changed.args == [False] and d.step.node == "flatten1" and d.stop is not None
+
+    def test_a_long_run_stops_too(
+        self, bench: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("explorer.stepping.FIRST_SECONDS", 0.0)
+        s, d = bench.controller.stepping, bench.document
+        bench.controller.pictures.next()
+        s.to_start()
+        s.toggle(Breakpoint("node", "conv1", "backward"))
+        s.to_end()
+        assert d.stop is None
+        qtbot.waitUntil(lambda: d.stop is not None)
+        assert (d.step.node, d.step.phase) == ("conv1", "backward")
+        s.to_end()
+        qtbot.waitUntil(lambda: d.position == len(d.operations))
+
+    def test_a_picture_and_what_is_unknown_have_none(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.toggle_node("image")
+        s.toggle_node("gone")
+        s.toggle_operation(10_000)
+        assert d.breakpoints == () and "given, not computed" in bench.notices[-1].text
+
+    def test_here_is_the_selection_or_the_present_operation(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        bench.controller.select({"conv1"})
+        s.toggle_here()
+        bench.controller.select(())
+        s.toggle_here()
+        assert d.breakpoints == (
+            Breakpoint("node", "conv1"),
+            Breakpoint("node", "linear1", "forward"),
+        )
+        s.toggle_operation(0)  # the one on the whole node goes
+        assert d.breakpoints == (Breakpoint("node", "linear1", "forward"),)
+
+    def test_they_belong_to_the_project(self, bench: Any, network: Callable[..., Graph]) -> None:
+        c, d = bench.controller, bench.document
+        c.stepping.toggle_node("relu1")
+        assert d.modified and not c.undo_stack.canUndo()
+        c.rename("relu1", "bend")
+        assert d.breakpoints == (Breakpoint("node", "bend"),)
+        assert c.projects.save(bench.folder / "mine.gflow")
+        bench.open(network(), "other.gflow")
+        assert d.breakpoints == ()
+        assert c.projects.open(bench.folder / "mine.gflow")
+        assert d.breakpoints == (Breakpoint("node", "bend"),) and not d.modified
+        c.delete({"bend"})
+        c.stepping.to_end()
+        assert d.position == len(d.operations)
+        c.undo()
+        c.stepping.to_start()
+        c.stepping.to_end()
+        assert d.step.node == "bend"

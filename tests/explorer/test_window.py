@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QAction, QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine import project_file
@@ -20,6 +20,7 @@ from engine.layers.base import Layer, layer_to_dict
 from engine.layers.conv2d import Conv2d
 from engine.layers.relu import ReLU
 from explorer import theme
+from explorer.canvas import geometry
 from explorer.settings import Settings
 from explorer.window import Window
 
@@ -344,3 +345,55 @@ class TestGallery:
         window.training.export(tmp_path / "vgg11.onnx")
         assert not window.training.worker.busy and not window.training.exporter.busy
         assert all("VGG-11 is shown as a structure" in text for text in said) and len(said) == 2
+
+
+class TestBreakpoints:
+    def test_set_on_a_card_and_on_a_tick_and_by_key(self, window: Window) -> None:
+        document, timeline = window.document, window.timeline
+        window.canvas.set_zoom(1.0)
+        window.canvas.center_on("pool1")
+        settle()
+        item = window.canvas.network.items_by_id["pool1"]
+        spot = window.canvas.to_pixel(item.pos() + geometry.STOP_POINT)
+        QTest.mouseClick(window.canvas.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+        settle()
+        named = [i for i, o in enumerate(document.operations) if o.node == "pool1"]
+        assert timeline.breakpoints == frozenset(named) and item.stop == "on"
+        tick = next(
+            i for i, o in enumerate(document.operations) if (o.phase, o.node) == ("backward", "fc2")
+        )
+        QTest.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=timeline.dot_of(tick).toPoint())
+        settle()
+        assert timeline.breakpoints == frozenset((*named, tick))
+        QTest.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=timeline.dot_of(tick).toPoint())
+        window.controller.select({"relu1"})
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_F9)
+        assert {p.node for p in document.breakpoints} == {"pool1", "relu1"}
+        window.controller.stepping.to_start()
+        press(window.canvas, Qt.Key.Key_End, Qt.KeyboardModifier.ControlModifier)
+        assert document.step.node == "relu1"
+        assert window.narration.sentence.text.startswith("Breakpoint: ")
+        press(window.canvas, Qt.Key.Key_F10)
+        assert document.step.node == "pool1"
+        assert window.narration.sentence.text.startswith("Breakpoint: ")
+        press(window.canvas, Qt.Key.Key_F10)
+        assert not window.narration.sentence.text.startswith("Breakpoint")
+
+    def test_the_list_shows_and_changes_them(self, window: Window) -> None:
+        window.controller.stepping.toggle_node("conv2")
+        panel = window.panel("breakpoints")
+        window.docks["breakpoints"].raise_()
+        settle()
+        assert panel.list.item(0).text() == "conv2, every operation"
+        QTest.mouseClick(panel.clear, Qt.MouseButton.LeftButton)
+        settle()
+        assert window.document.breakpoints == () and window.timeline.breakpoints == frozenset()
+        assert window.canvas.network.items_by_id["conv2"].stop == ""
+
+    def test_no_tab_bar_is_left_over(self, window: Window) -> None:
+        """Qt leaves dead ones where docks in sight become tabs; they cover what is below."""
+        bars = [b for b in window.findChildren(QTabBar) if b.parent() is window]
+        seen = [b for b in bars if b.count() and b.geometry().intersects(window.rect())]
+        titles = [tuple(b.tabText(i) for i in range(b.count())) for b in seen]
+        assert len(set(titles)) == len(titles), titles

@@ -27,7 +27,7 @@ from explorer.canvas import Canvas, place
 MIME = "application/x-gradient-flow-layer"
 REQUESTS = (
     *("insert", "add", "replace", "connect", "disconnect", "delete", "move", "select"),
-    *("duplicate", "focus", "fix", "run_to", "next", "back", "open"),
+    *("duplicate", "focus", "fix", "run_to", "next", "back", "open", "breakpoint"),
 )
 
 

@@ -136,3 +136,22 @@ def test_equal_values_ask_for_no_repaint(qtbot, ran, monkeypatch):
     assert painted == []
     timeline.set_position(3, len(ran.operations))
     assert painted
+
+
+def test_a_click_above_a_tick_asks_for_a_breakpoint_and_its_dot_is_painted(qtbot, ran):
+    theme.set_mode("light")
+    timeline, asked = shown(qtbot, ran)
+    wanted = []
+    timeline.breakpoint_requested.connect(wanted.append)
+    qtbot.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=timeline.dot_of(4).toPoint())
+    assert wanted == [4] and asked == []
+    timeline.set_breakpoints(frozenset({4}), frozenset({6}))
+    image = timeline.grab().toImage()
+    red = QColor(theme.current().error)
+    assert image.pixelColor(timeline.dot_of(4).toPoint()) == red
+    assert image.pixelColor(timeline.dot_of(5).toPoint()) != red
+    off = timeline.dot_of(6).toPoint()
+    assert image.pixelColor(off) != red  # a ring
+    around = [image.pixelColor(off + QPoint(dx, 0)) for dx in range(-6, 7)]
+    assert any(c.red() > c.green() + 60 for c in around)
+    theme.set_mode("system")

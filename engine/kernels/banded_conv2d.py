@@ -32,6 +32,8 @@ RAGGED = 1.1
 class Banded:
     name: ClassVar[str] = "banded"
     layer: ClassVar[type[Layer]] = Conv2d
+    keeps: ClassVar[tuple[str, ...]] = ("x",)
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         layer = cast(Conv2d, site.layer)

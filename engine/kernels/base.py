@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
 
@@ -22,12 +23,41 @@ WIDE = 1 << 13
 numbers, the same arithmetic takes twice as long."""
 
 
+Use = Literal["value", "saved", "gradient", "forward", "backward", "call"]
+"""What memory of a kernel is for, and so how long it stays as it is.
+
+value     an output: until its last reader has read it
+saved     what forward leaves for backward
+gradient  of an input: from backward until it has been read
+forward, backward, call   work space within a call of forward, of backward, of either
+"""
+
+
+class Memory(Protocol):
+    """Where a kernel's arrays come from."""
+
+    def take(self, use: Use, index: int, count: int, dtype: np.dtype[np.generic]) -> Array:
+        """A vector of ``count`` numbers; ``index`` is the port or the input's position."""
+        ...
+
+
+class Private:
+    """Memory that is shared with nobody."""
+
+    def take(self, use: Use, index: int, count: int, dtype: np.dtype[np.generic]) -> Array:
+        return np.empty(count, dtype)
+
+
+PRIVATE = Private()
+
+
 @dataclass(frozen=True)
 class Site:
     """The place that a kernel is bound to.
 
     ``inputs`` and ``outputs`` are the specs; ``need`` says which inputs want a gradient;
-    ``dparams`` are the arrays into which backward writes the parameters' gradients.
+    ``dparams`` are the arrays into which backward writes the parameters' gradients; ``memory``
+    gives the kernel its arrays, whose contents are undefined.
     """
 
     layer: Layer
@@ -36,6 +66,22 @@ class Site:
     need: tuple[bool, ...]
     dparams: Mapping[str, Array]
     backward: bool
+    memory: Memory = PRIVATE
+
+    def take(self, use: Use, shape: tuple[int, ...], dtype: DTypeLike | None = None) -> Array:
+        """Memory that is "saved" or work space; of the first input's dtype, unless given."""
+        kind = np.dtype(dtype or self.inputs[0].dtype)
+        return self.memory.take(use, 0, math.prod(shape), kind).reshape(shape)
+
+    def value(self, port: int = 0) -> Array:
+        """A vector for an output."""
+        spec = self.outputs[port]
+        return self.memory.take("value", port, math.prod(spec.shape), np.dtype(spec.dtype))
+
+    def gradient(self, position: int = 0) -> Array:
+        """A vector for the gradient of an input."""
+        spec = self.inputs[position]
+        return self.memory.take("gradient", position, math.prod(spec.shape), np.dtype(spec.dtype))
 
     def channels_last(self, spec: Spec, zeros: bool = False) -> Array:
         """A new (N, C, H, W) array whose memory is (N, H, W, C)."""
@@ -44,13 +90,35 @@ class Site:
         return allocate((n, h, w, c), spec.dtype).transpose(0, 3, 1, 2)
 
 
+def memory_order(x: Array) -> list[int]:
+    """The axes from the one whose steps are longest in memory to the one of neighbours."""
+    return sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], -x.shape[axis]))
+
+
 def memory(x: Array) -> Array | None:
     """The elements of a dense array as a vector in the order of memory, a view; else None."""
     if x.flags.c_contiguous:
         return x.reshape(-1)
-    order = sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], -x.shape[axis]))
-    ordered = x.transpose(order)
+    ordered = x.transpose(memory_order(x))
     return ordered.reshape(-1) if ordered.flags.c_contiguous else None
+
+
+def like(vector: Array, x: Array) -> Array:
+    """A vector as an array of x's shape, in x's order of memory."""
+    order = memory_order(x)
+    return vector.reshape([x.shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def channels_last(vector: Array, shape: tuple[int, ...]) -> Array:
+    """A vector as maps (N, C, H, W) whose memory is (N, H, W, C)."""
+    n, c, h, w = shape
+    return vector.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+
+def pixels(x: Array) -> Array | None:
+    """Maps as (pixels, channels), a view, where their memory is channels last; else None."""
+    last = x.transpose(0, 2, 3, 1)
+    return last.reshape(-1, x.shape[1]) if last.flags.c_contiguous else None
 
 
 def repeats_of(length: int, rows: int) -> int:
@@ -127,7 +195,13 @@ class Bound(Protocol):
 
 
 class Kernel(Protocol):
-    """A fast form: ``offers`` says whether it serves a site, ``bind`` allocates."""
+    """A fast form: ``offers`` says whether it serves a site, ``bind`` allocates.
+
+    What it does not state is taken for the worst, by which no memory is shared too early:
+    ``keeps`` has "x" where backward reads the inputs again, "y" where it reads the outputs;
+    ``passes_on`` says that forward may return an input, or backward an upstream gradient, or a
+    view of one.
+    """
 
     name: ClassVar[str]
     layer: ClassVar[type[Layer]]
@@ -135,6 +209,16 @@ class Kernel(Protocol):
     def offers(self, site: Site) -> bool: ...
 
     def bind(self, site: Site) -> Bound: ...
+
+
+def keeps(kernel: object) -> frozenset[str]:
+    """What a kernel's backward reads again: "x", "y", both or neither."""
+    return frozenset(getattr(kernel, "keeps", ("x", "y")))
+
+
+def passes_on(kernel: object) -> bool:
+    """Whether a kernel may return (a view of) what it was given."""
+    return bool(getattr(kernel, "passes_on", True))
 
 
 class Plain:

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, repeats_of, runs_of
+from engine.kernels.base import Site, channels_last, pixels, repeats_of, runs_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.batch_norm2d import BatchNorm2d
 
@@ -16,23 +16,27 @@ CHUNK = 1 << 17
 
 
 class Forms(NamedTuple):
-    """A buffer (N, C, H, W), and its chunks as maps, as (pixels, C) and as rows of some pixels."""
+    """Maps, and their chunks as (pixels, C) and as rows of some pixels."""
 
     whole: Array
-    maps: list[Array]
     rows: list[Array]
     wide: list[Array]
 
 
 class RowsBatchNorm:
-    """Variance by two passes, as the plain form: the one-pass form loses precision."""
+    """Variance by two passes, as the plain form: the one-pass form loses precision.
+
+    What it keeps is x − μ. Where no backward pass follows, evaluation is one affine pass over x.
+    """
 
     name: ClassVar[str] = "rows"
     layer: ClassVar[type[Layer]] = BatchNorm2d
+    keeps: ClassVar[tuple[str, ...]] = ()
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         n, _, h, w = site.inputs[0].shape
-        return n * h * w > 1 and not cast(BatchNorm2d, site.layer).frozen
+        return n * h * w > 1
 
     def bind(self, site: Site) -> BoundRowsBatchNorm:
         return BoundRowsBatchNorm(site)
@@ -44,33 +48,35 @@ class BoundRowsBatchNorm:
     def __init__(self, site: Site) -> None:
         self.layer = cast(BatchNorm2d, site.layer)
         (spec,) = site.inputs
-        n, c, h, w = spec.shape
+        n, c, h, w = self.shape = spec.shape
         self.count = n * h * w
-        self.dparams = site.dparams
+        self.dparams, self.keep = site.dparams, site.backward
         dtype = np.dtype(spec.dtype)
         step = min(n, max(1, CHUNK // (c * h * w)))
-        repeats = repeats_of(c, h * w if n % step else step * h * w)
+        self.repeats = repeats_of(c, h * w if n % step else step * h * w)
         self.samples = [slice(start, min(n, start + step)) for start in range(0, n, step)]
-
-        def buffer() -> Forms:
-            """The same memory as (N, C, H, W), and by chunks as (pixels, C) and as longer rows."""
-            maps = site.channels_last(spec)
-            last = maps.transpose(0, 2, 3, 1)
-            return Forms(
-                maps,
-                [maps[chunk] for chunk in self.samples],
-                [last[chunk].reshape(-1, c) for chunk in self.samples],
-                [last[chunk].reshape(-1, repeats * c) for chunk in self.samples],
-            )
-
-        self.y, self.xhat = buffer(), buffer()
+        self.y = self._forms(channels_last(site.value(), spec.shape))
+        self.centred = self._forms(channels_last(site.take("saved", spec.shape), spec.shape))
+        self.x = Chunks(self, self.centred)
         self.ones = [np.ones(len(rows), dtype) for rows in self.y.rows]
-        self.tiles = [np.empty((repeats, c), dtype) for _ in range(3)]
+        self.tiles = [np.empty((self.repeats, c), dtype) for _ in range(3)]
         self.tile_rows = [tile.reshape(-1) for tile in self.tiles]
         self.sums = np.empty((3, c), dtype)
         self.real = dtype.type
         if site.backward:
-            self.dy, self.dx = buffer(), buffer()
+            self.dx = self._forms(channels_last(site.gradient(), spec.shape))
+            copy = channels_last(site.take("backward", spec.shape), spec.shape)
+            self.dy = Chunks(self, self._forms(copy))
+
+    def _forms(self, maps: Array) -> Forms:
+        """Views of maps whose memory is channels last."""
+        last = maps.transpose(0, 2, 3, 1)
+        channels = last.shape[3]
+        return Forms(
+            maps,
+            [last[chunk].reshape(-1, channels) for chunk in self.samples],
+            [last[chunk].reshape(-1, self.repeats * channels) for chunk in self.samples],
+        )
 
     def _repeated(self, *vectors: Array) -> list[Array]:
         """Each vector (C,) repeated along a long row."""
@@ -83,22 +89,23 @@ class BoundRowsBatchNorm:
         np.add(total, self.sums[2], out=total)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        real, y, xhat = self.real, self.y, self.xhat
+        real, y, centred = self.real, self.y, self.centred
+        x = self.x.of(xs[0])
         statistics = {}
-        total = self.sums[0]
-        if ctx.mode == "train":
+        trained = ctx.mode == "train" and not self.layer.frozen
+        if trained:
+            total = self.sums[0]
             total.fill(0)
-            for chunk, maps, rows, ones in zip(
-                self.samples, xhat.maps, xhat.rows, self.ones, strict=True
-            ):
-                np.copyto(maps, xs[0][chunk])
+            for rows, ones in zip(x.rows, self.ones, strict=True):
                 self._sum_into(total, ones, rows)
             mean = total / real(self.count)
             tile, *_ = self._repeated(mean)
             total.fill(0)
-            for wide, square, rows, ones in zip(xhat.wide, y.wide, y.rows, self.ones, strict=True):
-                np.subtract(wide, tile, out=wide)
-                np.multiply(wide, wide, out=square)
+            for wide, out, square, rows, ones in zip(
+                x.wide, centred.wide, y.wide, y.rows, self.ones, strict=True
+            ):
+                np.subtract(wide, tile, out=out)
+                np.multiply(out, out, out=square)
                 self._sum_into(total, ones, rows)
             var = total / real(self.count)
             m = real(self.layer.momentum)
@@ -108,19 +115,24 @@ class BoundRowsBatchNorm:
                 "running_var": (1 - m) * p["running_var"] + m * unbiased,
             }
         else:
-            var = p["running_var"]
-            tile, *_ = self._repeated(p["running_mean"])
-            for chunk, maps, wide in zip(self.samples, xhat.maps, xhat.wide, strict=True):
-                np.copyto(maps, xs[0][chunk])
-                np.subtract(wide, tile, out=wide)
+            mean, var = p["running_mean"], p["running_var"]
         inv_std = 1 / np.sqrt(var + real(self.layer.eps))
-        scale, weight, bias = self._repeated(inv_std, p["weight"], p["bias"])
-        for wide, out in zip(xhat.wide, y.wide, strict=True):
-            np.multiply(wide, scale, out=wide)
-            np.multiply(wide, weight, out=out)
-            np.add(out, bias, out=out)
-        trained = np.asarray(ctx.mode == "train")
-        saved = {"xhat": xhat.whole, "inv_std": inv_std, "trained": trained}
+        slope = inv_std * p["weight"]
+        saved = {"mean": mean, "inv_std": inv_std, "trained": np.asarray(trained)}
+        if self.keep or trained:
+            saved["centred"] = centred.whole
+            source, offset = centred, p["bias"]
+        else:
+            saved["x"] = xs[0]
+            source, offset = x, p["bias"] - mean * slope
+        if self.keep and not trained:
+            tile, *_ = self._repeated(mean)
+            for wide, out in zip(x.wide, centred.wide, strict=True):
+                np.subtract(wide, tile, out=out)
+        slope, offset, *_ = self._repeated(slope, offset)
+        for wide, out in zip(source.wide, y.wide, strict=True):
+            np.multiply(wide, slope, out=out)
+            np.add(out, offset, out=out)
         return Result((y.whole,), saved, statistics)
 
     def backward(
@@ -131,20 +143,21 @@ class BoundRowsBatchNorm:
         need: tuple[bool, ...],
         ctx: Ctx,
     ) -> Grads:
-        real, xhat, dy, dx = self.real, self.xhat, self.dy, self.dx
+        real, centred, dx, inv_std = self.real, self.centred, self.dx, saved["inv_std"]
+        dy = self.dy.of(dys[0])
         dbias, dweight, _ = self.sums
         self.sums.fill(0)
-        for i, (chunk, ones) in enumerate(zip(self.samples, self.ones, strict=True)):
-            np.copyto(dy.maps[i], dys[0][chunk])
+        for i, ones in enumerate(self.ones):
             self._sum_into(dbias, ones, dy.rows[i])
-            np.multiply(dy.wide[i], xhat.wide[i], out=dx.wide[i])
+            np.multiply(dy.wide[i], centred.wide[i], out=dx.wide[i])
             self._sum_into(dweight, ones, dx.rows[i])
+        np.multiply(dweight, inv_std, out=dweight)
         if self.dparams:
             np.copyto(self.dparams["weight"], dweight)
             np.copyto(self.dparams["bias"], dbias)
         if not need[0]:
             return Grads((None,), self.dparams)
-        scale = p["weight"] * saved["inv_std"]
+        scale = p["weight"] * inv_std
         if not saved["trained"]:
             scale, *_ = self._repeated(scale)
             for upstream, out in zip(dy.wide, dx.wide, strict=True):
@@ -152,16 +165,47 @@ class BoundRowsBatchNorm:
             return Grads((dx.whole,), self.dparams)
         # dx = scale · (dy − x̂ · mean(dy · x̂) − mean dy)
         n = real(self.count)
-        scale, slope, offset = self._repeated(scale, dweight / n, dbias / n)
-        for normalised, upstream, out in zip(xhat.wide, dy.wide, dx.wide, strict=True):
-            np.multiply(normalised, slope, out=out)
+        scale, slope, offset = self._repeated(scale, dweight * inv_std / n, dbias / n)
+        for deviation, upstream, out in zip(centred.wide, dy.wide, dx.wide, strict=True):
+            np.multiply(deviation, slope, out=out)
             np.subtract(upstream, out, out=out)
             np.subtract(out, offset, out=out)
             np.multiply(out, scale, out=out)
         return Grads((dx.whole,), self.dparams)
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
-        return saved
+        inv_std = saved["inv_std"]
+
+        def xhat() -> Array:
+            centred = (
+                saved["centred"] if "centred" in saved else saved["x"] - _by_map(saved["mean"])
+            )
+            return centred * _by_map(inv_std)
+
+        return {"xhat": xhat, "inv_std": inv_std, "trained": saved["trained"]}
+
+
+class Chunks:
+    """An argument in chunks: views where its memory is channels last, else of a copy."""
+
+    def __init__(self, norm: BoundRowsBatchNorm, copy: Forms) -> None:
+        self.norm, self.copy = norm, copy
+        self.seen: Array | None = None
+        self.view: Forms | None = None
+
+    def of(self, x: Array) -> Forms:
+        """The chunks of x."""
+        if x is not self.seen:
+            self.seen = x
+            self.view = None if pixels(x) is None else self.norm._forms(x)
+        if self.view is not None:
+            return self.view
+        np.copyto(self.copy.whole, x)
+        return self.copy
+
+
+def _by_map(vector: Array) -> Array:
+    return vector[:, None, None]
 
 
 KERNEL = RowsBatchNorm()

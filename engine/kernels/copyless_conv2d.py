@@ -33,6 +33,8 @@ CHUNK = 1 << 17
 class Copyless:
     name: ClassVar[str] = "copyless"
     layer: ClassVar[type[Layer]] = Conv2d
+    keeps: ClassVar[tuple[str, ...]] = ("x",)
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         layer, (n, c, _, _) = cast(Conv2d, site.layer), site.inputs[0].shape

@@ -17,6 +17,8 @@ class FastFlatten:
 
     name: ClassVar[str] = "flatten"
     layer: ClassVar[type[Layer]] = Flatten
+    keeps: ClassVar[tuple[str, ...]] = ()
+    passes_on: ClassVar[bool] = True
 
     def offers(self, site: Site) -> bool:
         return True
@@ -27,7 +29,7 @@ class FastFlatten:
 
 class BoundFlatten:
     def __init__(self, site: Site) -> None:
-        self.y = np.empty(site.outputs[0].shape, site.outputs[0].dtype)
+        self.y = site.value().reshape(site.outputs[0].shape)
         self.maps = self.y.reshape(site.inputs[0].shape)
         self.strides: tuple[int, ...] | None = None
 

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, cast
+from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, small_part
+from engine.kernels.base import Site, channels_last, pixels, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 from engine.layers.window import Window
 
 CHUNK_BYTES = 1 << 20
-"""Unrolled windows of more samples than fit here are made in parts, again in backward."""
+"""Windows are unrolled and multiplied in parts of about this size, which stay in cache."""
+FEWEST_ROWS = 512
+"""But at least so many windows, because every part's share of dW is added to the sum of all."""
+ROWS_FOR_FLIPPING = 6
+"""Pixels for each channel from which on the flipped kernel, rearranged in each step, pays."""
 
-Part = tuple[Array, Array, Array, slice]
-"""Some samples: their windows, the rows to copy them to, these as windows, rows of the output."""
+
+class Part(NamedTuple):
+    """Windows of some samples and rows of the output; ``place`` of them among its pixels."""
+
+    samples: slice
+    rows: slice
+    place: slice
 
 
 class Im2col:
-    """x is copied once, channels last, into a buffer with zero borders; windows are copied from it.
+    """Where there is padding, x is copied once into a buffer with zero borders.
 
-    A 1×1 kernel of stride 1 without padding needs neither: the pixels are the rows already.
-    dX: the flipped kernel over dy where the stride is 1, else each kernel position adds its share
-    to the cells it looked at.
+    A 1×1 kernel of stride 1 without padding needs no windows: the pixels are the rows already.
+    dX: the flipped kernel over dy where the stride is 1 and there are many pixels, else each kernel
+    position adds its share to the cells it looked at.
     """
 
     name: ClassVar[str] = "im2col"
     layer: ClassVar[type[Layer]] = Conv2d
+    keeps: ClassVar[tuple[str, ...]] = ("x",)
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         return cast(Conv2d, site.layer).groups == 1
@@ -46,102 +57,96 @@ class BoundIm2col:
         o, rows, columns = out.shape[1:]
         window, dtype = layer.window, np.dtype(spec.dtype)
         kh, kw = window.kernel_size
-        self.dparams, self.shape = site.dparams, (o, c, kh, kw)
-        self.direct = (kh, kw) == (1, 1) and window.stride == (1, 1) and (rows, columns) == (h, w)
-        self.y = site.channels_last(out)
+        self.dparams, self.depth, self.o = site.dparams, kh * kw * c, o
+        self.size = (rows, columns)
+        unpadded = window.padded_size(h, w) == (h, w) and window.before == (0, 0)
+        self.direct = (kh, kw, *window.stride) == (1, 1, 1, 1) and unpadded
+        self.y = channels_last(site.value(), out.shape)
         self.y_rows = self.y.transpose(0, 2, 3, 1).reshape(-1, o)
-        self.w = np.empty((kh, kw, c, o), dtype)
-        self.w2 = self.w.reshape(-1, o)
-        # ---- x with borders, and its windows
-        height, width = (h, w) if self.direct else window.padded_size(h, w)
-        self.padded = np.zeros((n, height, width, c), dtype)
-        self.body = window.body(self.padded.transpose(0, 3, 1, 2), h, w)
-        depth, area = kh * kw * c, rows * columns
+        self.kernel = Matrix(layer.window.kernel_size, c, o, dtype)
+        # x as (pixels, C), or its windows
         if self.direct:
-            self.col = self.padded.reshape(-1, c)
+            self.x = Rows(channels_last(site.take("call", spec.shape), spec.shape))
         else:
-            self.col, self.parts = _parts(window, self.padded, (rows, columns))
-        self.seen: Array | None = None
-        self.seen_rows: Array | None = None
+            self.unrolled = Unrolled(site, window, c, (h, w), (rows, columns), unpadded)
         if not site.backward:
             return
         # ---- gradients
-        self.dy = site.channels_last(out)
-        self.dw = np.empty((depth, o), dtype)
-        self.dw_part = np.empty_like(self.dw)
-        self.dw_view = self.dw.reshape(kh, kw, c, o).transpose(3, 2, 0, 1)
-        self.ones = np.ones(n * area, dtype)
+        self.dy = Rows(channels_last(site.take("backward", out.shape), out.shape))
+        self.dw = np.empty((self.depth, o), dtype)
+        self.dw_part = site.take("backward", self.dw.shape)
+        self.ones = np.ones(n * rows * columns, dtype)
+        if "weight" in self.dparams:
+            place = self.dparams["weight"].transpose(2, 3, 1, 0)
+            self.in_place = place.flags.c_contiguous
+            if self.in_place:
+                self.dw = place.reshape(self.dw.shape)
+            self.dw_view = self.dw.reshape(kh, kw, c, o).transpose(3, 2, 0, 1)
         if not site.need[0]:
-            return
-        if self.direct:
-            self.dx = site.channels_last(spec)
-            self.dx_rows = self.dx.transpose(0, 2, 3, 1).reshape(-1, c)
             return
         # the flipped kernel over dy saves the sums, but dy's windows must not be much larger
         gaps = [e - 1 - b for e, b in zip(window.extent, window.before, strict=True)]
         tight = all(a < e for a, e in zip(window.after, window.extent, strict=True))
-        self.over_dy = window.stride == (1, 1) and tight and min(gaps) >= 0 and o <= 2 * c
-        if self.over_dy:
-            size = (h + window.extent[0] - 1, w + window.extent[1] - 1)
-            dy_padded = np.zeros((n, *size, o), dtype)
-            self.dy_body = dy_padded.transpose(0, 3, 1, 2)[
-                :, :, gaps[0] : gaps[0] + rows, gaps[1] : gaps[1] + columns
-            ]
-            _, self.dy_parts = _parts(window, dy_padded, (h, w))
-            self.flipped = np.empty((kh, kw, o, c), dtype)
-            self.flipped2 = self.flipped.reshape(-1, c)
-            self.dx = site.channels_last(spec)
+        self.over_dy = (
+            not self.direct
+            and window.stride == (1, 1)
+            and tight
+            and min(gaps) >= 0
+            and o <= 2 * c
+            and n * rows * columns >= ROWS_FOR_FLIPPING * c
+        )
+        if self.direct or self.over_dy:
+            self.dx = channels_last(site.gradient(), spec.shape)
             self.dx_rows = self.dx.transpose(0, 2, 3, 1).reshape(-1, c)
-            return
-        part = len(self.col) // area
-        self.dpadded = np.zeros((n, height, width, c), dtype)
-        cells = self.dpadded.transpose(0, 3, 1, 2)
-        self.dx = window.body(cells, h, w)
-        # (shares of a kernel position, the cells it adds them to), part by part
-        self.dcol = np.empty_like(self.col)
-        self.scatter = []
-        for start in range(0, n, part):
-            stop = min(n, start + part)
-            dcol = self.dcol[: (stop - start) * area]
-            shares = dcol.reshape(stop - start, rows, columns, kh, kw, c)
-            taps = [
-                (
-                    window.tap(cells[start:stop], i, j, (rows, columns)),
-                    shares[:, :, :, i, j].transpose(0, 3, 1, 2),
-                )
-                for i in range(kh)
-                for j in range(kw)
-            ]
-            self.scatter.append((dcol, slice(start * area, stop * area), taps))
+        if self.over_dy:
+            back = Window(
+                window.kernel_size,
+                before=(gaps[0], gaps[1]),
+                after=(
+                    window.extent[0] - 1 - window.after[0],
+                    window.extent[1] - 1 - window.after[1],
+                ),
+                dilation=window.dilation,
+            )
+            self.dy_unrolled = Unrolled(site, back, o, (rows, columns), (h, w), False)
+            self.flipped = site.take("backward", (kh, kw, o, c))
+        elif not self.direct:
+            self._make_scatter(site, window)
 
-    def _unroll(self, part: Part) -> Array:
-        windows, col, shaped, _ = part
-        np.copyto(shaped, windows)
-        return col
+    def _make_scatter(self, site: Site, window: Window) -> None:
+        """Buffers for shares of dx: (kernel position's shares, cells that it adds them to)."""
+        n, c, h, w = site.inputs[0].shape
+        height, width = window.padded_size(h, w)
+        vector = site.memory.take("gradient", 0, n * height * width * c, np.dtype(self.dw.dtype))
+        self.dpadded = vector
+        cells = channels_last(vector, (n, c, height, width))
+        self.dx = window.body(cells, h, w)
+        parts = parts_of(n, self.size, self.depth, self.dw.itemsize, whole_rows=False)
+        longest = max(part.place.stop - part.place.start for part in parts)
+        shares = site.take("backward", (longest, self.depth))
+        self.scatter = []
+        for part in parts:
+            dcol = shares[: part.place.stop - part.place.start]
+            some = cells[part.samples]
+            by_tap = dcol.reshape(len(some), *self.size, *window.kernel_size, c)
+            taps = [
+                (window.tap(some, i, j, self.size), by_tap[:, :, :, i, j].transpose(0, 3, 1, 2))
+                for i in range(window.kernel_size[0])
+                for j in range(window.kernel_size[1])
+            ]
+            self.scatter.append((dcol, part.place, taps))
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        x = xs[0]
-        np.copyto(self.w, p["weight"].transpose(2, 3, 1, 0))
+        kernel = self.kernel.of(p["weight"])
         if self.direct:
-            np.matmul(self._pixels(x), self.w2, out=self.y_rows)
+            _times(self.x.of(xs[0]), kernel, self.y_rows)
         else:
-            np.copyto(self.body, x)
-            for part in self.parts:
-                _times(self._unroll(part), self.w2, self.y_rows[part[3]])
+            self.unrolled.see(xs[0])
+            for part, windows in enumerate(self.unrolled.parts):
+                _times(self.unrolled.unroll(part), kernel, self.y_rows[windows.place])
         if "bias" in p:
             np.add(self.y_rows, p["bias"], out=self.y_rows)
-        return Result((self.y,), {"x": x})
-
-    def _pixels(self, x: Array) -> Array:
-        """x as (pixels, channels): a view where memory is channels last, else a copy."""
-        if x is not self.seen:
-            last = x.transpose(0, 2, 3, 1)
-            self.seen = x
-            self.seen_rows = last.reshape(-1, last.shape[3]) if last.flags.c_contiguous else None
-        if self.seen_rows is not None:
-            return self.seen_rows
-        np.copyto(self.body, x)
-        return self.col
+        return Result((self.y,), {"x": xs[0]})
 
     def backward(
         self,
@@ -151,41 +156,40 @@ class BoundIm2col:
         need: tuple[bool, ...],
         ctx: Ctx,
     ) -> Grads:
-        dy_last = dys[0].transpose(0, 2, 3, 1)
-        if not dy_last.flags.c_contiguous:
-            np.copyto(self.dy, dys[0])
-            dy_last = self.dy.transpose(0, 2, 3, 1)
-        dy = dy_last.reshape(-1, self.shape[0])
+        dy = self.dy.of(dys[0])
         if self.dparams:
             self._weight_gradient(dy, saved["x"])
         if not need[0]:
             return Grads((None,), self.dparams)
         if self.direct:
-            np.matmul(dy, self.w2.T, out=self.dx_rows)
+            _times(dy, self.kernel.of(p["weight"]).T, self.dx_rows)
         elif self.over_dy:
-            np.copyto(self.dy_body, dys[0])
             np.copyto(self.flipped, p["weight"][:, :, ::-1, ::-1].transpose(2, 3, 0, 1))
-            for part in self.dy_parts:
-                _times(self._unroll(part), self.flipped2, self.dx_rows[part[3]])
+            flipped = self.flipped.reshape(-1, self.dx_rows.shape[1])
+            self.dy_unrolled.see(dys[0])
+            for part, windows in enumerate(self.dy_unrolled.parts):
+                _times(self.dy_unrolled.unroll(part), flipped, self.dx_rows[windows.place])
         else:
+            kernel = self.kernel.of(p["weight"]).T
             self.dpadded.fill(0)
-            for dcol, rows, taps in self.scatter:
-                np.matmul(dy[rows], self.w2.T, out=dcol)
+            for dcol, place, taps in self.scatter:
+                np.matmul(dy[place], kernel, out=dcol)
                 for cells, shares in taps:
                     np.add(cells, shares, out=cells)
         return Grads((self.dx,), self.dparams)
 
     def _weight_gradient(self, dy: Array, x: Array) -> None:
         if self.direct:
-            np.matmul(self._pixels(x).T, dy, out=self.dw)
-        elif len(self.parts) == 1:  # the windows are still there from forward
-            np.matmul(self.col.T, dy, out=self.dw)
+            np.matmul(self.x.of(x).T, dy, out=self.dw)
         else:
-            self.dw.fill(0)
-            for part in self.parts:
-                np.matmul(self._unroll(part).T, dy[part[3]], out=self.dw_part)
-                np.add(self.dw, self.dw_part, out=self.dw)
-        np.copyto(self.dparams["weight"], self.dw_view)
+            self.unrolled.see(x)
+            for part, windows in enumerate(self.unrolled.parts):
+                out = self.dw_part if part else self.dw
+                np.matmul(self.unrolled.unroll(part).T, dy[windows.place], out=out)
+                if part:
+                    np.add(self.dw, out, out=self.dw)
+        if not self.in_place:
+            np.copyto(self.dparams["weight"], self.dw_view)
         if "bias" in self.dparams:
             np.matmul(self.ones, dy, out=self.dparams["bias"])
 
@@ -193,38 +197,154 @@ class BoundIm2col:
         return saved
 
 
-def _parts(window: Window, padded: Array, out: tuple[int, int]) -> tuple[Array, list[Part]]:
-    """A buffer for unrolled windows of ``padded`` (N, H, W, C), and the parts it serves in turn.
+class Matrix:
+    """A kernel (O, C, rows, columns) as (rows · columns · C, O): a view where it lies so."""
 
-    The stride is the window's along the rows and columns of an output of size ``out``.
-    """
-    n, (kh, kw), c = len(padded), window.kernel_size, padded.shape[3]
-    sn, sh, sw, sc = padded.strides
-    strides = (
-        sn,
-        sh * window.stride[0],
-        sw * window.stride[1],
-        sh * window.dilation[0],
-        sw * window.dilation[1],
-        sc,
-    )
-    windows = as_strided(padded, (n, *out, kh, kw, c), strides)
-    area, depth = out[0] * out[1], kh * kw * c
-    step = min(n, max(1, CHUNK_BYTES // (area * depth * padded.itemsize)))
-    rows = np.empty((step * area, depth), padded.dtype)
+    def __init__(
+        self, size: tuple[int, int], channels: int, o: int, dtype: np.dtype[np.floating]
+    ) -> None:
+        self.shape, self.o, self.dtype = (*size, channels, o), o, dtype
+        self.seen: Array | None = None
+        self.own: Array | None = None
+
+    def of(self, weight: Array) -> Array:
+        """The matrix of a weight."""
+        if weight is not self.seen:
+            last = weight.transpose(2, 3, 1, 0)
+            self.seen = weight
+            self.view = last.reshape(-1, self.o) if last.flags.c_contiguous else None
+        if self.view is not None:
+            return self.view
+        if self.own is None:
+            self.own = np.empty(self.shape, self.dtype)
+        np.copyto(self.own, weight.transpose(2, 3, 1, 0))
+        return self.own.reshape(-1, self.o)
+
+
+class Rows:
+    """Maps as (pixels, channels): a view where memory is channels last, else a copy."""
+
+    def __init__(self, buffer: Array) -> None:
+        self.buffer = buffer
+        self.rows = buffer.transpose(0, 2, 3, 1).reshape(-1, buffer.shape[1])
+        self.seen: Array | None = None
+        self.view: Array | None = None
+
+    def of(self, x: Array) -> Array:
+        """The pixels of x."""
+        if x is not self.seen:
+            self.seen, self.view = x, pixels(x)
+        if self.view is not None:
+            return self.view
+        np.copyto(self.buffer, x)
+        return self.rows
+
+
+class Unrolled:
+    """The windows of maps, a row each, made part by part in one buffer."""
+
+    def __init__(
+        self,
+        site: Site,
+        window: Window,
+        channels: int,
+        size: tuple[int, int],
+        out: tuple[int, int],
+        unpadded: bool,
+    ) -> None:
+        n = site.inputs[0].shape[0]
+        self.window, self.out, self.channels = window, out, channels
+        depth = window.kernel_size[0] * window.kernel_size[1] * channels
+        self.parts = parts_of(n, out, depth, np.dtype(site.inputs[0].dtype).itemsize)
+        longest = max(part.place.stop - part.place.start for part in self.parts)
+        buffer = site.take("call", (longest, depth))
+        self.columns = [buffer[: part.place.stop - part.place.start] for part in self.parts]
+        self.seen: Array | None = None
+        self.padded: Array | None = None
+        if not unpadded:
+            height, width = window.padded_size(*size)
+            self.padded = site.take("call", (n, height, width, channels))
+            maps = self.padded.transpose(0, 3, 1, 2)
+            self.body = window.body(maps, *size)
+            (top, left), (h, w) = window.before, size
+            self.borders = [
+                border
+                for border in (
+                    self.padded[:, :top],
+                    self.padded[:, top + h :],
+                    self.padded[:, top : top + h, :left],
+                    self.padded[:, top : top + h, left + w :],
+                )
+                if border.size
+            ]
+            self._look_at(maps)
+
+    def _look_at(self, maps: Array) -> None:
+        """Make the views of the windows of (N, C, height, width)."""
+        sn, sc, sh, sw = maps.strides
+        window, (kh, kw) = self.window, self.window.kernel_size
+        windows = as_strided(
+            maps,
+            (len(maps), *self.out, kh, kw, self.channels),
+            (
+                sn,
+                sh * window.stride[0],
+                sw * window.stride[1],
+                sh * window.dilation[0],
+                sw * window.dilation[1],
+                sc,
+            ),
+        )
+        self.copies = []
+        for part, columns in zip(self.parts, self.columns, strict=True):
+            source = windows[part.samples, part.rows]
+            self.copies.append((columns.reshape(source.shape), source))
+
+    def see(self, x: Array) -> None:
+        """Take these maps."""
+        if self.padded is not None:
+            for border in self.borders:  # others used the memory meanwhile
+                border.fill(0)
+            np.copyto(self.body, x)
+        elif x is not self.seen:
+            self.seen = x
+            self._look_at(x)
+
+    def unroll(self, part: int) -> Array:
+        """The windows of a part, (windows, cells of a window)."""
+        np.copyto(*self.copies[part])
+        return self.columns[part]
+
+
+def parts_of(
+    n: int, out: tuple[int, int], depth: int, itemsize: int, whole_rows: bool = True
+) -> list[Part]:
+    """Parts of about CHUNK_BYTES: some samples, or (``whole_rows``) some rows of one."""
+    area = out[0] * out[1]
+    wanted = max(FEWEST_ROWS, CHUNK_BYTES // (depth * itemsize))
+    step = min(n, max(1, wanted // area))
+    height = out[0]
+    if whole_rows and step == 1:
+        count = max(1, round(area / wanted))
+        height = -(-out[0] // count)
     parts = []
     for start in range(0, n, step):
-        some = windows[start : start + step]
-        own = rows[: len(some) * area]
-        place = slice(start * area, start * area + len(own))
-        parts.append((some, own, own.reshape(some.shape), place))
-    return rows, parts
+        stop = min(n, start + step)
+        for top in range(0, out[0], height):
+            bottom = min(out[0], top + height)
+            first = start * area + top * out[1]
+            last = (stop - 1) * area + bottom * out[1]
+            parts.append(Part(slice(start, stop), slice(top, bottom), slice(first, last)))
+    return parts
 
 
 def _times(rows: Array, matrix: Array, out: Array) -> None:
     """rows @ matrix, in small products where these are faster."""
     count, depth = rows.shape
     part = small_part(count, matrix.size)
+    if part == count:
+        np.matmul(rows, matrix, out=out)
+        return
     np.matmul(rows.reshape(-1, part, depth), matrix, out=out.reshape(-1, part, out.shape[1]))
 
 

@@ -17,6 +17,8 @@ class FastLinear:
 
     name: ClassVar[str] = "gemm"
     layer: ClassVar[type[Layer]] = Linear
+    keeps: ClassVar[tuple[str, ...]] = ("x",)
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         return True
@@ -28,8 +30,9 @@ class FastLinear:
 class BoundLinear:
     def __init__(self, site: Site) -> None:
         (spec,), (out,) = site.inputs, site.outputs
-        self.y = np.empty(out.shape, out.dtype)
-        self.dx = np.empty(spec.shape if site.backward else (0, 0), spec.dtype)
+        self.y = site.value().reshape(out.shape)
+        if site.backward and site.need[0]:
+            self.dx = site.gradient().reshape(spec.shape)
         self.ones = np.ones(spec.shape[0], spec.dtype)
         self.dparams = site.dparams
 

@@ -71,6 +71,14 @@ def tiled_pool(rng: np.random.Generator) -> Draw:
     return MaxPool2d(kernel, kernel, ceil_mode=ceil_mode), (tuple(sizes(rng, 4, 5, 12, 12)),)
 
 
+def overlapping_pool(rng: np.random.Generator) -> Draw:
+    kernel, stride, dilation = (tuple(sizes(rng, *high)) for high in ((5, 5), (4, 4), (3, 3)))
+    extents = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    padding: Any = tuple(int(rng.integers(extent // 2 + 1)) for extent in extents)
+    layer = MaxPool2d(kernel, stride, padding, dilation, bool(rng.integers(2)))
+    return layer, (tuple(sizes(rng, 4, 5, 12, 12)),)
+
+
 def maps(layer: Callable[[], Layer], count: int = 1) -> Callable[[np.random.Generator], Draw]:
     return lambda rng: (layer(), (tuple(sizes(rng, 4, 20, 7, 7)),) * count)
 
@@ -85,6 +93,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "banded": (conv,),
     "depthwise": (depthwise,),
     "tiled maxima": (tiled_pool,),
+    "overlapping maxima": (overlapping_pool,),
     "relu": (maps(ReLU),),
     "add": (maps(Add, 2), maps(Add, 3)),
     "flatten": (maps(Flatten),),
@@ -207,11 +216,14 @@ def test_windows_of_many_samples_are_unrolled_in_parts(
     monkeypatch: pytest.MonkeyPatch, site_of: Callable[..., Site], compare: Callable[..., None]
 ) -> None:
     kernel = BY_NAME["im2col"]
-    monkeypatch.setattr(sys.modules[type(kernel).__module__], "CHUNK_BYTES", 3000)
+    module = sys.modules[type(kernel).__module__]
+    monkeypatch.setattr(module, "FEWEST_ROWS", 1)
     layer, shapes = Conv2d(4, 3, padding=1), ((5, 2, 4, 4),)
-    bound: Any = kernel.bind(site_of(layer, shapes, "float64", True))
-    assert len(bound.parts) == 5
-    compare(kernel, layer, shapes, "float64", np.random.default_rng(0), True)
+    for size, count in ((3000, 5), (1000, 10)):  # samples, and rows of them
+        monkeypatch.setattr(module, "CHUNK_BYTES", size)
+        bound: Any = kernel.bind(site_of(layer, shapes, "float64", True))
+        assert len(bound.unrolled.parts) == count
+        compare(kernel, layer, shapes, "float64", np.random.default_rng(0), True)
 
 
 @pytest.mark.parametrize(("name", "constants"), [("copyless", 2), ("rows", 1)])

@@ -73,8 +73,8 @@ def tiled_pool(rng: np.random.Generator) -> Draw:
 
 def overlapping_pool(rng: np.random.Generator) -> Draw:
     kernel, stride, dilation = (tuple(sizes(rng, *high)) for high in ((5, 5), (4, 4), (3, 3)))
-    extents = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    padding: Any = tuple(int(rng.integers(extent // 2 + 1)) for extent in extents)
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    padding: Any = tuple(int(rng.integers(extent // 2 + 1)) for extent in 2 * extents)
     layer = MaxPool2d(kernel, stride, padding, dilation, bool(rng.integers(2)))
     return layer, (tuple(sizes(rng, 4, 5, 12, 12)),)
 

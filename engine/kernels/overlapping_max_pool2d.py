@@ -1,0 +1,220 @@
+"""Max pooling whose windows overlap or reach over padding: maxima along rows, then of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple, cast
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from engine.kernels.base import Site, all_finite, pixels_of
+from engine.layers.base import Array, Ctx, Grads, Layer, Result
+from engine.layers.max_pool2d import MaxPool2d
+
+CHUNK = 1 << 16
+"""Numbers of an array to work on at a time, so that all that they need stays in cache."""
+
+
+class OverlappingMaxPool:
+    """x is copied once, between columns of −∞, into lanes: one for each remainder of a column's
+    position by the stride. So the columns that one place of all windows lies over are dense.
+
+    Backward goes rows before columns, which makes the winner the first in row-major order:
+    dy · (x = y) goes to a position and is taken off what is left for those behind it, which is
+    exact, since the factor is 0 or 1. NaN equals nothing and ∞ · 0 is NaN, so a run that meets one
+    takes the plain form.
+    """
+
+    name: ClassVar[str] = "overlapping maxima"
+    layer: ClassVar[type[Layer]] = MaxPool2d
+
+    def offers(self, site: Site) -> bool:
+        """Not where a window lies in padding alone: its −∞ would be taken for one of x."""
+        if len(site.outputs) > 1:
+            return False
+        window = cast(MaxPool2d, site.layer).window
+        for axis in range(2):
+            size, outputs = site.inputs[0].shape[2 + axis], site.outputs[0].shape[2 + axis]
+            places = np.arange(window.kernel_size[axis]) * window.dilation[axis]
+            first = np.arange(outputs) * window.stride[axis] - window.before[axis]
+            cells = first[:, None] + places
+            if not ((cells >= 0) & (cells < size)).any(1).all():
+                return False
+        return True
+
+    def bind(self, site: Site) -> BoundOverlappingMaxPool:
+        return BoundOverlappingMaxPool(site)
+
+
+class Maxima(NamedTuple):
+    """Windows along one axis: ``most`` is the maximum of ``parts``, element by element."""
+
+    parts: list[Array]
+    most: Array
+
+    def find(self) -> None:
+        """Write the maximum; NaN wins."""
+        np.copyto(self.most, self.parts[0])
+        for part in self.parts[1:]:
+            np.maximum(self.most, part, out=self.most)
+
+
+class Shares(NamedTuple):
+    """The gradients of the same: ``rest`` is that of the maximum, ``mask`` and ``share`` space."""
+
+    maxima: Maxima
+    cells: list[Array]
+    rest: Array
+    mask: Array
+    share: Array
+
+    def give(self) -> None:
+        """Add ``rest`` to the first part that equals the maximum; what is left of it is 0."""
+        (parts, most), cells, rest, mask, share = self
+        for part, place in zip(parts[:-1], cells[:-1], strict=True):
+            np.equal(part, most, out=mask)
+            np.multiply(rest, mask, out=share)
+            np.subtract(rest, share, out=rest)
+            np.add(place, share, out=place)
+        np.add(cells[-1], rest, out=cells[-1])
+
+
+class BoundOverlappingMaxPool:
+    """Everything is seen as (N, rows, columns · C)."""
+
+    def __init__(self, site: Site) -> None:
+        self.layer = layer = cast(MaxPool2d, site.layer)
+        (spec,), (out,) = site.inputs, site.outputs
+        n, c, h, w = spec.shape
+        rows, columns = out.shape[2:]
+        window, dtype = layer.window, np.dtype(spec.dtype)
+        (down, step), (top, left) = window.stride, window.before
+        height, width = window.padded_size(h, w)
+        line = columns * c
+
+        def by_column(lanes: Array) -> list[Array]:
+            """What each column of the kernel lies over."""
+            starts = [j * window.dilation[1] for j in range(window.kernel_size[1])]
+            strides = (*lanes.strides[1:3], lanes.itemsize)
+            return [
+                as_strided(lanes[start % step, :, :, start // step :], (n, h, line), strides)
+                for start in starts
+            ]
+
+        def by_row(maps: Array) -> list[Array]:
+            """What each row of the kernel lies over."""
+            starts = [i * window.dilation[0] for i in range(window.kernel_size[0])]
+            return [maps[:, start : start + (rows - 1) * down + 1 : down] for start in starts]
+
+        self.lanes = np.full((step, n, h, -(-width // step), c), -np.inf, dtype)
+        across = np.full((n, height, line), -np.inf, dtype)
+        self.y = site.channels_last(out)
+        y = self.y.transpose(0, 2, 3, 1).reshape(n, rows, line)
+        stages = [
+            (by_column(self.lanes), across[:, top : top + h]),
+            (by_row(across), y),
+        ]
+        self.maxima = [
+            Maxima([part[chunk] for part in parts], most[chunk])
+            for parts, most in stages
+            for chunk in _chunks(most)
+        ]
+        self.flat, self.ones = y.reshape(-1), np.ones(y.size, dtype)
+        # (lane, where its cells of x begin, which columns of x these are)
+        self.columns = []
+        for lane in range(step):
+            first = (lane - left) % step
+            self.columns.append((lane, (first + left) // step, slice(first, w, step)))
+        self.seen: Array | None = None
+        self.take: list[tuple[Array, Array]] = []
+        if not (site.backward and site.need[0]):
+            return
+        self.rest = site.channels_last(out)
+        rest = self.rest.transpose(0, 2, 3, 1).reshape(y.shape)
+        self.rest_flat = rest.reshape(-1)
+        self.dacross, self.dlanes = np.empty_like(across), np.empty_like(self.lanes)
+        gradients = [
+            (by_column(self.dlanes), self.dacross[:, top : top + h]),
+            (by_row(self.dacross), rest),
+        ]
+        mask, share = np.empty(max(CHUNK, line), bool), np.empty(max(CHUNK, line), dtype)
+        self.shares = []
+        for (parts, most), (cells, upstream) in zip(stages[::-1], gradients[::-1], strict=True):
+            for chunk in _chunks(most):
+                some = most[chunk]
+                self.shares.append(
+                    Shares(
+                        Maxima([part[chunk] for part in parts], some),
+                        [place[chunk] for place in cells],
+                        upstream[chunk],
+                        mask[: some.size].reshape(some.shape),
+                        share[: some.size].reshape(some.shape),
+                    )
+                )
+        self.dx = site.channels_last(spec)
+        self.give = self._pairs(self.dlanes, self.dx)
+        if step == 1:  # the only lane has all of it
+            self.dx, self.give = self.give[0][0], []
+
+    def _pairs(self, lanes: Array, maps: Array) -> list[tuple[Array, Array]]:
+        """The cells in the lanes and those of (N, C, H, W) that they are."""
+        pairs = []
+        for lane, start, columns in self.columns:
+            cells = maps[..., columns]
+            place = lanes[lane, :, :, start : start + cells.shape[3]].transpose(0, 3, 1, 2)
+            # in one lane the rows are dense, else the pixels may be
+            pairs.append((place, cells) if len(lanes) == 1 else pixels_of(place, cells))
+        return pairs
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
+        if xs[0] is not self.seen:
+            self.seen, self.take = xs[0], self._pairs(self.lanes, xs[0])
+        for place, cells in self.take:
+            np.copyto(place, cells)
+        for maxima in self.maxima:
+            maxima.find()
+        return Result((self.y,), {"x": xs[0]})
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx,
+    ) -> Grads:
+        if not need[0]:
+            return Grads((None,))
+        np.copyto(self.rest, dys[0])
+        if not (all_finite(self.flat, self.ones) and all_finite(self.rest_flat, self.ones)):
+            x = saved["x"]
+            plain = self.layer.backward(p, self.layer.forward(p, x, ctx=ctx).saved, dys, need, ctx)
+            np.copyto(self.dx, cast(Array, plain.dxs[0]))
+            return Grads((self.dx,))
+        self.dacross.fill(0)
+        self.dlanes.fill(0)
+        for shares in self.shares:
+            shares.give()
+        for place, cells in self.give:
+            np.copyto(cells, place)
+        return Grads((self.dx,))
+
+    def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
+        x, layer = saved["x"], self.layer
+        return {"x": x, "argmax": lambda: layer.forward({}, x).saved["argmax"]}
+
+
+def _chunks(maps: Array) -> list[tuple[slice, slice]]:
+    """Some samples, or some rows of one, of (N, rows, line): about CHUNK numbers each."""
+    n, rows, line = maps.shape
+    samples = max(1, CHUNK // (rows * line))
+    height = rows if samples > 1 else max(1, CHUNK // line)
+    return [
+        (slice(a, a + samples), slice(b, b + height))
+        for a in range(0, n, samples)
+        for b in range(0, rows, height)
+    ]
+
+
+KERNEL = OverlappingMaxPool()

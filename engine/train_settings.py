@@ -159,5 +159,5 @@ def _check_optimizer(name: str, value: Any) -> None:
     allowed, words = _RANGES[name]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not allowed(value):
-        title = _TITLES.get(name, name.capitalize())
+        title = _TITLES.get(name, name.capitalize().replace("_", " "))
         raise TrainingError(f"{title}: expected {words}, received {value!r}.")

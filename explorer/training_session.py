@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 
+from engine import checkpoint as checkpoints
+from engine.checkpoint import CheckpointError, Standing
 from engine.data import catalogue
+from engine.graph import Graph
 from engine.train import Report, TrainSettings
 from explorer.controller import Controller
 from explorer.document import Document
@@ -25,6 +31,8 @@ SHOW_SECONDS = 0.2
 """How often the curves are drawn anew: they cost more than all else that a report brings."""
 MOST_REPORTS = 2_000
 """Beyond this every other report of the curves is left out; those with a validation stay."""
+LOOK_MILLISECONDS = 300
+"""How long after an edit a run of the network is looked for that can be gone on with."""
 
 
 class TrainingSession(QObject):
@@ -44,6 +52,12 @@ class TrainingSession(QObject):
         self._adopted = self._shown = 0.0
         self._outcome = ("idle", "")
         self._seen: Any = None
+        self._standing: Standing | None = None
+        self._look = QTimer(self)
+        self._look.setSingleShot(True)
+        self._look.setInterval(LOOK_MILLISECONDS)
+        self._look.timeout.connect(self._look_for_run)
+        self.worker.noted.connect(lambda text: controller.notice.emit(Notice("info", text)))
         self.worker.reported.connect(self._reported)
         self.worker.finished.connect(self._finished)
         self.worker.failed.connect(self._failed)
@@ -52,6 +66,7 @@ class TrainingSession(QObject):
         self.exporter.failed.connect(lambda text: controller.notice.emit(Notice("error", text)))
         controller.project_replaced.connect(self._abandon)
         document.identity_changed.connect(self._read_settings)
+        document.network_changed.connect(self._network_changed)
 
     def attach(self, panel: TrainingPanel) -> None:
         """Connect the panel, when it is first shown."""
@@ -59,12 +74,14 @@ class TrainingSession(QObject):
         panel.set_datasets(tuple(catalogue.SHIPPED))
         panel.set_settings(self.last_settings)
         panel.start_requested.connect(self.start)
+        panel.go_on_requested.connect(self.go_on)
         panel.pause_requested.connect(self.worker.pause)
         panel.resume_requested.connect(self.worker.resume)
         panel.stop_requested.connect(self.stop)
         panel.restore_requested.connect(self.controller.restore_weights)
         panel.set_reports(tuple(self.reports))
         self._show_state(self.worker.state)
+        self._look_for_run()
 
     def _abandon(self) -> None:
         """Another project comes: training of this one ends, and its weights go nowhere else."""
@@ -93,8 +110,27 @@ class TrainingSession(QObject):
         if self._panel is not None:
             self._panel.set_settings(self.last_settings)
 
+    # ---- starting, and going on ------------------------------------------------------------
+
     def start(self, settings: TrainSettings, dataset: str) -> None:
         """Train the network of the document; says why not when it cannot."""
+        self._begin(settings, dataset, resume=False)
+
+    def go_on(self) -> None:
+        """Go on with the run of this network that was stopped, with its settings."""
+        self._look_for_run()
+        standing = self._standing
+        if standing is None:
+            self.controller.notice.emit(
+                Notice("info", self.tr("No run of this network was stopped: start a new one."))
+            )
+            return
+        if self._panel is not None:
+            self._panel.set_settings(standing.settings)
+            self._panel.set_dataset(standing.source)
+        self._begin(standing.settings, standing.source, resume=True)
+
+    def _begin(self, settings: TrainSettings, dataset: str, *, resume: bool) -> None:
         document = self.document
         if self.worker.busy:
             self.controller.notice.emit(
@@ -111,11 +147,12 @@ class TrainingSession(QObject):
         self.last_settings, self.last_dataset = settings, dataset
         self._seen = settings.as_dict()
         document.set_settings(training=self._seen, dataset=dataset)
-        self.reports = []
+        # the curves go on where they ended, if it is they that are shown
+        step = self._standing.step if resume and self._standing else 0
+        self.reports = [report for report in self.reports if report.step <= step]
         self._outcome = ("idle", "")
         self.controller.before_training()
-        if self._panel is not None:
-            self._panel.set_reports(())
+        self._show_reports()
         self.worker.start(
             TrainTask(
                 document.graph,
@@ -123,8 +160,45 @@ class TrainingSession(QObject):
                 dataset,
                 document.preprocessing,
                 settings,
+                self.place_of(document.graph),
+                resume,
             )
         )
+
+    def place_of(self, graph: Graph) -> Path:
+        """The file in which a run of this network is kept."""
+        text = json.dumps(graph.to_dict(), sort_keys=True, default=str)
+        folder = self.controller.settings.path.parent / "checkpoints"
+        return folder / f"{zlib.crc32(text.encode()):08x}.checkpoint"
+
+    def _network_changed(self) -> None:
+        """A run belongs to one network: offer it no longer, and look for another in a while."""
+        if self._standing is not None and self._standing.graph != self.document.graph:
+            self._offer(None)
+        self._look.start()
+
+    def _look_for_run(self) -> None:
+        """Offer to go on with a run of this network, where one was stopped."""
+        if self.worker.busy or not self.document.inference.valid:
+            return
+        standing = None
+        # a file that cannot be read is no offer
+        with contextlib.suppress(CheckpointError):
+            path = self.place_of(self.document.graph)
+            if path.exists():
+                standing = checkpoints.standing(path)
+        if standing is not None and (
+            standing.graph != self.document.graph
+            or standing.finished
+            or standing.source not in catalogue.SHIPPED
+        ):
+            standing = None
+        self._offer(standing)
+
+    def _offer(self, standing: Standing | None) -> None:
+        self._standing = standing
+        if self._panel is not None:
+            self._panel.set_resumable(None if standing is None else standing.epoch)
 
     def start_with_last_settings(self) -> None:
         """Start as the panel says, or as the last time."""
@@ -179,6 +253,7 @@ class TrainingSession(QObject):
         self._adopt()
         self._show_reports()
         self._outcome = ("stopped" if how == "stopped" else "finished", "")
+        self._look_for_run()
         self._show_state("idle")
         if self.reports:
             last = self.reports[-1]
@@ -199,6 +274,7 @@ class TrainingSession(QObject):
 
     def _fail(self, text: str) -> None:
         self._outcome = ("failed", text)
+        self._look_for_run()
         self._show_state("idle")
         self.controller.notice.emit(Notice("error", text))
 

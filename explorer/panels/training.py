@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
-    QComboBox,
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -23,19 +19,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.layers.base import HyperField, HyperparameterError
-from engine.optimizers import OPTIMIZERS
-from engine.train import Report, TrainingError, TrainSettings
+from engine.train import Report, TrainSettings
 from explorer import theme
 from explorer.narration import percent
 from explorer.panels.curves import Curves
-from explorer.panels.fields import Field, field_for
+from explorer.panels.training_form import TrainingForm
 from explorer.tensors.scales import format_number
 
 STATES = ("idle", "starting", "running", "paused", "stopped", "finished", "failed")
 _BUSY = ("starting", "running", "paused")
-# What of an optimizer is offered here; the rest keeps its default.
-_OFFERED = ("lr", "momentum", "weight_decay")
 
 
 class TrainingPanel(QWidget):
@@ -45,6 +37,7 @@ class TrainingPanel(QWidget):
     pause_requested = Signal()
     resume_requested = Signal()
     stop_requested = Signal()
+    go_on_requested = Signal()  # with the run that was stopped
     restore_requested = Signal()  # back to the weights from before
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -52,51 +45,11 @@ class TrainingPanel(QWidget):
         self._state = "idle"
         self._reports: Sequence[Report] = ()
         self._can_restore = False
-        self.fields: dict[str, Field] = {}
-        self._messages: dict[str, QLabel] = {}
-        self._rows: dict[str, tuple[QLabel, Field, QLabel]] = {}
+        self._epoch: int | None = None
         m = theme.metrics()
         self.setAccessibleName(self.tr("Training"))
-        self.dataset = QComboBox()
-        self.dataset.setAccessibleName(self.tr("Data set"))
-        self.dataset.setMinimumContentsLength(8)
-        self.dataset.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.dataset.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.optimizer = QComboBox()
-        self.optimizer.setAccessibleName(self.tr("Optimizer"))
-        self.optimizer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        for name, kind in OPTIMIZERS.items():
-            self.optimizer.addItem(kind.title, name)
-        form = QWidget()
-        self._form = form
-        left = QVBoxLayout(form)
-        left.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
-        left.setSpacing(m.space_2)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(m.space_3)
-        grid.setVerticalSpacing(m.space_1)
-        grid.setColumnStretch(1, 1)
-        self._grid = grid
-        for row, (text, widget) in enumerate(
-            ((self.tr("data set"), self.dataset), (self.tr("optimizer"), self.optimizer))
-        ):
-            label = QLabel(text)
-            label.setBuddy(widget)
-            grid.addWidget(label, row, 0)
-            grid.addWidget(widget, row, 1)
-        helps = {
-            "lr": self.tr("How far the weights move against their gradient."),
-            "momentum": self.tr("Share of the last step that is kept."),
-            "weight_decay": self.tr("Pulls the weights towards zero."),
-        }
-        for name in _OFFERED:
-            self._add_field(HyperField(name, "float", 0.0, None, None, "", helps[name], ()))
-        for description in TrainSettings.hyperparameters():
-            self._add_field(description)
-            self.fields[description.name].set_value(description.default)
-        left.addLayout(grid)
+        form = self.form = TrainingForm()
+        self.dataset, self.optimizer, self.fields = form.dataset, form.optimizer, form.fields
         buttons = QHBoxLayout()
         buttons.setSpacing(m.space_2)
         self.start = QPushButton(theme.icon("train", "text_on_accent"), self.tr("Start"))
@@ -105,6 +58,10 @@ class TrainingPanel(QWidget):
         self.stop = QPushButton(theme.icon("stop"), self.tr("Stop"))
         for button in (self.start, self.pause, self.stop):
             buttons.addWidget(button)
+        self.go_on = QPushButton(theme.icon("play"), "")
+        self.go_on.setToolTip(
+            self.tr("The run that was stopped goes on as if it had not been: its settings count.")
+        )
         self.restore = QPushButton(theme.icon("undo"), self.tr("Restore weights from before"))
         self.message = QLabel()
         self.message.setWordWrap(True)
@@ -113,9 +70,9 @@ class TrainingPanel(QWidget):
         self._strip.setContentsMargins(m.space_3, m.space_2, m.space_3, 0)
         self._strip.setSpacing(m.space_2)
         self._strip.addLayout(buttons)
+        self._strip.addWidget(self.go_on)
         self._strip.addWidget(self.restore)
         self._strip.addWidget(self.message, 1)
-        left.addStretch(1)
         right = QWidget()
         box = QVBoxLayout(right)
         box.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
@@ -154,101 +111,31 @@ class TrainingPanel(QWidget):
         whole.setSpacing(0)
         whole.addLayout(self._strip)
         whole.addWidget(area, 1)
-        self.optimizer.currentIndexChanged.connect(self._optimizer_changed)
+        form.changed.connect(self._check)
         self.start.clicked.connect(self._start)
         self.pause.clicked.connect(self._pause)
         self.stop.clicked.connect(self.stop_requested)
+        self.go_on.clicked.connect(self.go_on_requested)
         self.restore.clicked.connect(self.restore_requested)
-        self._optimizer_changed()
         self.set_state("idle", "")
         self.set_datasets(())
 
-    def _add_field(self, description: HyperField) -> None:
-        m = theme.metrics()
-        row = self._grid.rowCount()
-        field = field_for(description)
-        for part in field.boxes():
-            part.setAccessibleName(description.name)
-            part.setAccessibleDescription(description.help)
-            part.setToolTip(description.help)
-        names = {"lr": self.tr("learning rate"), "weight_decay": self.tr("weight decay")}
-        label = QLabel(names.get(description.name, description.name.replace("_", " ")))
-        label.setToolTip(description.help)
-        label.setBuddy(field.boxes()[0])
-        message = QLabel()
-        message.setProperty("role", "error")
-        message.setWordWrap(True)
-        message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        message.hide()
-        label.setFixedHeight(m.control_height)
-        self._grid.addWidget(label, row, 0)
-        self._grid.addWidget(field, row, 1)
-        self._grid.addWidget(message, row + 1, 1)
-        field.typed.connect(self._check)
-        field.committed.connect(self._check)
-        self.fields[description.name] = field
-        self._messages[description.name] = message
-        self._rows[description.name] = (label, field, message)
-
     # ---- settings --------------------------------------------------------------------------
-
-    def _optimizer_class(self) -> type[Any]:
-        return OPTIMIZERS[self.optimizer.currentData()]
-
-    def _optimizer_changed(self) -> None:
-        """The fields of the optimizer that is chosen, at its defaults, or at training's own."""
-        kind, usual = self._optimizer_class(), TrainSettings().optimizer
-        there = dataclasses.asdict(usual if isinstance(usual, kind) else kind())
-        for name in _OFFERED:
-            label, field, message = self._rows[name]
-            label.setVisible(name in there)
-            field.setVisible(name in there)
-            message.hide()
-            if name in there:
-                field.set_value(there[name])
-        self._check()
 
     def settings(self) -> TrainSettings | None:
         """The settings as they stand; None after saying at the field what is wrong."""
-        kind = self._optimizer_class()
-        own = {f.name for f in dataclasses.fields(kind)}
-        values: dict[str, Any] = {}
-        fine = True
-        for name, field in self.fields.items():
-            if name in _OFFERED and name not in own:
-                continue
-            text, value = "", field.value()
-            if value is None:
-                text = self.tr("Expected a number, received none. Type one.")
-            else:
-                try:
-                    if name in own:
-                        TrainSettings(optimizer=kind(**{name: value}))
-                    else:
-                        TrainSettings(**{name: value})
-                except (HyperparameterError, TrainingError) as error:
-                    text = str(error)
-            label = self._messages[name]
-            label.setText(text)
-            label.setVisible(bool(text))
-            field.set_invalid(bool(text))
-            fine = fine and not text
-            values[name] = value
-        if not fine:
-            return None
-        optimizer = kind(**{name: values.pop(name) for name in _OFFERED if name in own})
-        return TrainSettings(optimizer=optimizer, **values)
+        return self.form.settings()
 
     def set_settings(self, settings: TrainSettings) -> None:
         """Show these settings, silently."""
-        name = type(settings.optimizer).__name__
-        self.optimizer.setCurrentIndex(self.optimizer.findData(name))
-        for field in _OFFERED:
-            if hasattr(settings.optimizer, field):
-                self.fields[field].set_value(getattr(settings.optimizer, field))
-        for description in TrainSettings.hyperparameters():
-            self.fields[description.name].set_value(getattr(settings, description.name))
+        self.form.set_settings(settings)
         self._check()
+
+    def set_dataset(self, name: str) -> None:
+        """Choose a data set, where it is offered."""
+        index = self.dataset.findText(name)
+        if index >= 0:
+            self.dataset.setCurrentIndex(index)
 
     def _check(self) -> None:
         self.start.setEnabled(
@@ -286,7 +173,7 @@ class TrainingPanel(QWidget):
         self.pause.setIcon(theme.icon("play" if paused else "pause"))
         self.stop.setEnabled(busy)
         self.start.setText(self.tr("Starting …") if state == "starting" else self.tr("Start"))
-        self.restore.setVisible(self._can_restore and not busy)
+        self._show_ways_on()
         texts = {
             "paused": self.tr("Paused: the weights of this moment are in the network."),
             "stopped": self.tr("Stopped. The network keeps what it has learnt."),
@@ -302,7 +189,19 @@ class TrainingPanel(QWidget):
     def set_restorable(self, restorable: bool) -> None:
         """Whether there are weights from before a training to go back to."""
         self._can_restore = restorable
-        self.restore.setVisible(restorable and self._state not in _BUSY)
+        self._show_ways_on()
+
+    def set_resumable(self, epoch: int | None) -> None:
+        """The epoch in which a run was stopped that can go on; None where there is none."""
+        self._epoch = epoch
+        self._show_ways_on()
+
+    def _show_ways_on(self) -> None:
+        idle = self._state not in _BUSY
+        self.restore.setVisible(self._can_restore and idle)
+        self.go_on.setVisible(self._epoch is not None and idle)
+        if self._epoch is not None:
+            self.go_on.setText(self.tr("Go on from epoch {0}").format(self._epoch))
 
     def set_reports(self, reports: Sequence[Report]) -> None:
         """All reports of the run so far, oldest first."""
@@ -373,4 +272,4 @@ class TrainingPanel(QWidget):
         below = QBoxLayout.Direction.BottomToTop
         self._split.setDirection(below if self._reports and not wide else direction)
         self._strip.setDirection(direction)
-        self._form.setMaximumWidth(9 * theme.metrics().strip_height if wide else 16777215)
+        self.form.setMaximumWidth(9 * theme.metrics().strip_height if wide else 16777215)

@@ -12,17 +12,19 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from engine import checkpoint as checkpoints
 from engine.data.digits import digits
 from engine.graph import Graph, Input, Loss, Node
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
 from engine.losses import CrossEntropy
-from engine.optimizers import SGD
+from engine.optimizers import SGD, Adam
 from engine.project_file import Project, save
-from engine.train import Report, TrainSettings, evaluate
+from engine.train import Report, Trainer, TrainSettings, evaluate
 from explorer.controller import Controller, Notice
 from explorer.document import Document
+from explorer.panels import TrainingPanel
 from explorer.settings import Settings
 from explorer.training_session import TrainingSession, thinned
 
@@ -89,6 +91,90 @@ def test_what_was_learnt_is_in_the_network_and_comes_back_out(bench: Bench, qtbo
     assert f"{result.accuracy:.1%} of the held-out" in bench.notices[-1].text
     bench.controller.restore_weights()
     assert all(np.array_equal(d.parameters[k], v) for k, v in before.items())
+
+
+def stopped_after(bench: Bench, qtbot: QtBot, settings: TrainSettings, reports: int = 2) -> int:
+    """Train and stop; the step that was reached."""
+    t = bench.training
+    t.start(settings, "digits")
+    qtbot.waitUntil(lambda: len(t.reports) >= reports, timeout=20_000)
+    with qtbot.waitSignal(t.worker.finished, timeout=20_000):
+        t.stop()
+    return checkpoints.standing(t.place_of(bench.document.graph)).step
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bench: Bench, qtbot: QtBot) -> None:
+    d, t = bench.document, bench.training
+    panel = TrainingPanel()
+    qtbot.addWidget(panel)
+    t.attach(panel)
+    panel.show()
+    assert not panel.go_on.isVisible()
+    start = {k: v.copy() for k, v in d.parameters.items()}
+    # long enough to be stopped, short enough to be made again here
+    settings = TrainSettings(epochs=400, batch_size=64, optimizer=Adam(lr=0.002), seed=5)
+    step = stopped_after(bench, qtbot, settings)
+    assert 0 < step < 400 * 22
+    epoch = step // 22 + 1
+    assert panel.go_on.isVisible() and panel.go_on.text() == f"Go on from epoch {epoch}"
+    reached = {k: v.copy() for k, v in d.parameters.items()}
+    panel.set_settings(SHORT)
+    with qtbot.waitSignal(t.worker.finished, timeout=60_000):
+        qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
+        assert not panel.go_on.isVisible() and panel.settings() == settings
+    assert t.reports[-1].step == t.reports[-1].steps_total == 400 * 22
+    assert any(r.step <= step for r in t.reports)  # the curves of before are still there
+    run = Trainer(d.graph, start, *digits(), settings)
+    list(run.reports())
+    assert all(np.array_equal(d.parameters[k], v) for k, v in run.parameters().items())
+    # finished: there is nothing to go on with, and one click undoes the second part alone
+    assert not panel.go_on.isVisible() and not t.place_of(d.graph).exists()
+    bench.controller.restore_weights()
+    assert all(np.array_equal(d.parameters[k], v) for k, v in reached.items())
+
+
+def test_the_run_is_offered_again_after_a_restart_but_to_its_network_alone(
+    bench: Bench, qtbot: QtBot
+) -> None:
+    stopped_after(bench, qtbot, LONG)
+    again = Bench(bench.folder)
+    try:
+        again.open(network())
+        panel = TrainingPanel()
+        qtbot.addWidget(panel)
+        again.training.attach(panel)
+        panel.show()
+        assert panel.go_on.isVisible()
+        again.controller.append_layer(ReLU())
+        assert not panel.go_on.isVisible()
+        again.controller.undo()
+        qtbot.waitUntil(panel.go_on.isVisible, timeout=5_000)
+        again.open(network(classes=12), "other.gflow")
+        assert not panel.go_on.isVisible()
+        again.training.go_on()
+        assert again.notices[-1].level == "info" and "No run" in again.notices[-1].text
+    finally:
+        again.training.close()
+        again.controller.close()
+
+
+def test_a_checkpoint_that_is_damaged_is_not_offered(bench: Bench, qtbot: QtBot) -> None:
+    stopped_after(bench, qtbot, LONG)
+    place = bench.training.place_of(bench.document.graph)
+    place.write_bytes(place.read_bytes()[:200])
+    bench.training.go_on()
+    assert not bench.training.worker.busy and "No run" in bench.notices[-1].text
+
+
+def test_a_run_that_diverges_names_the_layer_and_cannot_go_on(bench: Bench, qtbot: QtBot) -> None:
+    parameters = {k: v.copy() for k, v in bench.document.parameters.items()}
+    parameters["linear1", "weight"][...] = 3e38
+    bench.open(network(), "steep.gflow", parameters=parameters)
+    with qtbot.waitSignal(bench.training.worker.failed, timeout=20_000):
+        bench.training.start(SHORT, "digits")
+    assert bench.notices[-1].level == "error"
+    assert "It appeared first in the output of linear1." in bench.notices[-1].text
+    assert not bench.training.place_of(bench.document.graph).exists()
 
 
 def test_closing_keeps_what_was_reached_and_ends_the_process(bench: Bench, qtbot: QtBot) -> None:

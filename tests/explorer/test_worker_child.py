@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import checkpoint as checkpoints
 from engine.data.digits import digits
 from engine.graph import Graph, Input, Loss, Node
 from engine.layers.flatten import Flatten
@@ -171,6 +175,78 @@ class TestTraining:
     def test_paused_and_resumed_it_finishes(self, pipes: tuple[Connection, Connection]) -> None:
         messages, _ = run(training(), pipes, "pause", "resume")
         assert messages[-1][:2] == ("done", "finished")
+
+    def test_a_run_that_is_stopped_while_paused_is_kept_and_goes_on(
+        self, pipes: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = tmp_path / "checkpoints" / "one.checkpoint"
+        ours, theirs = pipes
+        original = Trainer.reports
+
+        def stopped_after_three(self: Trainer) -> Any:
+            for number, report in enumerate(original(self), 1):
+                if number == 3:
+                    ours.send("pause")
+                    ours.send("stop")
+                yield report
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "reports", stopped_after_three)
+            messages, _ = run(training(checkpoint=place), pipes)
+        assert messages[-1][:2] == ("done", "stopped")
+        kept = checkpoints.load(place)
+        assert kept.standing.step == 3 and kept.standing.source == "digits"
+
+        whole = Trainer(GRAPH, START, *digits(), SETTINGS)
+        list(whole.reports())
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        task = training(checkpoint=place, resume=True, settings=TrainSettings(), parameters={})
+        messages, published = run(task, (ours, theirs))
+        assert messages[-1][:2] == ("done", "finished")
+        found = published.read()
+        assert found is not None
+        assert all(np.array_equal(found[k], a) for k, a in whole.parameters().items())
+        assert not place.exists()
+        ours.close()
+
+    def test_a_note_is_passed_on_and_a_lost_checkpoint_is_an_error(
+        self, pipes: tuple[Connection, Connection], tmp_path: Path
+    ) -> None:
+        place = tmp_path / "one.checkpoint"
+        taken = Trainer(GRAPH, START, *digits(), SETTINGS).checkpoint()
+        standing = dataclasses.replace(taken.standing, numpy="1.0")
+        checkpoints.save(dataclasses.replace(taken, standing=standing), place)
+        messages, _ = run(training(checkpoint=place, resume=True), pipes)
+        assert [m.value for m in messages if m.kind == "note"] == [
+            "The checkpoint was made with NumPy 1.0, and this is "
+            f"{np.__version__}: results may differ in their last digits."
+        ]
+        pair = multiprocessing.get_context("spawn").Pipe()
+        messages, _ = run(training(checkpoint=place, resume=True), pair)
+        assert messages[-1].kind == "failed" and "none of that name" in messages[-1].value
+        pair[0].close()
+
+    def test_only_the_newest_runs_are_kept(
+        self, pipes: tuple[Connection, Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(7):
+            old = tmp_path / f"{number}.checkpoint"
+            old.write_bytes(b"")
+            os.utime(old, (number, number))
+        monkeypatch.setattr(worker_child, "KEEP_SECONDS", 0.0)
+        kept: list[int] = []
+        original = checkpoints.save
+
+        def counted(checkpoint: Any, path: Path) -> None:
+            kept.append(checkpoint.standing.step)
+            original(checkpoint, path)
+
+        monkeypatch.setattr(checkpoints, "save", counted)
+        monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
+        run(training(checkpoint=tmp_path / "new.checkpoint"), pipes)
+        assert kept and kept == sorted(set(kept)) and kept[0] >= 1
+        names = sorted(p.name for p in tmp_path.glob("*.checkpoint"))
+        assert names == [f"{number}.checkpoint" for number in (3, 4, 5, 6)]
 
     def test_it_ends_when_its_pipe_closes(self, pipes: tuple[Connection, Connection]) -> None:
         ours, theirs = pipes

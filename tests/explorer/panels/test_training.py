@@ -1,5 +1,6 @@
 """The training panel asks, and draws the reports that it is given."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from engine.optimizers import SGD, Adam
+from engine.data.augmentation import Augmentation
+from engine.optimizers import OPTIMIZERS, SGD, Adam, AdamW, RMSProp
 from engine.train import Report, TrainSettings
 from explorer.panels import TrainingPanel
 
@@ -62,6 +64,101 @@ def test_start_asks_with_the_settings_as_they_stand(qtbot):
     assert caught.args == [TrainSettings(epochs=3, optimizer=SGD(lr=0.01)), "shapes"]
 
 
+def open_all(qtbot, panel):
+    for fold in panel.form.folds:
+        qtbot.mouseClick(fold.button, Qt.MouseButton.LeftButton)
+
+
+def test_what_is_seldom_changed_is_folded_away_and_its_changes_are_said(qtbot):
+    panel = shown(qtbot)
+    first = {name for name, field in panel.fields.items() if field.isVisible()}
+    assert first == {"lr", "epochs", "batch_size", "schedule"}
+    step, loss, augmentation = panel.form.folds
+    assert (step.summary(), loss.summary(), augmentation.summary()) == ("", "", "off")
+    qtbot.mouseClick(augmentation.button, Qt.MouseButton.LeftButton)
+    assert panel.fields["shift"].isVisible() and not panel.fields["momentum"].isVisible()
+    type_into(qtbot, panel.fields["shift"].box, "2")
+    type_into(qtbot, panel.fields["rotate"].box, "7.5")
+    assert augmentation.summary() == "shift 2 · rotate 7.5"
+    qtbot.mouseClick(augmentation.button, Qt.MouseButton.LeftButton)
+    assert not panel.fields["shift"].isVisible()
+    assert panel.settings().augmentation == Augmentation(shift=2, rotate=7.5)
+
+
+def test_everything_that_training_knows_is_offered(qtbot):
+    panel = shown(qtbot)
+    numbers = {f.name for kind in OPTIMIZERS.values() for f in dataclasses.fields(kind)}
+    run = {f.name for f in TrainSettings.hyperparameters()}
+    augmentation = {f.name for f in Augmentation.hyperparameters()}
+    assert set(panel.fields) == numbers | run | augmentation
+    open_all(qtbot, panel)
+    for row, kind in enumerate(OPTIMIZERS.values()):
+        panel.optimizer.setCurrentIndex(row)
+        own = {f.name for f in dataclasses.fields(kind)}
+        seen = {name for name, field in panel.fields.items() if not field.isHidden()}
+        assert seen == own | run | augmentation
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TrainSettings(
+            epochs=9,
+            batch_size=7,
+            seed=3,
+            schedule="one-cycle",
+            warmup=0.25,
+            label_smoothing=0.1,
+            class_weights="balanced",
+            optimizer=SGD(0.2, 0.5, 1e-4, nesterov=True, clip_norm=2.0, decay_biases=False),
+            augmentation=Augmentation(2, 10.0, 0.2, "both", 4),
+        ),
+        TrainSettings(optimizer=Adam(0.01, 0.8, 0.9, 1e-6, 0.1)),
+        TrainSettings(optimizer=AdamW()),
+        TrainSettings(optimizer=RMSProp(0.01, 0.9, 1e-5, 0.3, 0.1)),
+    ],
+)
+def test_settings_are_shown_and_read_back(qtbot, settings):
+    panel = shown(qtbot)
+    panel.set_settings(settings)
+    assert panel.settings() == settings
+    assert panel.optimizer.currentText() == type(settings.optimizer).title
+
+
+def test_a_switch_is_a_click(qtbot):
+    panel = shown(qtbot)
+    open_all(qtbot, panel)
+    box = panel.fields["nesterov"].box
+    qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=box.rect().center() / 4)
+    assert panel.settings().optimizer == SGD(lr=0.01, nesterov=True)
+    assert panel.form.step.summary() == "Nesterov"
+
+
+def test_what_is_wrong_is_never_folded_away(qtbot):
+    panel = shown(qtbot)
+    step = panel.form.step
+    qtbot.mouseClick(step.button, Qt.MouseButton.LeftButton)
+    type_into(qtbot, panel.fields["momentum"].box, "2")
+    qtbot.mouseClick(step.button, Qt.MouseButton.LeftButton)
+    assert panel.settings() is None
+    assert panel.fields["momentum"].isVisible()
+
+
+def test_a_run_that_was_stopped_is_offered_to_go_on(qtbot):
+    panel = shown(qtbot)
+    assert not panel.go_on.isVisible()
+    panel.set_resumable(3)
+    assert panel.go_on.isVisible() and panel.go_on.text() == "Go on from epoch 3"
+    with qtbot.waitSignal(panel.go_on_requested):
+        qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
+    panel.set_state("running")
+    assert not panel.go_on.isVisible()
+    panel.set_state("stopped")
+    assert panel.go_on.isVisible()
+    panel.set_resumable(None)
+    assert not panel.go_on.isVisible()
+
+
 def test_another_optimizer_brings_its_own_numbers(qtbot):
     panel = shown(qtbot)
     qtbot.keyClick(panel.optimizer, Qt.Key.Key_Down)
@@ -78,10 +175,15 @@ def test_another_optimizer_brings_its_own_numbers(qtbot):
         ("momentum", "1", "Momentum: expected a number from 0 to below 1"),
         ("epochs", "0", "epochs: expected at least 1, received 0"),
         ("lr", "fast", "Expected a number"),
+        ("clip_norm", "-1", "Clip norm: expected a number from 0"),
+        ("warmup", "1", "warmup: expected at most 0.9"),
+        ("label_smoothing", "1", "label_smoothing: expected at most 0.9"),
+        ("rotate", "200", "Augmentation.rotate: expected at most 180"),
     ],
 )
 def test_a_wrong_number_is_explained_and_nothing_starts(qtbot, name, text, words):
     panel = shown(qtbot)
+    open_all(qtbot, panel)
     type_into(qtbot, panel.fields[name].box, text)
     assert panel.settings() is None and not panel.start.isEnabled()
     field = panel.fields[name].box

@@ -527,7 +527,7 @@ def test_the_reported_rate_is_the_one_that_moved_the_weights() -> None:
         ({"optimizer": SGD(lr=math.nan)}, "Learning rate: expected a number above 0"),
         ({"optimizer": SGD(momentum=1.0)}, "Momentum: expected a number from 0 to below 1"),
         ({"optimizer": Adam(beta2=1.5)}, "Beta2: expected a number from 0 to below 1"),
-        ({"optimizer": SGD(clip_norm=-1.0)}, "Clip_norm: expected a number from 0"),
+        ({"optimizer": SGD(clip_norm=-1.0)}, "Clip norm: expected a number from 0"),
         ({"optimizer": SGD(nesterov=1)}, "nesterov: expected true or false, received 1"),  # type: ignore[arg-type]
         ({"optimizer": RMSProp(alpha=1.0)}, "Alpha: expected a number from 0 to below 1"),
         ({"warmup": 0.95}, "warmup: expected at most 0.9"),

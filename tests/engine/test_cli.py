@@ -646,6 +646,21 @@ def test_export_takes_a_version_of_the_operators(capsys: Output, tmp_path: Path)
     assert out.read_bytes() == before
 
 
+def test_export_writes_a_script_with_its_weights(capsys: Output, tmp_path: Path) -> None:
+    out = tmp_path / "net.py"
+    assert run(capsys, "export", "lenet5", "--out", out)[0] == 0
+    assert "from torch import nn" in out.read_text()
+    code, lines, _ = run(capsys, "export", "lenet5", "--out", out, "--format", "keras")
+    assert code == 0 and "import keras" in out.read_text()
+    weights = tmp_path / "net.safetensors"
+    assert [line.split()[1] for line in lines] == [str(out), str(weights)]
+    assert "--opset" in refused(
+        capsys, "export", "lenet5", "--out", out, "--format", "keras", "--opset", 13
+    )
+    text = refused(capsys, "export", "lenet5-1998", "--out", out, "--format", "keras")
+    assert "has no Keras form" in text
+
+
 # ---- as a program ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,261 @@
+"""PyTorch scripts: parsed everywhere, and run to the same numbers where PyTorch is installed."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import importlib.util
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.architectures import ARCHITECTURES
+from engine.data.preprocessing import Preprocessing
+from engine.graph import Graph, Input, Loss, Node
+from engine.layers.add import Add
+from engine.layers.base import Array, Layer
+from engine.layers.concat import Concat
+from engine.layers.conv2d import Conv2d
+from engine.layers.conv_transpose2d import ConvTranspose2d
+from engine.layers.dropout import Dropout
+from engine.layers.linear import Linear
+from engine.layers.mul import Mul
+from engine.layers.relu import ReLU
+from engine.losses import CrossEntropy, Hinge, LeNetLoss, LossFunction, MeanSquaredError
+from engine.parameters import initial_parameters
+from engine.plan import Batch, compile, exhaust
+from engine.scripts.base import ScriptError
+from engine.scripts.pytorch import RULES, pytorch_script, state_dict
+
+torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
+
+needs_torch = pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
+IMAGE = ("image", 0)
+
+JOINING: dict[str, Layer] = {"Add": Add(), "Concat": Concat(), "Mul": Mul()}
+
+
+def single(layer: Layer, shape: tuple[int, ...]) -> Graph:
+    return Graph(
+        (Input("image", shape),),
+        (Node("class", layer, (IMAGE,)),),
+        (("out", ("class", 0)),),
+        name="a layer",
+    )
+
+
+def weights_of(graph: Graph, seed: int) -> dict[tuple[str, str], Array]:
+    """Random ones, so that nothing is right because it is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    return {
+        key: (array + rng.uniform(0.1, 0.9, array.shape)).astype("float32")
+        for key, array in initial_parameters(graph, seed).items()
+    }
+
+
+def ours(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> Array:
+    plan = compile(graph, parameters, batch=len(x), mode="eval")
+    exhaust(plan.run(Batch.of(graph, x), backward=False))
+    return plan.output(graph.outputs[0][0])
+
+
+def run(script: str) -> dict[str, Any]:
+    """The names that a script defines; it is one of our own making."""
+    space: dict[str, Any] = {"__name__": "script"}
+    exec(builtins.compile(script, "script.py", "exec"), space)
+    return space
+
+
+def module_of(space: dict[str, Any]) -> Any:
+    found = [
+        value
+        for name, value in space.items()
+        if isinstance(value, type) and issubclass(value, torch.nn.Module) and name != "F"
+    ]
+    return found[-1]()
+
+
+def theirs(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> Array:
+    module = module_of(run(pytorch_script(graph)))
+    module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
+    with torch.no_grad():
+        result = module.eval()(torch.tensor(x))
+    return np.asarray(result.numpy())
+
+
+def test_every_layer_with_a_rule_has_a_case(layer_kinds: set[type[Layer]]) -> None:
+    assert layer_kinds | {type(layer) for layer in JOINING.values()} == set(RULES)
+
+
+def joined(layer: Layer) -> Graph:
+    """Two branches that meet: the second is one number per channel where that is allowed."""
+    return Graph(
+        (Input("image", (3, 4, 5)),),
+        (
+            Node("left", Conv2d(3, 3, padding=1), (IMAGE,)),
+            Node("right", Conv2d(3, 1), (IMAGE,)),
+            Node("meet", layer, (("left", 0), ("right", 0))),
+        ),
+        (("out", ("meet", 0)),),
+    )
+
+
+def test_a_layer_is_written_as_python(layer: Layer, shape: tuple[int, ...]) -> None:
+    graph = single(layer, shape)
+    ast.parse(pytorch_script(graph))
+    parameters = graph.parameter_specs(graph.infer().specs)
+    names = {name.split(".")[1] for name in state_dict(graph, weights_of(graph, 0))}
+    assert {name for _, name in parameters} == names - {"num_batches_tracked"}
+
+
+@needs_torch
+def test_a_layer_computes_the_same(layer: Layer, shape: tuple[int, ...]) -> None:
+    graph = single(layer, shape)
+    x = np.random.default_rng(1).standard_normal((3, *shape)).astype("float32")
+    parameters = weights_of(graph, 2)
+    mine = ours(graph, parameters, x)
+    assert np.ptp(mine) > 1e-3
+    np.testing.assert_allclose(theirs(graph, parameters, x), mine, rtol=1e-4, atol=1e-5)
+    if parameters:
+        changed = {key: array * 1.1 + 0.1 for key, array in parameters.items()}
+        assert not np.allclose(theirs(graph, changed, x), mine, rtol=1e-3)
+
+
+@needs_torch
+@pytest.mark.parametrize("layer", JOINING.values(), ids=list(JOINING))
+def test_branches_meet_the_same(layer: Layer) -> None:
+    graph = joined(layer)
+    x = np.random.default_rng(1).standard_normal((3, 3, 4, 5)).astype("float32")
+    parameters = weights_of(graph, 2)
+    np.testing.assert_allclose(
+        theirs(graph, parameters, x), ours(graph, parameters, x), rtol=1e-4, atol=1e-5
+    )
+
+
+CLASSROOM = [name for name in ARCHITECTURES if "digits" in name or name.startswith("lenet5")]
+
+
+@pytest.mark.parametrize("name", CLASSROOM)
+def test_the_gallery_is_written_as_python(name: str) -> None:
+    script = pytorch_script(ARCHITECTURES[name].build(), weights="w.safetensors")
+    ast.parse(script)
+    assert max(map(len, script.splitlines())) <= 100
+
+
+@needs_torch
+@pytest.mark.parametrize("name", CLASSROOM)
+def test_the_gallery_computes_the_same_and_has_the_same_loss(name: str) -> None:
+    graph = ARCHITECTURES[name].build()
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((4, *graph.inputs[0].shape)).astype("float32")
+    target = rng.integers(0, 10, 4)
+    parameters = initial_parameters(graph, 4)
+    np.testing.assert_allclose(
+        theirs(graph, parameters, x), ours(graph, parameters, x), rtol=1e-3, atol=1e-4
+    )
+    space = run(pytorch_script(graph))
+    module = module_of(space)
+    module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
+    module.train()
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    calm = replace(
+        graph,
+        nodes=tuple(
+            replace(n, layer=Dropout(0.0)) if isinstance(n.layer, Dropout) else n
+            for n in graph.nodes
+        ),
+    )
+    plan = compile(calm, parameters, batch=4)
+    exhaust(plan.run(Batch.of(calm, x, target)))
+    assert float(
+        space["loss"](module(torch.tensor(x)), torch.tensor(target)).detach()
+    ) == pytest.approx(plan.loss(), rel=1e-4)
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    "function",
+    [
+        CrossEntropy(0.1),
+        CrossEntropy(0.2, (0.5, 1.0, 2.0)),
+        MeanSquaredError(),
+        Hinge(0.7),
+        LeNetLoss(0.5),
+        LeNetLoss(1.0, negative=True),
+    ],
+    ids=repr,
+)
+def test_a_loss_is_the_same(function: LossFunction) -> None:
+    graph = replace(
+        single(Linear(3), (4,)), losses=(Loss("loss", function, ("class", 0), weight=0.5),)
+    )
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((6, 4)).astype("float32")
+    target = rng.integers(0, 3, 6)
+    parameters = weights_of(graph, 6)
+    plan = compile(graph, parameters, batch=6)
+    exhaust(plan.run(Batch.of(graph, x, target)))
+    space = run(pytorch_script(graph))
+    module = module_of(space)
+    module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
+    found = float(space["loss"](module(torch.tensor(x)), torch.tensor(target)).detach())
+    assert found == pytest.approx(plan.loss(), rel=1e-5)
+
+
+def test_the_script_reads_as_a_person_would_write_it() -> None:
+    script = pytorch_script(
+        ARCHITECTURES["lenet5"].build(),
+        weights="lenet5.safetensors",
+        preprocessing=Preprocessing((28, 28), 1, (0.13,), (0.31,)),
+    )
+    assert "class LeNet5(nn.Module):" in script
+    assert "self.conv1 = nn.Conv2d(1, 6, kernel_size=5, padding=2)\n" in script
+    assert "        x = F.max_pool2d(x, 2)\n" in script
+    assert "Pixels in [0, 1], less [0.13], divided by [0.31]." in script
+    assert 'load_file("lenet5.safetensors")' in script
+    assert len(script.splitlines()) < 60
+
+
+def test_a_skip_has_the_name_of_its_node() -> None:
+    script = pytorch_script(ARCHITECTURES["resnet-digits"].build())
+    skips = [line for line in script.splitlines() if " + x" in line or "x + " in line]
+    assert skips and all("relu" in line or "norm" in line or "bn" in line for line in skips)
+
+
+def test_names_that_python_or_the_module_needs_are_avoided() -> None:
+    graph = Graph(
+        (Input("torch", (3,)),),
+        (
+            Node("forward", Linear(4), (("torch", 0),)),
+            Node("1/class", Linear(4), (("forward", 0),)),
+            Node("1-class", Linear(4), (("1/class", 0),)),
+        ),
+        (("out", ("1-class", 0)),),
+        name='2 × quotes """ \\',
+    )
+    script = pytorch_script(graph)
+    ast.parse(script)
+    assert "self.forward_2 = " in script and "self._1_class = " in script
+    assert "self._1_class_2 = " in script and "def forward(self, torch_2):" in script
+
+
+def test_what_has_no_form_is_refused_by_name() -> None:
+    graph = single(ConvTranspose2d(2, 3, 2, (0, 1, 1, 0)), (2, 4, 4))
+    with pytest.raises(ScriptError, match="class: Transposed convolution with different padding"):
+        pytorch_script(graph)
+    with pytest.raises(ScriptError, match="Mark one as output"):
+        pytorch_script(replace(single(ReLU(), (2,)), outputs=()))
+    shared = Graph(
+        (Input("image", (3,)),),
+        (
+            Node("one", Linear(3), (IMAGE,)),
+            Node("two", Linear(3), (("one", 0),), params="one"),
+        ),
+        (("out", ("two", 0)),),
+    )
+    assert pytorch_script(shared).count("nn.Linear") == 1

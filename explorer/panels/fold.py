@@ -56,6 +56,7 @@ class Fold(QWidget):
         self.button.setText(title)
         self.button.setAccessibleName(title)
         self.button.setCheckable(True)
+        self.button.setProperty("role", "fold")
         self.button.setAutoRaise(True)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.button.setIconSize(QSize(m.icon_small, m.icon_small))

@@ -23,7 +23,6 @@ from engine.train import TrainingError, TrainSettings
 from explorer import theme
 from explorer.panels.fields import Field, field_for
 from explorer.panels.fold import Fold
-from explorer.tensors.scales import format_number
 
 FIRST = ("lr", "epochs", "batch_size", "schedule")
 """In sight; the learning rate is the optimizer's."""
@@ -66,6 +65,8 @@ class TrainingForm(QWidget):
         self.optimizer.setAccessibleName(self.tr("Optimizer"))
         for box in (self.dataset, self.optimizer):
             box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            # their longest text would widen the panel beyond its place
+            box.setMinimumWidth(2 * m.strip_height)
         for name, kind in OPTIMIZERS.items():
             self.optimizer.addItem(kind.title, name)
         whole = QVBoxLayout(self)
@@ -97,8 +98,11 @@ class TrainingForm(QWidget):
         for names, place in parts:
             for name in names:
                 self._add_field(descriptions[name], place)
+        folds = QVBoxLayout()
+        folds.setSpacing(0)
         for fold in self.folds:
-            whole.addWidget(fold)
+            folds.addWidget(fold)
+        whole.addLayout(folds)
         whole.addStretch(1)
         self._show(TrainSettings())
         self.optimizer.currentIndexChanged.connect(self._optimizer_changed)
@@ -296,5 +300,5 @@ class TrainingForm(QWidget):
                 words.append(text if value else self.tr("no {0}").format(text))
             else:
                 number = isinstance(value, int | float)
-                words.append(f"{text} {format_number(value) if number else value}")
+                words.append(f"{text} {value:g}" if number else f"{text} {value}")
         return " · ".join(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def sizes(rng: np.random.Generator, *highest: int) -> list[int]:
     return [int(rng.integers(1, high + 1)) for high in highest]
 
 
-def conv(rng: np.random.Generator, high: int = 7) -> Draw:
+def conv(rng: np.random.Generator, high: int = 7) -> tuple[Conv2d, tuple[tuple[int, ...], ...]]:
     n, c, h, w = sizes(rng, 4, high, 12, 12)
     padding: Any = [0, 1, (2, 1), (0, 1, 2, 3)][rng.integers(4)]
     layer = Conv2d(
@@ -65,6 +66,13 @@ def depthwise(rng: np.random.Generator) -> Draw:
     return Conv2d(c + 1, kernel, stride, padding, dilation, groups=c + 1, bias=bias), (shape,)
 
 
+def grouped(rng: np.random.Generator) -> Draw:
+    layer, ((n, c, h, w),) = conv(rng, 4)
+    groups = int(rng.integers(2, 5))
+    layer = replace(layer, out_channels=layer.out_channels * groups, groups=groups)
+    return layer, ((n, c * groups, h, w),)
+
+
 def tiled_pool(rng: np.random.Generator) -> Draw:
     kernel = tuple(sizes(rng, 3, 3))
     ceil_mode = bool(rng.integers(2))
@@ -92,6 +100,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "copyless": (same_conv,),
     "banded": (conv,),
     "depthwise": (depthwise,),
+    "by group": (grouped,),
     "tiled maxima": (tiled_pool,),
     "overlapping maxima": (overlapping_pool,),
     "relu": (maps(ReLU),),

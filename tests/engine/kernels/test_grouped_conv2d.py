@@ -18,7 +18,7 @@ from engine.layers.conv2d import Conv2d
     ("layer", "shape", "form"),
     [
         (Conv2d(12, 5, padding=2, groups=2), (3, 6, 14, 14), "Banded"),
-        (Conv2d(48, 3, padding=1, groups=2), (3, 48, 28, 28), "Copyless"),
+        (Conv2d(32, 3, padding=1, groups=2), (3, 32, 28, 28), "Copyless"),
         (Conv2d(64, 3, padding=1, groups=2), (2, 64, 6, 6), "Im2col"),
     ],
 )

@@ -244,16 +244,12 @@ class Graph:
         return result
 
     def parameter_specs(self, specs: Mapping[Ref, Spec]) -> dict[tuple[str, str], ParamSpec]:
-        """(owner, name) -> ParamSpec of every parameter, in order of computation."""
+        """(owner, name) -> ParamSpec for nodes whose shape is known, in order of computation."""
         found: dict[tuple[str, str], ParamSpec] = {}
         for node in self.order:
-            inputs = tuple(specs[r] for r in node.inputs if r is not None and r in specs)
-            if len(inputs) < node.layer.arity[0]:
-                continue
-            try:
-                params = node.layer.parameters(*inputs)
-            except (ShapeError, IndexError):
-                continue
+            if (node.id, 0) not in specs:
+                continue  # what it computes is not known, so neither is what it needs for that
+            params = node.layer.parameters(*(specs[r] for r in node.inputs if r is not None))
             judged = any((node.id, 0) == loss.input for loss in self.losses)
             for name, spec in params.items():
                 known = found.setdefault((node.owner, name), spec.before_loss() if judged else spec)

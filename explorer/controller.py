@@ -285,8 +285,11 @@ class Controller(QObject):
         ):
             self.select(set(names.values()))
 
-    def change_layer(self, node_id: str, layer: Layer) -> None:
-        """Give a node other hyper-parameters."""
+    def change_layer(self, node_id: str, layer: Layer, *, slid: bool = True) -> None:
+        """Give a node other hyper-parameters.
+
+        ``slid``: one of many values on the way of a slider, which become one undo entry.
+        """
         node = self.document.graph.by_id.get(node_id)
         if node is None:
             return
@@ -301,7 +304,7 @@ class Controller(QObject):
         self._edit(
             self.tr("Set {0} of {1} to {2}").format(changed[0], node_id, value),
             lambda g: g.replace_node(node_id, layer=layer),
-            gesture=f"set {node_id}.{changed[0]}",
+            gesture=f"set {node_id}.{changed[0]}" if slid else "",
         )
 
     def rename(self, node_id: str, name: str) -> None:
@@ -325,7 +328,7 @@ class Controller(QObject):
             except HyperparameterError as error:
                 self._say("warning", str(error))
                 return
-            self.change_layer(node_id, changed)
+            self.change_layer(node_id, changed, slid=False)
             return
         try:
             layer = layer_from_dict(fix.value)

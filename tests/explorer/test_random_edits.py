@@ -1,0 +1,201 @@
+"""Thousands of edits by chance: nothing raises, and document, canvas, undo and file agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from engine.graph import Graph, Ref
+from engine.layers.base import REGISTRY, HyperparameterError, Layer
+from engine.project_file import load, save
+from explorer.canvas import Canvas
+from explorer.document import Document
+
+LARGEST = 14
+"""Layers, after which more are deleted than added, so that edits stay fast."""
+
+
+class Editor:
+    """Edits by chance, as a user makes them."""
+
+    def __init__(self, bench: Any, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.bench, self.control, self.document = bench, bench.controller, bench.document
+        self.kinds = [kind for _, kind in sorted(REGISTRY.items())]
+        self.done: dict[str, int] = {}
+
+    @property
+    def graph(self) -> Graph:
+        graph: Graph = self.document.graph
+        return graph
+
+    def pick(self, among: Any) -> Any:
+        found = sorted(among, key=str)
+        return found[int(self.rng.integers(len(found)))] if found else None
+
+    def layer(self) -> Layer:
+        """A layer with one hyper-parameter set by chance, where that is allowed."""
+        made: Layer = self.pick(self.kinds)()
+        return self.varied(made) if self.rng.random() < 0.5 else made
+
+    def varied(self, layer: Layer) -> Layer:
+        fields = layer.hyperparameters()
+        if not fields:
+            return layer
+        field = fields[int(self.rng.integers(len(fields)))]
+        value: Any
+        if field.choices:
+            value = self.pick(field.choices)
+        elif isinstance(field.default, bool):
+            value = bool(self.rng.integers(2))
+        elif isinstance(field.default, int):
+            value = int(self.rng.integers(0, 6))
+        elif isinstance(field.default, float):
+            value = float(self.rng.choice([0.0, 0.1, 0.5, 1.0]))
+        else:
+            return layer
+        try:
+            return replace(layer, **{field.name: value})  # type: ignore[no-any-return]
+        except HyperparameterError:
+            return layer
+
+    def spot(self) -> tuple[float, float]:
+        x, y = self.rng.uniform(-400, 800, 2)
+        return float(x), float(y)
+
+    def slots(self) -> list[tuple[str, int]]:
+        found = [(n.id, slot) for n in self.graph.nodes for slot in range(len(n.inputs))]
+        return found + [(loss.id, 0) for loss in self.graph.losses]
+
+    def tensors(self) -> list[Ref]:
+        return list(self.document.inference.specs)
+
+    def ids(self) -> set[str]:
+        count = int(self.rng.integers(1, 4))
+        return {self.pick(self.graph.by_id) for _ in range(count)} if self.graph.nodes else set()
+
+    def some_edit(self) -> None:
+        c, rng = self.control, self.rng
+        acts: list[Callable[[], object]] = [
+            lambda: c.insert_layer(self.layer(), *self.pick(self.slots()), *self.spot()),
+            lambda: c.add_layer(self.layer(), *self.spot()),
+            lambda: c.append_layer(self.layer()),
+            lambda: c.connect_tensor(self.pick(self.tensors()), *self.pick(self.slots())),
+            lambda: c.disconnect_tensor(*self.pick(self.slots())),
+            lambda: c.delete(self.ids()),
+            lambda: c.duplicate(self.ids(), 40.0, 40.0),
+            lambda: c.move({name: self.spot() for name in self.ids()}),
+            self.change,
+            self.swap,
+            self.rename,
+            self.mend,
+            c.arrange,
+            lambda: c.select(self.ids()),
+            c.undo,
+            c.redo,
+        ]
+        likely = np.array([2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2], float)
+        if len(self.graph.nodes) > LARGEST:
+            likely[[0, 1, 2, 6]], likely[5] = 0, 8
+        number = int(rng.choice(len(acts), p=likely / likely.sum()))
+        before = self.document.content
+        acts[number]()
+        if self.document.content != before:
+            name = str(number)
+            self.done[name] = self.done.get(name, 0) + 1
+
+    def change(self) -> None:
+        if self.graph.nodes:
+            name = self.pick(self.graph.by_id)
+            self.control.change_layer(name, self.varied(self.graph.node(name).layer))
+
+    def swap(self) -> None:
+        if self.graph.nodes:
+            self.control.replace_layer(self.pick(self.graph.by_id), self.layer())
+
+    def rename(self) -> None:
+        if self.graph.nodes:
+            self.control.rename(self.pick(self.graph.by_id), f"name{int(self.rng.integers(5))}")
+
+    def mend(self) -> None:
+        """Take a fix that an error offers: that error must then be gone."""
+        offers = [
+            (name, fix)
+            for name, error in sorted(self.document.inference.errors.items())
+            for fix in getattr(error, "fixes", ())
+        ]
+        if not offers:
+            return
+        name, fix = offers[int(self.rng.integers(len(offers)))]
+        before = str(self.document.inference.errors[name])
+        count = self.control.undo_stack.index()
+        self.control.apply_fix(name, fix)
+        assert self.control.undo_stack.index() == count + 1, (name, fix)
+        assert str(self.document.inference.errors.get(name)) != before, (name, fix, before)
+
+
+def written(document: Document) -> str:
+    """The network and its layout as they stand in a file."""
+    graph = document.graph
+    return json.dumps([graph.to_dict(), sorted(document.layout.items())])
+
+
+def check(document: Document, canvas: Canvas) -> None:
+    graph = document.graph
+    known = graph.by_id.keys() | graph.input_ids | {loss.id for loss in graph.losses}
+    assert document.layout.keys() == known == document.known_ids
+    assert document.selection <= known
+    canvas.set_network(graph, document.layout, document.inference, document.costs)
+    items = canvas.network.items_by_id
+    assert items.keys() == known
+    for name, (x, y) in document.layout.items():
+        assert (items[name].pos().x(), items[name].pos().y()) == pytest.approx((x, y))
+    drawn = {(f.facts.ref, *key) for key, f in canvas.network.edges.items()}
+    assert drawn == {
+        (ref, reader, slot)
+        for ref, readers in graph.readers.items()
+        if ref[0] in known
+        for reader, slot in readers
+    }
+    for key, spec in graph.parameter_specs(document.inference.specs).items():
+        assert document.parameters[key].shape == spec.shape
+
+
+@pytest.fixture
+def canvas(qtbot: QtBot) -> Iterator[Canvas]:
+    view = Canvas()
+    qtbot.addWidget(view)
+    yield view
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_edits_by_chance_never_part_document_canvas_and_file(
+    bench: Any, canvas: Canvas, seed: int
+) -> None:
+    editor = Editor(bench, seed)
+    document, control = bench.document, bench.controller
+    first = written(document)
+    for number in range(1000):
+        editor.some_edit()
+        check(document, canvas)
+        if number % 50 == 49:
+            path = bench.folder / "copy.gflow"
+            save(document.project(), path)
+            project = load(path)
+            assert project.graph == document.graph
+            for key, array in document.parameters.items():
+                np.testing.assert_array_equal(project.parameters[key], array)
+    assert len(editor.done) > 10, editor.done
+    last = written(document)
+    count = control.undo_stack.index()
+    control.undo_stack.setIndex(0)
+    assert written(document) == first
+    check(document, canvas)
+    control.undo_stack.setIndex(count)
+    assert written(document) == last

@@ -7,21 +7,27 @@ LeNet step, and a trace then also kept every border and workspace alive.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
+from engine.arena import Arena
 from engine.graph import Graph, GraphError, Loss, Node, Ref
 from engine.kernels import KERNELS, PLAIN
-from engine.kernels.base import Bound, Site
+from engine.kernels.base import Bound, Site, like
 from engine.layers.base import Array, Ctx, Mode, Spec
+from engine.lives import NodeMemory, Schedule
 from engine.optimizers import Optimizer
 from engine.trace import Kind, Operand, Operation, Phase
 from engine.weights import OwnerName, Weights
 
 Saved = Mapping[str, Array | Callable[[], Array]]
+Kept = Literal["all", "results"]
+"""Which tensors and gradients are still there after a run: all, or outputs, what losses read and
+gradients of the network's inputs. The memory of the others is used again within the run."""
 Keep = Callable[[Array], Array]
 """Turns an array of a run into one that later runs do not write to."""
 
@@ -49,6 +55,7 @@ class Blueprint:
     dtype: str
     backward: bool
     pin: Mapping[str, str]
+    keep: Kept = "all"
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,10 @@ class Binding:
             self._sharers.setdefault(node.owner, []).append(node.id)
         self._contributions = self._count_contributions()
 
+        self.arena = Arena()
+        self._sums: dict[Ref, Array] = {}
+        self._bind_nodes()
         for number, node in enumerate(blueprint.order):
-            self._bind_node(node)
             self._forward(number, node)
         for loss in blueprint.graph.losses:
             self._loss(loss)
@@ -148,7 +157,42 @@ class Binding:
 
     # ---- forward ---------------------------------------------------------------------------
 
-    def _bind_node(self, node: Node) -> None:
+    def _bind_nodes(self) -> None:
+        """Choose and bind all kernels, in two rounds: see the arena."""
+        blueprint, readers = self.blueprint, self.blueprint.graph.readers
+        sites = {node.id: self._site(node) for node in blueprint.order}
+        kernels = {node.id: self._choose(node, sites[node.id]) for node in blueprint.order}
+        for node in blueprint.order:
+            choice = Choice(node.id, type(node.layer).__name__, kernels[node.id].name)
+            self.choices.append(choice)
+        active = frozenset(node.id for node in self._active) if blueprint.backward else frozenset()
+        losses = {x.id for x in blueprint.graph.losses}
+        senders = {
+            ref: tuple(who for who, _ in readers.get(ref, ()) if who in active or who in losses)
+            for ref in blueprint.needs
+        }
+        schedule = Schedule(blueprint.graph, blueprint.order, kernels, active, senders)
+        shared = blueprint.keep == "results"
+        memories = {
+            node.id: NodeMemory(self.arena, schedule.of_node(node, shared))
+            for node in blueprint.order
+        }
+        forked = [ref for ref, who in senders.items() if len(who) > 1]
+        for laid_out in (False, True):
+            for node_id, site in sites.items():
+                site = replace(site, memory=memories[node_id])
+                self._bounds[node_id] = kernels[node_id].bind(site)
+            for ref in forked:
+                size, lives = math.prod(blueprint.specs[ref].shape), schedule.of_sum(ref)
+                self._sums[ref] = (
+                    self.arena.take(size, blueprint.dtype, lives)
+                    if shared
+                    else np.empty(size, blueprint.dtype)
+                )
+            if not laid_out:
+                self.arena.lay_out()
+
+    def _site(self, node: Node) -> Site:
         blueprint = self.blueprint
         refs = [r for r in node.inputs if r is not None]
         shared = len(self._sharers.get(node.owner, ())) > 1
@@ -156,7 +200,7 @@ class Binding:
             name: np.zeros_like(view) if shared else view
             for name, view in self._gradient_views.get(node.owner, {}).items()
         }
-        site = Site(
+        return Site(
             node.layer,
             tuple(blueprint.specs[r] for r in refs),
             tuple(blueprint.specs[r] for r in self._ports(node)),
@@ -164,9 +208,6 @@ class Binding:
             self._dparams[node.id],
             blueprint.backward,
         )
-        kernel = self._choose(node, site)
-        self._bounds[node.id] = kernel.bind(site)
-        self.choices.append(Choice(node.id, type(node.layer).__name__, kernel.name))
 
     def _choose(self, node: Node, site: Site) -> Any:
         wanted = self.blueprint.pin.get(node.id)
@@ -335,14 +376,14 @@ class Binding:
         self.ops.append(Op(Operation("backward", node.id, tuple(reads), tuple(writes)), work))
 
     def _accumulate(self, ref: Ref, who: list[tuple[str, int]]) -> None:
-        """k parts make k − 1 sums, each a step and a version of its own."""
+        """k parts make k − 1 sums, each a step and a version of its own, all at one place."""
         sums: list[Array] = []
         for i, second in enumerate(who[1:]):
 
             def work(i: int = i, second: tuple[str, int] = second) -> tuple[Array, ...]:
                 before = self._parts[who[0]] if i == 0 else sums[i - 1]
                 if i == len(sums):  # the first run: now the parts' order of memory is known
-                    sums.append(np.empty_like(before))
+                    sums.append(like(self._sums[ref], before))
                 self.grads[ref] = np.add(before, self._parts[second], out=sums[i])
                 return (sums[i],)
 

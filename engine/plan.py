@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.binding import Binding, Blueprint, Choice, Situation
+from engine.binding import Binding, Blueprint, Choice, Kept, Situation
 from engine.graph import Graph, GraphError, Ref
-from engine.layers.base import Array, Mode, Spec
+from engine.layers.base import Array, Mode
 from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
 from engine.trace import Key, Operation, Phase, Step, Trace
@@ -27,6 +27,10 @@ class BatchError(ValueError):
 
 class RunError(RuntimeError):
     """A run was continued after a later one of the same plan had started."""
+
+
+class NotKeptError(LookupError):
+    """A tensor was asked for whose memory was used again within the run."""
 
 
 class Keeper:
@@ -68,13 +72,16 @@ def compile(
     input_gradients: bool = True,
     pin: Mapping[str, str] | None = None,
     flat: Array | None = None,
+    keep: Kept = "all",
 ) -> Plan:
     """Make a graph ready to run.
 
     ``batch`` samples a run; ``dtype`` float32 or float64; ``backward`` False leaves out what only
     gradients need; ``input_gradients`` asks for the gradients of the network's inputs too; ``pin``
     maps node ids to kernel names ("plain" always serves); ``flat`` is the array that will hold
-    the trained weights (a process may share its memory).
+    the trained weights (a process may share its memory). ``keep`` "results" saves memory: only the
+    outputs, what the losses read, the gradients of inputs and those of the parameters are still
+    there after a run (a trace has everything all the same).
 
     Raises GraphError, CycleError, ShapeError, ParameterError or BatchError.
     """
@@ -87,11 +94,13 @@ def compile(
             f"Pinned kernels: expected ids of nodes, received {', '.join(sorted(unknown))}."
         )
     inferred = graph.check(batch).specs
-    specs = {ref: Spec(spec.shape, dtype) for ref, spec in inferred.items()}
+    specs = {ref: replace(spec, dtype=dtype) for ref, spec in inferred.items()}
     weights = Weights(graph.parameter_specs(specs), parameters, dtype, flat)
     backward = backward and bool(graph.losses)
     needs = _wanted_gradients(graph, weights, input_gradients) if backward else frozenset()
-    blueprint = Blueprint(graph, graph.order, specs, needs, mode, dtype, backward, dict(pin or {}))
+    blueprint = Blueprint(
+        graph, graph.order, specs, needs, mode, dtype, backward, dict(pin or {}), keep
+    )
     return Plan(blueprint, weights, batch)
 
 
@@ -225,7 +234,12 @@ class Plan:
     # ---- results of the last run -----------------------------------------------------------
 
     def value(self, ref: Ref) -> Array:
-        """The tensor as the last run left it; the next run may write to its buffer."""
+        """The tensor as the last run left it; the next run may write to its buffer.
+
+        Raises NotKeptError where the plan keeps results only.
+        """
+        results = {r for _, r in self.graph.outputs} | {x.input for x in self.graph.losses}
+        self._check_kept("tensor", ref, ref in results)
         return self._binding.values[ref]
 
     def output(self, name: str | None = None) -> Array:
@@ -237,8 +251,19 @@ class Plan:
         return sum(self._binding.losses[x.id] * x.weight for x in self.graph.losses)
 
     def gradient(self, ref: Ref) -> Array | None:
-        """The gradient of a tensor in the last run, or None where it was not asked for."""
+        """The gradient of a tensor in the last run, or None where it was not asked for.
+
+        Raises NotKeptError where the plan keeps results only.
+        """
+        self._check_kept("gradient", ref, False)
         return self._binding.grads.get(ref)
+
+    def _check_kept(self, what: str, ref: Ref, result: bool) -> None:
+        if self._blueprint.keep != "all" and not result and ref[0] not in self.graph.input_ids:
+            raise NotKeptError(
+                f"{what.capitalize()} of {ref[0]}: expected one that the plan keeps, received one "
+                "whose memory it has used again. Compile with keep='all', or record a trace."
+            )
 
     def parameter_gradients(self) -> dict[OwnerName, Array]:
         """Views of the trained parameters' gradients of the last run."""
@@ -261,6 +286,11 @@ class Plan:
     def operations(self) -> tuple[Operation, ...]:
         """All operations of a full run, in order."""
         return tuple(op.operation for op in self._binding.ops)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the memory that arrays of this plan share."""
+        return self._binding.arena.nbytes
 
     @property
     def choices(self) -> tuple[Choice, ...]:

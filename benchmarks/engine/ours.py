@@ -36,6 +36,7 @@ class OurSide:
             mode="eval" if case.work == "forward" else "train",
             backward=case.work != "forward",
             input_gradients=case.input_gradients,
+            keep="results",
         )
         x, target = samples(case, graph)
         self.batch = Batch.of(graph, x, None if case.work == "forward" else target)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from engine.explain import origin as origin
     from engine.explain import why as why
     from engine.fields import effective_receptive_field as effective_receptive_field
+    from engine.fields import fields_of as fields_of
     from engine.fields import influence as influence
     from engine.fields import input_gradients as input_gradients
     from engine.fields import receptive_field as receptive_field
@@ -93,6 +94,7 @@ _HOMES = {
     "evaluate": "engine.train",
     "exhaust": "engine.plan",
     "export_onnx": "engine.onnx.writer",
+    "fields_of": "engine.fields",
     "flow_of": "engine.flow",
     "influence": "engine.fields",
     "initial_parameters": "engine.parameters",

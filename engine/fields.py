@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.cell import Cell
-from engine.extent import Box, clipped, hull
+from engine.extent import Box, clipped, hull, whole
 from engine.graph import Graph, GraphError, Loss, Node, Ref
 from engine.layers.base import Array, Spec, Terms
 from engine.parameters import Parameters
@@ -25,11 +25,18 @@ class Field:
     """The part of one tensor that takes part, as the smallest box that holds it.
 
     ``box`` lies inside the tensor; ``padded`` is the same with the cells of the padding, so that
-    it has the size that the textbook gives and may lie partly outside.
+    it has the size that the textbook gives and may lie partly outside. ``shape`` is the tensor's,
+    without the batch.
     """
 
     box: Box
     padded: Box
+    shape: tuple[int, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the box holds every cell of the tensor."""
+        return self.box == whole(self.shape)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -73,12 +80,14 @@ def receptive_field(
     """
     specs = graph.infer().specs if specs is None else specs
     ref, start = _start(cell, specs)
-    return _backwards(graph, specs, ref, Field(start, start))
+    return _backwards(graph, specs, ref, start, start)
 
 
-def _backwards(graph: Graph, specs: Mapping[Ref, Spec], ref: Ref, start: Field) -> dict[Ref, Field]:
-    inside: dict[Ref, Box] = {ref: start.box}
-    padded: dict[Ref, Box] = {ref: start.padded}
+def _backwards(
+    graph: Graph, specs: Mapping[Ref, Spec], ref: Ref, start: Box, padded_start: Box
+) -> dict[Ref, Field]:
+    inside: dict[Ref, Box] = {ref: start}
+    padded: dict[Ref, Box] = {ref: padded_start}
     for node in reversed(graph.order):
         for port in _ports(node, specs):
             if (node.id, port) not in padded:
@@ -93,7 +102,7 @@ def _backwards(graph: Graph, specs: Mapping[Ref, Spec], ref: Ref, start: Field) 
                     seen = extent.sees(inside[node.id, port])
                     if seen is not None:
                         inside[source] = _joined(inside.get(source), seen)
-    return {ref: Field(box, padded[ref]) for ref, box in inside.items()}
+    return {ref: Field(box, padded[ref], specs[ref].shape[1:]) for ref, box in inside.items()}
 
 
 def influence(
@@ -115,7 +124,35 @@ def influence(
                 reached = node.layer.extent(slot, *known, port=port).reaches(found[source])
                 if reached is not None:
                     found[node.id, port] = _joined(found.get((node.id, port)), reached)
-    return {ref: Field(box, box) for ref, box in found.items()}
+    return {ref: Field(box, box, specs[ref].shape[1:]) for ref, box in found.items()}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Both fields of one cell, tensor by tensor; its own tensor is in neither.
+
+    ``seen``: what it depends on (receptive field). ``changed``: what depends on it (influence).
+    """
+
+    cell: Cell
+    seen: Mapping[Ref, Field]
+    changed: Mapping[Ref, Field]
+
+    def at(self, ref: Ref) -> Field | None:
+        """The part of a tensor that is seen or changed; None where it takes no part."""
+        return self.seen.get(ref) or self.changed.get(ref)
+
+
+def fields_of(graph: Graph, cell: Cell, specs: Mapping[Ref, Spec] | None = None) -> Fields:
+    """Receptive field and field of influence of a cell at once; raises GraphError."""
+    specs = graph.infer().specs if specs is None else specs
+    own = (cell.node, cell.port)
+    seen, changed = receptive_field(graph, cell, specs), influence(graph, cell, specs)
+    return Fields(
+        cell,
+        {ref: field for ref, field in seen.items() if ref != own},
+        {ref: field for ref, field in changed.items() if ref != own},
+    )
 
 
 def geometry(
@@ -134,7 +171,7 @@ def geometry(
     for place in (0, 1):  # the cell beside the first need not exist: the rule is the same
         box = (channels, (place, place + 1), (place, place + 1))
         first = (channels, (0, 1), (0, 1))
-        fields.append(_backwards(graph, specs, ref, Field(first, box)).get(source))
+        fields.append(_backwards(graph, specs, ref, first, box).get(source))
     here, beside = fields
     if here is None or beside is None:
         return None

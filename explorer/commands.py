@@ -168,6 +168,14 @@ COMMANDS: tuple[Command, ...] = (
         help="Ask where the selected number came from, or what made its gradient.",
     ),
     _c(
+        "focus.field",
+        QT_TRANSLATE_NOOP("Commands", "Show the receptive field"),
+        "R",
+        checkable=True,
+        help="Outline what the selected number sees in every layer before it, and, dashed, what "
+        "it changes in every layer after it.",
+    ),
+    _c(
         "sample.previous",
         QT_TRANSLATE_NOOP("Commands", "Previous picture"),
         "Ctrl+,",

@@ -49,6 +49,7 @@ SETTINGS: dict[str, Setting] = {
     "last_folder": Setting("", "Folder that file dialogs start in."),
     "windows": Setting({}, "Sizes and places of the window and its panels."),
     "hint_seen": Setting(False, "The first hint was closed."),
+    "receptive_field": Setting(True, "What the selected cell sees and changes is outlined."),
     "scale_mode": Setting(
         "shared", "Colour scale of the maps.", ("shared", "per channel", "frozen")
     ),

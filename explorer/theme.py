@@ -249,6 +249,7 @@ class Metrics:
     pad_size: int = 280
     dash_skip: tuple[float, ...] = (6.0, 3.0)
     dash_zero: tuple[float, ...] = (1.0, 3.0)
+    dash_field: tuple[float, ...] = (3.0, 2.0)  # what the focused cell changes
 
 
 METRICS = Metrics()
@@ -830,6 +831,26 @@ def icon(name: str, token: str = "text") -> QIcon:
     if token not in Tokens.colour_names():
         raise KeyError(f"no colour {token!r} for icon {name!r}: see theme.Tokens")
     return QIcon(_SvgIconEngine(name, token))
+
+
+def field_pens(changed: bool, whole: bool = False) -> tuple[QPen, ...]:
+    """The lines around the field of the focused cell, to be drawn in this order: halo and line.
+
+    Of its ring's colour but thinner; dashed around what it changes, unbroken around what it sees.
+    Around a ``whole`` tensor, which says little, a faint line alone.
+    """
+    tokens, m = current(), metrics()
+    line = QPen(QColor(tokens.focus_ring), m.line)
+    if whole:
+        line = QPen(tokens.colour("focus_ring", 0.6), m.hairline)
+    halo = QPen(QColor(tokens.focus_halo), 2 * m.line)
+    if changed:
+        line.setCapStyle(Qt.PenCapStyle.FlatCap)
+        line.setDashPattern(list(m.dash_field))
+    for pen in (halo, line):
+        pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+        pen.setCosmetic(True)
+    return (line,) if whole else (halo, line)
 
 
 def focus_pens(presentation: bool | None = None) -> tuple[QPen, QPen]:

@@ -44,6 +44,7 @@ from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
 from explorer.controller import Controller
 from explorer.document import Document
+from explorer.fields import FieldsInSight
 from explorer.hint import Hint
 from explorer.narration import sentence
 from explorer.notices import Notice, NoticeBar
@@ -66,6 +67,7 @@ class Window(QMainWindow):
         self.document = Document(self)
         self.controller = Controller(self.document, self.settings, self)
         self.training = TrainingSession(self.document, self.controller, self)
+        self.fields = FieldsInSight(self.document, self.settings, self)
         self.setMinimumSize(1024, 680)
         self.setAcceptDrops(True)
         self.setDockNestingEnabled(True)
@@ -260,6 +262,8 @@ class Window(QMainWindow):
         d.run_changed.connect(show_run)
         d.position_changed.connect(show_run)
         c.trail_changed.connect(show_way)
+        self.fields.found_changed.connect(cell.set_fields)
+        cell.set_fields(self.fields.found)
         self._add_keys_to(cell, "stepping")
         show_run()
         show_way()
@@ -293,6 +297,7 @@ class Window(QMainWindow):
             "focus.back": c.why_back,
             "focus.forward": c.why_forward,
             "focus.side": self._asker(c.other_side),
+            "focus.field": self._toggle_fields,
             "sample.previous": c.pictures.previous,
             "sample.next": c.pictures.next,
             "sample.draw": self.sample_bar.draw.click,
@@ -508,6 +513,9 @@ class Window(QMainWindow):
         d.position_changed.connect(self._show_position)
         d.selection_changed.connect(self._show_selected)
         d.focus_changed.connect(self._show_focus)
+        self.fields.shown_changed.connect(self.canvas.set_fields)
+        self.fields.shown_changed.connect(self.inspector.set_fields)
+        self.actions_by_id["focus.field"].setChecked(self.fields.on)
         d.breakpoints_changed.connect(self._show_breakpoints)
         self.controller.trail_changed.connect(self._show_trail)
         self._show_trail()
@@ -650,6 +658,10 @@ class Window(QMainWindow):
     def _show_focus(self) -> None:
         self.canvas.set_focus(self.document.focus)
         self.inspector.set_focus(self.document.focus)
+
+    def _toggle_fields(self) -> None:
+        self.fields.toggle()
+        self.actions_by_id["focus.field"].setChecked(self.fields.on)
 
     def _show_trail(self) -> None:
         self.actions_by_id["focus.back"].setEnabled(self.controller.can_go_back)

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem
 
 from engine.cell import Cell
+from engine.fields import Field
 from engine.layers.base import Fix
 from explorer import theme
 from explorer.canvas import geometry, ink
@@ -46,6 +47,8 @@ class Card(QGraphicsItem):
         self.lit_port: tuple[str, int] | None = None
         self.pressed_fix = -1
         self.focus: Cell | None = None
+        self.field: Field | None = None
+        self.field_changed = False
         self.page = 0
         self.loss: float | None = None
         self.probabilities: NDArray | None = None
@@ -188,6 +191,21 @@ class Card(QGraphicsItem):
             if page is not None:
                 self.set_page(page)
         return True
+
+    def set_field(self, field: Field | None, changed: bool) -> bool:
+        """Outline what the focused cell sees here, or ``changed`` it; True when that is new."""
+        if (field, changed) == (self.field, self.field_changed):
+            return False
+        self.field, self.field_changed = field, changed
+        return True
+
+    def field_rects(self, show: Show) -> list[QRectF]:
+        """The outlines of the field on a strip, inside the card."""
+        made = self.pictures[show]
+        if made is None or self.field is None:
+            return []
+        corner = self.strip_corner(show)
+        return [rect.translated(corner) for rect in made.rects_of_box(self.field.box)]
 
     # ---- geometry ----------------------------------------------------------------------------
 

@@ -94,6 +94,10 @@ class FarItem(QGraphicsItem):
                 draw(rect, image)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for item in seen:
+            if item.field is not None:
+                rects = [r.translated(item.pos()) for r in item.field_rects("value")]
+                ink.draw_field(painter, rects, item.field_changed, True)  # maps are small here
+                painter.setBrush(Qt.BrushStyle.NoBrush)
             ring = _ring(item, tokens)
             if ring:
                 painter.setPen(ink.pen(ring, now.line_strong, (), True))

@@ -68,6 +68,14 @@ def pen(colour: str, width: float, dash: tuple[float, ...] = (), cosmetic: bool 
     return result
 
 
+def draw_field(painter: QPainter, rects: list[QRectF], changed: bool, whole: bool) -> None:
+    """Outline what the focused cell sees, or what it changes."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for pen_ in theme.field_pens(changed, whole):
+        painter.setPen(pen_)
+        painter.drawRects(rects)
+
+
 def arrow(tip: QPointF, way: QPointF, size: float) -> QPolygonF:
     """A triangle at ``tip`` that points along the unit vector ``way``."""
     across = QPointF(-way.y(), way.x())

@@ -222,6 +222,9 @@ class NodeItem(Card):
             if made is None:
                 continue  # not composed yet: it comes within the next frames
             made.draw(painter, rect.topLeft(), zoom)
+            if self.field is not None:
+                rects = self.field_rects(show)
+                ink.draw_field(painter, rects, self.field_changed, self.field.is_whole)
             if self.focus is not None:
                 self._paint_focus(painter, made, rect.topLeft(), zoom)
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, QRectF, QTimer
 from PySide6.QtWidgets import QGraphicsScene
 
 from engine.cell import Cell
+from engine.fields import Fields
 from engine.graph import Graph, Inference, Ref
 from engine.layers.base import Cost
 from engine.trace import Key, Step, Trace
@@ -498,6 +499,14 @@ class NetworkScene(QGraphicsScene):
         self.focus = cell
         for name, item in self.items_by_id.items():
             if item.set_focus(cell if cell is not None and cell.node == name else None):
+                self.touch(item)
+
+    def set_fields(self, fields: Fields | None) -> None:
+        """Outline what the focused cell sees and changes on every card."""
+        for name, item in self.items_by_id.items():
+            field = fields.at((name, 0)) if fields is not None else None
+            changed = fields is not None and (name, 0) in fields.changed
+            if item.set_field(field, changed):
                 self.touch(item)
 
     def set_mark(self, item: NodeItem | EdgeItem, mark: Mark) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QImage, QPainter
 
+from engine.extent import Box
 from explorer.canvas import geometry
 from explorer.tensors.mosaic import Arrangement, Strip, mosaic, strip
 from explorer.tensors.scales import Kind, Scale, scale_for
@@ -94,6 +95,35 @@ class Picture:
             tile.height() / rows,
         )
         return tile, cell
+
+    def rects_of_box(self, box: Box) -> list[QRectF]:
+        """The part of a box that is on this page: one for each channel, one for whole channels."""
+        spans = self.arrangement.spans(box)
+        if spans is None or not self.tiles:
+            return []
+        (first, end), (top, bottom), (left, right) = spans
+        first, end = max(first - self.first, 0), min(end - self.first, self.shown)
+        if first >= end:
+            return []
+        if self.bars:
+            tile = self.tiles[0]
+            wide = tile.width() / self.shown
+            return [
+                QRectF(tile.left() + first * wide, tile.top(), (end - first) * wide, tile.height())
+            ]
+        tiles = self.tiles[first:end] or self.tiles[-1:]
+        _, rows, columns = self.arrangement.maps
+        if (bottom - top, right - left) == (rows, columns):
+            return [tiles[0].united(tiles[-1])]
+        return [
+            QRectF(
+                tile.left() + tile.width() * left / columns,
+                tile.top() + tile.height() * top / rows,
+                tile.width() * (right - left) / columns,
+                tile.height() * (bottom - top) / rows,
+            )
+            for tile in tiles
+        ]
 
     def draw(self, painter: QPainter, corner: QPointF, zoom: float) -> None:
         """Paint with sharp cells where a cell is at least a pixel, averaged where it is less."""

@@ -28,6 +28,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QFrame, QGraphicsView, QToolTip, QWidget
 
 from engine.cell import Cell
+from engine.fields import Fields
 from engine.graph import Graph, Inference
 from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
 from engine.trace import Step, Trace
@@ -164,6 +165,10 @@ class Canvas(QGraphicsView):
     def set_focus(self, cell: Cell | None) -> None:
         """Ring the channel and the cell that have the focus."""
         self.network.set_focus(cell)
+
+    def set_fields(self, fields: Fields | None) -> None:
+        """Outline what the focused cell sees and changes, in every layer at once; None: nothing."""
+        self.network.set_fields(fields)
 
     def set_breakpoints(self, stops: Mapping[str, StopMark]) -> None:
         """Dots on cards: "on" stops there, "off" is switched off."""

@@ -30,6 +30,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QMenu, QSizePolicy, QToolTip, QWidget
 
 from engine.cell import Cell
+from engine.fields import Fields
 from explorer import theme
 from explorer.tensors.mosaic import Arrangement, MosaicLayout, layout_of, mosaic
 from explorer.tensors.scales import Scale, channel_scale, colourise, format_number, lut, scale_for
@@ -108,6 +109,7 @@ class TensorGrid(QWidget):
         self._marks: Marks | None = None
         self._mark_table: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
         self._windows: tuple[Window, ...] = ()
+        self._fields: Fields | None = None
         self._padding = (0, 0, 0, 0)
         self._labels = False
         self._view = View(1.0, 0.0, 0.0)
@@ -218,6 +220,12 @@ class TensorGrid(QWidget):
             self._arrange()
         self.update()
 
+    def set_fields(self, fields: Fields | None) -> None:
+        """Outline what the focused cell sees of this tensor, or changes in it; None: nothing."""
+        if fields != self._fields:
+            self._fields = fields
+            self.update()
+
     def set_labels(self, on: bool) -> None:
         """Number every channel that is large enough, not only the one under the pointer."""
         if on != self._labels:
@@ -286,6 +294,33 @@ class TensorGrid(QWidget):
         """Where a cell is drawn, in the widget's coordinates; None if it is not of this tensor."""
         place = self._place(cell)
         return None if place is None else self._on_screen(self._layout.cell_rect(*place))
+
+    def field_rects(self) -> list[QRectF]:
+        """Where the field of the focused cell is outlined, in the widget's coordinates.
+
+        One for each map; whole maps, and cells of a vector, are outlined together, row by row.
+        """
+        field = self._fields.at((self._node, self._port)) if self._fields is not None else None
+        spans = None if field is None else self._arrangement.spans(field.box)
+        if spans is None or not self._maps.size:
+            return []
+        (first, end), (top, bottom), (left, right) = spans
+        layout = self._layout
+        if (bottom - top, right - left) == self._maps.shape[1:]:
+            rows: list[QRectF] = []
+            for start in range(first - first % layout.columns, end, layout.columns):
+                ends = max(first, start), min(end, start + layout.columns) - 1
+                row = layout.channel_rect(ends[0]).united(layout.channel_rect(ends[1]))
+                if rows and (rows[-1].left(), rows[-1].width()) == (row.left(), row.width()):
+                    rows[-1] = rows[-1].united(row)
+                else:
+                    rows.append(row)
+            return [self._on_screen(row) for row in rows]
+        corners = (layout.channel_rect(channel).topLeft() for channel in range(first, end))
+        return [
+            self._on_screen(QRectF(corner.x() + left, corner.y() + top, right - left, bottom - top))
+            for corner in corners
+        ]
 
     def cell_at(self, point: QPointF | QPoint) -> Cell | None:
         """The cell under a point of the widget."""
@@ -643,6 +678,8 @@ class TensorGrid(QWidget):
                 self._paint_lines(painter, channels, visible, tokens, m)
             if self._view.zoom >= m.numbers_from:
                 self._paint_numbers(painter, channels, visible, tokens)
+            if self._fields is not None:
+                self._paint_field(painter, visible)
             if self._windows and self._view.zoom >= WINDOWS_FROM:
                 self._paint_windows(painter, channels, tokens, m)
             if self._mark_table is not None and self._view.zoom >= MARKS_FROM:
@@ -851,6 +888,20 @@ class TensorGrid(QWidget):
                 )
                 inset = m.line / 2
                 painter.drawRect(rect.adjusted(inset, inset, -inset, -inset))
+
+    def _paint_field(self, painter: QPainter, visible: QRectF) -> None:
+        assert self._fields is not None
+        ref = (self._node, self._port)
+        field = self._fields.at(ref)
+        if field is None:
+            return
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        edge = theme.metrics().line
+        around = visible.adjusted(-edge, -edge, edge, edge)
+        rects = [rect for rect in self.field_rects() if rect.intersects(around)]
+        for pen in theme.field_pens(ref in self._fields.changed, field.is_whole):
+            painter.setPen(pen)
+            painter.drawRects(rects)
 
     def _paint_marks(
         self, painter: QPainter, channels: list[int], tokens: theme.Tokens, m: theme.Metrics

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRect, QRectF
 from PySide6.QtGui import QImage
 
+from engine.extent import Box, Span
 from explorer import theme
 from explorer.tensors.scales import Lut, Scale, colourise, lut, scale_for
 
@@ -63,6 +64,17 @@ class Arrangement:
         for i, n in zip(index[:-2], self.shape[:-2], strict=True):
             channel = channel * n + i
         return channel, index[-2], index[-1]
+
+    def spans(self, box: Box) -> tuple[Span, Span, Span] | None:
+        """(channels, rows, columns) of a box of the tensor; None if it is not one of its rank."""
+        if len(box) != len(self.shape) or not box:
+            return None
+        if self.is_vector:
+            return box[0], (0, 1), (0, 1)
+        channels = (0, 1)
+        for (first, end), size in zip(box[:-2], self.shape[:-2], strict=True):
+            channels = (channels[0] * size + first, (channels[1] - 1) * size + end)
+        return channels, box[-2], box[-1]
 
     def view(self, array: NDArray) -> NDArray:
         """The array reshaped to (C, H, W), without a copy where its memory allows."""

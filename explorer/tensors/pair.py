@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from engine.cell import Cell
+from engine.fields import Fields
 from engine.statistics import Statistics, statistics_of
 from explorer import theme
 from explorer.tensors.grid import Marks, TensorGrid, View, Window
@@ -188,6 +189,11 @@ class TensorPair(QWidget):
         """The same windows on both grids."""
         self.forward_grid.set_windows(windows, padding)
         self.gradient_grid.set_windows(windows, padding)
+
+    def set_fields(self, fields: Fields | None) -> None:
+        """Outline what the focused cell sees and changes in both grids."""
+        self.forward_grid.set_fields(fields)
+        self.gradient_grid.set_fields(fields)
 
     def set_highlights(self, cells: Iterable[Cell]) -> None:
         """Outline further cells in both grids."""

@@ -23,12 +23,13 @@ from PySide6.QtWidgets import (
 
 from engine.cell import Cell
 from engine.explain import DIRECTIONS, Explanation, Place, origin, written
+from engine.fields import Fields
 from engine.graph import Graph
 from engine.trace import Key, Trace
 from explorer import theme
 from explorer.panels.cell.picture import WindowPicture
 from explorer.panels.cell.terms import TermsTable
-from explorer.panels.cell.words import long_name, numbers_of, short_name, sum_of
+from explorer.panels.cell.words import long_name, numbers_of, reach_of, short_name, sum_of
 from explorer.panels.labels import wrapped
 from explorer.tensors.scales import format_number
 
@@ -52,6 +53,7 @@ class CellPanel(QWidget):
         self._position = 0
         self._way: tuple[Place, ...] = ()
         self._signature: tuple[object, ...] | None = None
+        self._fields: Fields | None = None
         self.explanation: Explanation | None = None
         m = theme.metrics()
         self.setAccessibleName(self.tr("Where from?"))
@@ -115,6 +117,8 @@ class CellPanel(QWidget):
             self.tr("Terms with the largest products first; off: in the order of the layer")
         )
         self.order.toggled.connect(self._sort)
+        self.reach = wrapped("muted", selectable=True)
+        self.reach.setAccessibleName(self.tr("What it sees and changes"))
         self.total = wrapped("muted", selectable=True)
         self.table = TermsTable()
         self.note = wrapped("muted")
@@ -138,7 +142,7 @@ class CellPanel(QWidget):
         title.addWidget(self.name, 1)
         title.addWidget(self.value)
         column.addLayout(title)
-        for widget in (self.formula, self.numbers, self.picture):
+        for widget in (self.reach, self.formula, self.numbers, self.picture):
             column.addWidget(widget)
         line = QHBoxLayout()
         line.setSpacing(m.space_2)
@@ -187,6 +191,19 @@ class CellPanel(QWidget):
         if tuple(way) != self._way:
             self._way = tuple(way)
             self._refresh_soon()
+
+    def set_fields(self, fields: Fields | None) -> None:
+        """Say in words what the focused cell sees and changes."""
+        if fields != self._fields:
+            self._fields = fields
+            self._show_reach()
+
+    def _show_reach(self) -> None:
+        place, fields = self.place, self._fields
+        fits = place is not None and fields is not None and place.source == fields.cell
+        text = reach_of(self._graph, fields) if fits and fields is not None else ""
+        self.reach.setText(text)
+        self.reach.setVisible(bool(text))
 
     @property
     def place(self) -> Place | None:
@@ -253,6 +270,7 @@ class CellPanel(QWidget):
             self.value.setText(format_number(found.value, 4))
             self.value.setToolTip(format_number(found.value, 9))
             self.total.setText(sum_of(found))
+        self._show_reach()
         self.picture.set_explanation(found)
         self.table.show_terms(found, self.order.isChecked())
         self.note.setText(self._note(found))

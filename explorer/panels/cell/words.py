@@ -6,6 +6,8 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.cell import Cell
 from engine.explain import Explanation, Place
+from engine.fields import Field, Fields
+from engine.graph import Graph
 from explorer.tensors.scales import format_number
 
 MOST_TERMS = 3  # of a sum that is written out
@@ -137,3 +139,52 @@ def sum_of(found: Explanation) -> str:
     if abs(difference) <= ROUNDING * size:
         return tr("{0}: rounding.").format(text)
     return f"{text}."
+
+
+def reach_of(graph: Graph, fields: Fields) -> str:
+    """What a cell sees of the inputs and changes in the layers after it, with sizes."""
+    parts = []
+    for entry in graph.inputs:
+        field = fields.seen.get((entry.id, 0))
+        if field is not None:
+            parts.append(tr("Sees {what}.").format(what=_seen(entry.id, entry.shape, field)))
+    changed = {n.id: fields.changed[n.id, 0] for n in graph.order if (n.id, 0) in fields.changed}
+    partly = [name for name, field in changed.items() if not field.is_whole]
+    maps = [name for name in partly if len(changed[name].box) == 3]
+    entirely = next((name for name, field in changed.items() if field.is_whole), None)
+    what = tr("Changes {part}")
+    if maps:
+        size = _size(changed[maps[-1]].size)
+        what = what.format(part=tr("{size} of {tensor}").format(size=size, tensor=maps[-1]))
+    elif partly:
+        size = _size(changed[partly[-1]].size)
+        part = tr("{size} numbers of {tensor}").format(size=size, tensor=partly[-1])
+        what = what.format(part=part)
+    if entirely is not None:
+        whole = tr("all of {tensor}").format(tensor=entirely)
+        what = (
+            tr("{start} and {more}").format(start=what, more=whole)
+            if partly
+            else what.format(part=whole)
+        )
+    if changed:
+        parts.append(f"{what}.")
+    return " ".join(parts)
+
+
+def _seen(name: str, shape: tuple[int, ...], field: Field) -> str:
+    size = _size(field.size)
+    if len(shape) == 1:
+        if field.is_whole:
+            return tr("all of {tensor}").format(tensor=name)
+        return tr("{size} numbers of {tensor}").format(size=size, tensor=name)
+    text = tr("{size} of {tensor}").format(size=size, tensor=name)
+    if tuple(field.size) == tuple(shape[1:]):
+        text = tr("all {size} of {tensor}").format(size=size, tensor=name)
+    if field.padded_size != field.size:
+        text = tr("{seen}, {size} with padding").format(seen=text, size=_size(field.padded_size))
+    return text
+
+
+def _size(size: tuple[int, ...]) -> str:
+    return "×".join(map(str, size))

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.cell import Cell
+from engine.fields import Fields
 from engine.graph import Graph, Inference, Node, Ref
 from engine.layers.base import Array
 from engine.trace import Key, Trace
@@ -188,6 +189,11 @@ class Inspector(QWidget):
                 self._show_page()  # another channel may come into sight
             else:
                 self._show_focus()
+
+    def set_fields(self, fields: Fields | None) -> None:
+        """Outline what the focused cell sees and changes in the maps shown; None: nothing."""
+        for pair in (self.output, self.source, self.input):
+            pair.set_fields(fields)
 
     def set_scale_mode(self, mode: Mode) -> None:
         """Colour all tensors here by one scale, one per channel, or the present one."""

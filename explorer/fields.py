@@ -1,0 +1,57 @@
+"""What the focused cell sees and changes: asked of the engine once, for all views that show it."""
+
+from __future__ import annotations
+
+import contextlib
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine.fields import Fields, fields_of
+from engine.graph import GraphError
+from explorer.document import Document
+from explorer.settings import Settings
+
+
+class FieldsInSight(QObject):
+    """Follows the focus of the document. ``found`` is for words, ``shown`` for what is drawn."""
+
+    found_changed = Signal(object)  # Fields, or None without a focus
+    shown_changed = Signal(object)  # the same while they are to be drawn, else None
+
+    def __init__(
+        self, document: Document, settings: Settings, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._document, self._settings = document, settings
+        self.found: Fields | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)  # the ring comes first
+        self._soon.timeout.connect(self._refresh)
+        document.focus_changed.connect(self._soon.start)
+        document.network_changed.connect(self._soon.start)
+
+    @property
+    def on(self) -> bool:
+        """Whether the fields are drawn."""
+        return bool(self._settings["receptive_field"])
+
+    @property
+    def shown(self) -> Fields | None:
+        """What is to be drawn."""
+        return self.found if self.on else None
+
+    def toggle(self) -> None:
+        """Draw the fields, or no longer; remembered."""
+        self._settings.set("receptive_field", not self.on)
+        self.shown_changed.emit(self.shown)
+
+    def _refresh(self) -> None:
+        document, cell = self._document, self._document.focus
+        found = None
+        if cell is not None and (cell.node, cell.port) in document.inference.specs:
+            with contextlib.suppress(GraphError):  # the layer has become smaller than the index
+                found = fields_of(document.graph, cell, document.inference.specs)
+        self.found = found
+        self.found_changed.emit(found)
+        self.shown_changed.emit(self.shown)

@@ -48,6 +48,7 @@ class Projects(QObject):
         self.layouts, self.stepping, self.pictures = layouts, stepping, pictures
         self._say = say
         self.unsaved = session.Unsaved()
+        self.held = session.Held()
         self.copies, self.builders = Background(self), Background(self)
         self._keeper = QTimer(self)
         self._keeper.setSingleShot(True)
@@ -114,12 +115,15 @@ class Projects(QObject):
             self._say("error", str(error) or type(error).__name__)
             return False
         kept = self._keep_unsaved()
-        self._show(project, path)
+        ours = self.held.take(path)
+        self._show(project, path if ours else None)
         self.settings.remember_recent(path)
-        if project.warnings or kept:
-            self._say(
-                "warning" if project.warnings else "info", " ".join((*project.warnings, kept))
-            )
+        warnings = project.warnings
+        if not ours:
+            copied = self.tr("{0} is open in another window: this is a copy of it.")
+            warnings = (*warnings, copied.format(path.name))
+        if warnings or kept:
+            self._say("warning" if warnings else "info", " ".join((*warnings, kept)))
         return True
 
     def open_shipped(self, name: str, quiet: bool = False) -> None:
@@ -210,6 +214,8 @@ class Projects(QObject):
         complete = known <= project.layout.keys()
         layout = dict(project.layout) if complete else self.layouts.place(project.graph)
         self._changed_besides = False
+        if path is None:
+            self.held.release()
         self.pictures.forget()
         self._opening += 1
         with self.stepping.held():  # one run for the new network and its first picture together
@@ -233,9 +239,19 @@ class Projects(QObject):
                 ),
             )
             return False
+        if not self.held.take(path):
+            self._say(
+                "warning",
+                self.tr("{0} is open in another window. Choose another name.").format(path.name),
+            )
+            return False
         try:
             session.save(self.document.project(), path)
         except (ProjectError, OSError, MemoryError) as error:
+            if self.document.path is None:
+                self.held.release()
+            else:
+                self.held.take(self.document.path)
             self._say("error", str(error) or type(error).__name__)
             return False
         self._changed_besides = False
@@ -261,3 +277,4 @@ class Projects(QObject):
         else:
             self.unsaved.forget()
         self.unsaved.release()
+        self.held.release()

@@ -7,6 +7,8 @@ at the next start. Work that another project replaced is set aside under its own
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import re
 import time
 from importlib import resources
@@ -46,6 +48,40 @@ def with_suffix(path: Path) -> Path:
 def save(project: Project, path: Path) -> None:
     """Write the project; raises ProjectError and then has changed nothing."""
     project_file.save(project, path)
+
+
+class Held:
+    """The file that the work is in, which no other running program should write meanwhile."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or user_settings.folder()) / "open"
+        self._path = ""
+        self._lock: QLockFile | None = None
+
+    def take(self, path: Path) -> bool:
+        """Hold ``path`` instead of what was held; False when another program holds it.
+
+        Where no lock can be written, nothing is known of others, and the answer is True.
+        """
+        real = os.path.realpath(path)
+        if real == self._path:
+            return True
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        # Beside the user's files a lock would be litter; its name here stands for the whole path.
+        name = hashlib.sha256(os.fsencode(real)).hexdigest()[:24]
+        lock = _lock_of(self.folder / name)
+        if not lock.tryLock(0) and lock.error() == QLockFile.LockError.LockFailedError:
+            return False
+        self.release()
+        self._path, self._lock = real, lock
+        return True
+
+    def release(self) -> None:
+        """Nothing is held any more."""
+        if self._lock is not None:
+            self._lock.unlock()
+        self._path, self._lock = "", None
 
 
 class Unsaved:

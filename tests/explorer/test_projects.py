@@ -256,3 +256,48 @@ class TestGallery:
         c.change_layer("linear1", Linear(out_features=50_000))
         assert d.parameters["linear1", "weight"].size > 6_000_000
         assert not d.structure_only and d.parameters["conv1", "weight"] is trained
+
+
+class TestTwoWindows:
+    """Of a file that two windows open, only the first writes."""
+
+    def test_the_second_gets_a_copy_and_may_not_replace_the_file(
+        self, bench: Any, another: Callable[[], Any]
+    ) -> None:
+        path, other = bench.document.path, another()
+        assert other.controller.projects.open(path)
+        assert other.document.graph == bench.document.graph and other.document.path is None
+        assert other.notices[-1].level == "warning"
+        assert "tiny.gflow is open in another window" in other.notices[-1].text
+        before = path.read_bytes()
+        other.controller.delete(["relu1"])
+        assert not other.controller.projects.save(path)
+        assert "Choose another name" in other.notices[-1].text
+        assert path.read_bytes() == before and other.document.modified
+        assert other.controller.projects.save(bench.folder / "copy.gflow")
+        # now the copy is the second window's own
+        assert bench.controller.projects.open(bench.folder / "copy.gflow")
+        assert bench.document.path is None
+        other.controller.close()
+
+    def test_a_file_that_was_left_is_free(self, bench: Any, another: Callable[[], Any]) -> None:
+        path, other = bench.document.path, another()
+        bench.controller.projects.new()
+        assert other.controller.projects.open(path) and other.document.path == path
+        other.controller.close()
+        assert bench.controller.projects.open(path) and bench.document.path == path
+
+    def test_opening_again_and_saving_under_the_same_name_need_no_other(self, bench: Any) -> None:
+        path = bench.document.path
+        assert bench.controller.projects.open(path) and bench.document.path == path
+        bench.controller.delete(["relu1"])
+        assert bench.controller.projects.save(path) and not bench.document.modified
+
+    def test_a_save_that_fails_keeps_the_old_file_held(
+        self, bench: Any, another: Callable[[], Any]
+    ) -> None:
+        path, other = bench.document.path, another()
+        (bench.folder / "file").write_text("in the way")
+        assert not bench.controller.projects.save(bench.folder / "file" / "mine.gflow")
+        assert other.controller.projects.open(path) and other.document.path is None
+        other.controller.close()

@@ -19,6 +19,7 @@ from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
+from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.relu import ReLU
 
@@ -91,6 +92,12 @@ def maps(layer: Callable[[], Layer], count: int = 1) -> Callable[[np.random.Gene
     return lambda rng: (layer(), (tuple(sizes(rng, 4, 20, 7, 7)),) * count)
 
 
+def neighbouring(rng: np.random.Generator) -> Draw:
+    size, divide = 2 * int(rng.integers(6)) + 1, bool(rng.integers(2))
+    alpha, beta, k = (float(v) for v in rng.random(3))
+    return LRN(size, alpha, 2 * beta, k + 0.5, divide), (tuple(sizes(rng, 4, 12, 7, 7)),)
+
+
 def linear(rng: np.random.Generator) -> Draw:
     return Linear(sizes(rng, 9)[0], bool(rng.integers(2))), (tuple(sizes(rng, 5, 9)),)
 
@@ -108,6 +115,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "flatten": (maps(Flatten),),
     "gemm": (linear,),
     "rows": (maps(BatchNorm2d),),
+    "shifted sums": (neighbouring,),
 }
 
 

@@ -23,6 +23,8 @@ from explorer import settings as user_settings
 SHIPPED = {"lenet5": "lenet5.gflow", "resnet-digits": "resnet-digits.gflow"}
 ASIDE = 10
 """How many works that were set aside are kept; the oldest go."""
+LEFT_SECONDS = 3600
+"""No file takes that long to write."""
 WINDOWS = 9
 """How many programs at the same time have a place of their own for unsaved work."""
 
@@ -94,6 +96,7 @@ class Unsaved:
         self.folder = folder or user_settings.folder()
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
+            _sweep(self.folder)
         self._lock: QLockFile | None = None
         self.path = self._places()[0]
         for path in self._places():
@@ -166,6 +169,13 @@ class Unsaved:
         if self._lock is not None:
             self._lock.unlock()
             self._lock = None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what programs that were killed while writing left, old enough to be nobody's."""
+    for part in folder.glob(".*.part"):
+        if time.time() - part.stat().st_mtime > LEFT_SECONDS:
+            part.unlink(missing_ok=True)
 
 
 def _lock_of(path: Path) -> QLockFile:

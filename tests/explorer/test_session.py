@@ -110,3 +110,13 @@ class TestUnsaved:
         with pytest.raises(ProjectError, match="unsaved.gflow"):
             unsaved.keep(project())
         unsaved.forget()
+
+
+def test_what_a_killed_program_left_half_written_is_removed(tmp_path: Path) -> None:
+    old, new = tmp_path / ".0123456789ab.part", tmp_path / ".ba9876543210.part"
+    for part in (old, new):
+        part.write_bytes(b"half")
+    long_ago = new.stat().st_mtime - 7200
+    os.utime(old, (long_ago, long_ago))
+    session.Unsaved(tmp_path).release()
+    assert not old.exists() and new.exists()

@@ -70,10 +70,13 @@ def pen(colour: str, width: float, dash: tuple[float, ...] = (), cosmetic: bool 
 
 def draw_field(painter: QPainter, rects: list[QRectF], changed: bool, whole: bool) -> None:
     """Outline what the focused cell sees, or what it changes."""
+    smooth = painter.testRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # thin lines stay crisp
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for pen_ in theme.field_pens(changed, whole):
         painter.setPen(pen_)
         painter.drawRects(rects)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
 
 
 def arrow(tip: QPointF, way: QPointF, size: float) -> QPolygonF:

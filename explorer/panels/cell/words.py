@@ -157,9 +157,7 @@ def reach_of(graph: Graph, fields: Fields) -> str:
         size = _size(changed[maps[-1]].size)
         what = what.format(part=tr("{size} of {tensor}").format(size=size, tensor=maps[-1]))
     elif partly:
-        size = _size(changed[partly[-1]].size)
-        part = tr("{size} numbers of {tensor}").format(size=size, tensor=partly[-1])
-        what = what.format(part=part)
+        what = what.format(part=_numbers(changed[partly[-1]].size[0], partly[-1]))
     if entirely is not None:
         whole = tr("all of {tensor}").format(tensor=entirely)
         what = (
@@ -177,13 +175,19 @@ def _seen(name: str, shape: tuple[int, ...], field: Field) -> str:
     if len(shape) == 1:
         if field.is_whole:
             return tr("all of {tensor}").format(tensor=name)
-        return tr("{size} numbers of {tensor}").format(size=size, tensor=name)
+        return _numbers(field.size[0], name)
     text = tr("{size} of {tensor}").format(size=size, tensor=name)
     if tuple(field.size) == tuple(shape[1:]):
         text = tr("all {size} of {tensor}").format(size=size, tensor=name)
     if field.padded_size != field.size:
         text = tr("{seen}, {size} with padding").format(seen=text, size=_size(field.padded_size))
     return text
+
+
+def _numbers(count: int, tensor: str) -> str:
+    if count == 1:
+        return tr("1 number of {tensor}").format(tensor=tensor)
+    return tr("{count} numbers of {tensor}").format(count=count, tensor=tensor)
 
 
 def _size(size: tuple[int, ...]) -> str:

@@ -120,7 +120,17 @@ COMMANDS: tuple[Command, ...] = (
         "Shift+F11",
         "O",
         icon="finish",
-        help="Carry on to the end of this phase (debugger: step out).",
+        help="Carry on to the end of this phase; inside of a layer to the end of what is begun "
+        "(debugger: step out).",
+    ),
+    _c(
+        "step.inside",
+        QT_TRANSLATE_NOOP("Commands", "Look inside"),
+        "F11",
+        "I",
+        icon="inside",
+        help="Go into the operation: by channels, again by rows, cells and terms (debugger: step "
+        "into).",
     ),
     _c("step.end", QT_TRANSLATE_NOOP("Commands", "To the end"), "Ctrl+End", icon="last"),
     _c("step.play", QT_TRANSLATE_NOOP("Commands", "Play"), "F5", icon="play", checkable=True),

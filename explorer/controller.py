@@ -75,6 +75,8 @@ class Controller(QObject):
         document.network_changed.connect(self._tell_of_structure)
         self._structure_told = False
         document.focus_changed.connect(self._focus_moved)
+        document.position_changed.connect(self._follow_inside)
+        self._walking = False
         self._trail = Trail(lambda place: place.source.node in document.known_ids)
         self._checkpoint: dict[tuple[str, str], Any] = {}
 
@@ -434,6 +436,22 @@ class Controller(QObject):
             self._trail.rename(replace(here, source=focus))
         self.trail_changed.emit()
 
+    def _follow_inside(self) -> None:
+        """Inside of an operation the cell that one stands at is the focus: one place of the way."""
+        sheet, at = self.stepping.sheet, self.document.inside
+        if sheet is None or at is None:
+            self._walking = False
+            return
+        cell = sheet.cell(sheet.here(at))
+        place = Place(cell, "forward" if sheet.side == "output" else "gradient")
+        if self._walking:
+            self._trail.rename(place)
+        else:
+            self._trail.visit(place)
+        self._walking = True
+        self.document.set_focus(cell)
+        self.trail_changed.emit()
+
     def why(self) -> None:
         """Walk to the term that contributed most; from nothing, to the network's answer."""
         document, place = self.document, self.place
@@ -447,10 +465,10 @@ class Controller(QObject):
             else:
                 self._visit(Place(answer))
             return
-        found = why(document.graph, document.trace, document.position, place)
+        found = why(document.graph, document.trace, document.explained, place)
         if found is not None:
             self._visit(found)
-        elif look(document.trace, document.position, place) is None:
+        elif look(document.trace, document.explained, place) is None:
             self._say("info", self.tr("This is not computed yet: step on first."))
         elif isinstance(place.source, Weight):
             self._say("info", self.tr("This is a weight: training made it. The way ends here."))

@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from engine.cell import Cell
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, Inference
+from engine.inside import Inside
 from engine.layers.base import Array, Cost
 from engine.parameters import initial_parameters
 from engine.project_file import Project
@@ -72,6 +73,8 @@ class Document(QObject):
         self.breakpoints: tuple[Breakpoint, ...] = ()
         self.stop: Stop | None = None
         """Why stepping stopped at the position, where it did so by itself."""
+        self.inside: Inside | None = None
+        """Where within the next operation one stands, when it is looked into."""
         self.path: Path | None = None
         self.modified = False
         # weights of layers that cannot use them now: their shape is another, or unknown
@@ -112,6 +115,11 @@ class Document(QObject):
         if self.run is None or not 0 < self.position <= len(self.run.trace):
             return None
         return self.run.trace.steps[self.position - 1]
+
+    @property
+    def explained(self) -> int:
+        """The position by which a number is explained: that of the operation looked into."""
+        return self.position + (self.inside is not None)
 
     @property
     def title(self) -> str:
@@ -157,6 +165,7 @@ class Document(QObject):
         self.settings = dict(project.settings)
         self.metadata = dict(project.metadata)
         self.run, self.position, self.focus, self.stop = None, 0, None, None
+        self.inside = None
         self.breakpoints = breakpoints.from_plain(self.settings.get("breakpoints"))
         self.selection = frozenset()
         # nothing of the project before may enter this one, however well it would fit
@@ -252,16 +261,21 @@ class Document(QObject):
 
     def set_run(self, run: Run | None, position: int) -> None:
         """Show another run, at a position within it."""
-        self.run, self.stop = run, None
+        self.run, self.stop, self.inside = run, None, None
         self.position = min(position, len(run.operations)) if run else 0
         self.run_changed.emit()
         self.position_changed.emit()
 
-    def set_position(self, position: int, stop: Stop | None = None) -> None:
-        """Move the cursor: how many steps have been carried out, and why it stops there."""
+    def set_position(
+        self, position: int, stop: Stop | None = None, inside: Inside | None = None
+    ) -> None:
+        """Move the cursor: how many steps have been carried out, and why it stops there.
+
+        ``inside`` is where one stands within the next operation.
+        """
         position = max(0, min(position, len(self.operations)))
-        if (position, stop) != (self.position, self.stop):
-            self.position, self.stop = position, stop
+        if (position, stop, inside) != (self.position, self.stop, self.inside):
+            self.position, self.stop, self.inside = position, stop, inside
             self.position_changed.emit()
 
     def set_breakpoints(self, points: Iterable[Breakpoint]) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from engine.inside import Inside, Level, Sheet, Side, sides_of
 from engine.optimizers import SGD
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
+from explorer.narration import phase_name
 from explorer.notices import Say
 from explorer.run import Run
 from explorer.settings import Settings
@@ -38,6 +41,7 @@ class Stepping(QObject):
         self._holding = False
         self._wanted: int | None = None
         self._stopping = False
+        self._sheet: Sheet | None = None
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
         document.parameters_changed.connect(self.rerun)
@@ -176,12 +180,20 @@ class Stepping(QObject):
             run.finish_in_background()
 
     def next(self) -> None:
-        """Carry out one operation; says so where it meets a breakpoint."""
-        self._travel(self.document.position + 1, stopping=True)
+        """Carry out one operation, or inside of one what its level completes."""
+        sheet, at = self.sheet, self.document.inside
+        if sheet is None or at is None:
+            self._travel(self.document.position + 1, stopping=True)
+        else:
+            self._stand(sheet.next(at), at.operation + 1)
 
     def back(self) -> None:
-        """Go one operation back; a look-up, exact."""
-        self.go_to(self.document.position - 1)
+        """One operation back, or inside of one as far as ``next`` goes; a look-up, exact."""
+        sheet, at = self.sheet, self.document.inside
+        if sheet is None or at is None:
+            self.go_to(self.document.position - 1)
+        else:
+            self._stand(sheet.back(at), at.operation)
 
     def to_start(self) -> None:
         """Before the first operation."""
@@ -190,6 +202,14 @@ class Stepping(QObject):
     def to_end(self) -> None:
         """After the last operation, or to the first breakpoint."""
         self._travel(len(self.document.operations), stopping=True)
+
+    def finish(self) -> None:
+        """Inside an operation what is begun there, one level up; else the phase."""
+        sheet, at = self.sheet, self.document.inside
+        if sheet is None or at is None:
+            self.finish_phase()
+        else:
+            self._stand(sheet.out(at), at.operation + 1)
 
     def finish_phase(self) -> None:
         """To the end of the phase that the next operation belongs to (sums count as backward)."""
@@ -218,6 +238,103 @@ class Stepping(QObject):
                 self._travel(i + 1, stopping=True)
                 return
         self._say("info", self.tr("Select a layer first, then run to it."))
+
+    # ---- inside an operation ---------------------------------------------------------------
+
+    @property
+    def sheet(self) -> Sheet | None:
+        """What the operation that is looked into fills; None outside."""
+        document, at = self.document, self.document.inside
+        if at is None or document.trace is None:
+            return None
+        sheet = self._sheet
+        if (
+            sheet is None
+            or sheet.trace is not document.trace
+            or (sheet.operation, sheet.side) != (at.operation, at.side)
+        ):
+            sheet = Sheet(document.graph, document.trace, at.operation, at.side)
+            self._sheet = sheet
+        return sheet
+
+    def _stand(self, at: Inside | None, otherwise: int) -> None:
+        """Stand there, or outside again where the operation begins or ends."""
+        if at is None:
+            self.go_to(otherwise)
+        else:
+            self.document.set_position(at.operation, inside=at)
+
+    def look_inside(self) -> None:
+        """Into the operation that was carried out last (at the start: the first); then deeper."""
+        document, run = self.document, self.document.run
+        if document.inside is not None:
+            sheet = self.sheet
+            assert sheet is not None
+            deeper = sheet.deeper(document.inside)
+            if deeper == document.inside:
+                self._say("info", self.tr("There is nothing smaller than this inside."))
+            self._stand(deeper, 0)
+            return
+        if run is None:
+            self.go_to(0)  # says why it cannot run
+            return
+        operation = max(0, document.position - 1)
+        if not run.advance(operation + 1, FIRST_SECONDS):
+            self._say("info", self.tr("This operation is still being computed."))
+            return
+        step = run.trace.steps[operation]
+        sides = sides_of(document.graph, step)
+        if not sides:
+            self._say(
+                "info",
+                self.tr(
+                    "“{0}” of {1} has no cells to step through: look into a layer's forward or "
+                    "backward operation."
+                ).format(phase_name(step.phase)[0], step.node),
+            )
+            return
+        self.play(False)
+        self._wanted = None
+        self._enter(operation, sides[0])
+
+    def _enter(self, operation: int, side: Side) -> None:
+        document = self.document
+        assert document.trace is not None
+        sheet = self._sheet = Sheet(document.graph, document.trace, operation, side)
+        document.set_selection(frozenset((sheet.node.id,)))
+        self._stand(sheet.enter(), 0)
+
+    def set_side(self, side: Side) -> None:
+        """Of a backward operation: the gradient of its input, or that of its weights."""
+        at, trace = self.document.inside, self.document.trace
+        if at is None or trace is None or side == at.side:
+            return
+        if side in sides_of(self.document.graph, trace.steps[at.operation]):
+            self._enter(at.operation, side)
+
+    def set_level(self, level: Level) -> None:
+        """What one step completes from now on; higher than now, what is begun is finished."""
+        sheet, at = self.sheet, self.document.inside
+        if sheet is None or at is None or level not in sheet.levels:
+            return
+        while sheet.levels.index(at.level) < sheet.levels.index(level):
+            at = sheet.deeper(at)
+        while sheet.levels.index(at.level) > sheet.levels.index(level):
+            up = sheet.out(at)
+            if up is None:
+                break
+            at = up
+        self._stand(at if at.level == level else None, at.operation + 1)
+
+    def set_cell(self, index: tuple[int, ...]) -> None:
+        """Stand at the cell with this index, just done."""
+        sheet, at = self.sheet, self.document.inside
+        if sheet is None or at is None or len(index) != len(sheet.shape):
+            return
+        if all(0 <= i < n for i, n in zip(index, sheet.shape, strict=True)):
+            number = int(np.ravel_multi_index(index, sheet.shape)) + 1
+            level = at.level if sheet.unit(at.level) == 1 else "cell"
+            self._stand(replace(at, level=level, cells=number, terms=0), 0)
 
     # ---- breakpoints -----------------------------------------------------------------------
 
@@ -277,7 +394,8 @@ class Stepping(QObject):
         if wanted == self._play.isActive():
             return
         if wanted:
-            if self.document.position >= len(self.document.operations):
+            ended = self.document.position >= len(self.document.operations)
+            if ended and self.document.inside is None:
                 self.go_to(0)
             self._play.start(int(1000 / self.settings["play_speed"]))
         else:
@@ -290,7 +408,10 @@ class Stepping(QObject):
         self._play.setInterval(int(1000 / per_second))
 
     def _play_on(self) -> None:
-        if self.document.position >= len(self.document.operations):
+        document, inside = self.document, self.document.inside is not None
+        if not inside and document.position >= len(document.operations):
             self.play(False)
-        else:
-            self.next()
+            return
+        self.next()
+        if inside and document.inside is None:
+            self.play(False)  # what was looked into is done

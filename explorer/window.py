@@ -46,7 +46,7 @@ from explorer.controller import Controller
 from explorer.document import Document
 from explorer.fields import FieldsInSight
 from explorer.hint import Hint
-from explorer.narration import sentence
+from explorer.narration import Crumb, crumbs, finish_text, inside_sentence, sentence
 from explorer.notices import Notice, NoticeBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
 from explorer.settings import Settings
@@ -131,6 +131,7 @@ class Window(QMainWindow):
             "outline": left,
             "inspector": right,
             "cell": right,
+            "inside": right,
             "properties": right,
             "timeline": bottom,
             "breakpoints": bottom,
@@ -196,6 +197,8 @@ class Window(QMainWindow):
             return outline
         if name == "cell":
             return self._make_cell_panel()
+        if name == "inside":
+            return self._make_inside()
         if name == "breakpoints":
             return self._make_breakpoints()
         if name == "flow":
@@ -225,6 +228,23 @@ class Window(QMainWindow):
         self.training.attach(training)
         return training
 
+    def _make_inside(self) -> QWidget:
+        s = self.controller.stepping
+        panel = panels.InsidePanel(self)
+        panel.level_requested.connect(s.set_level)
+        panel.side_requested.connect(s.set_side)
+        panel.cell_requested.connect(s.set_cell)
+        panel.focus_requested.connect(self.controller.focus)
+        panel.inside_requested.connect(self.look_inside)
+
+        def show() -> None:
+            panel.set_inside(s.sheet, self.document.inside)
+
+        self.document.position_changed.connect(show)
+        self._add_keys_to(panel, "stepping")
+        show()
+        return panel
+
     def _make_breakpoints(self) -> QWidget:
         c, d = self.controller, self.document
         panel = panels.Breakpoints(self)
@@ -253,7 +273,7 @@ class Window(QMainWindow):
         cell.jump_requested.connect(c.why_back)
 
         def show_run() -> None:
-            cell.set_run(d.graph, d.trace, d.position)
+            cell.set_run(d.graph, d.trace, d.explained)
 
         def show_way() -> None:
             cell.set_way(c.way, c.can_go_back, c.can_go_forward)
@@ -288,7 +308,8 @@ class Window(QMainWindow):
             "step.start": c.stepping.to_start,
             "step.back": c.stepping.back,
             "step.next": c.stepping.next,
-            "step.finish": c.stepping.finish_phase,
+            "step.finish": c.stepping.finish,
+            "step.inside": self.look_inside,
             "step.end": c.stepping.to_end,
             "step.play": lambda: c.stepping.play(None),
             "step.run_to": c.stepping.run_to,
@@ -379,7 +400,15 @@ class Window(QMainWindow):
         self.addToolBar(bar)
         for ids in (
             ("file.open", "file.save", "edit.undo", "edit.redo"),
-            ("step.start", "step.back", "step.next", "step.finish", "step.end", "step.play"),
+            (
+                "step.start",
+                "step.back",
+                "step.next",
+                "step.inside",
+                "step.finish",
+                "step.end",
+                "step.play",
+            ),
         ):
             for command_id in ids:
                 bar.addAction(self.actions_by_id[command_id])
@@ -480,6 +509,7 @@ class Window(QMainWindow):
         self.timeline.breakpoint_requested.connect(c.stepping.toggle_operation)
         canvas.breakpoint_requested.connect(c.stepping.toggle_node)
         self.timeline.play_requested.connect(lambda: c.stepping.play(True))
+        self.narration.crumb_requested.connect(self._go_to_crumb)
         self.narration.link_requested.connect(self._focus_and_explain)
         self.inspector.focus_requested.connect(c.focus)
         for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
@@ -566,10 +596,13 @@ class Window(QMainWindow):
         computed = len(d.trace) if d.trace else 0
         self.timeline.set_position(d.position, computed)
         self.canvas.set_run(d.trace, d.position)
-        self.canvas.set_current(d.step)
+        sheet = self.controller.stepping.sheet
+        self.canvas.set_current(d.step if sheet is None else sheet.step)
         assumed = d.run is not None and d.run.assumed_target
-        self.narration.set_sentence(
-            sentence(
+        if sheet is not None and d.inside is not None:
+            told = inside_sentence(sheet, d.inside)
+        else:
+            told = sentence(
                 d.graph,
                 d.trace,
                 d.position,
@@ -578,19 +611,49 @@ class Window(QMainWindow):
                 broken=tuple(d.inference.errors),
                 stop=d.stop,
             )
-        )
+        self.narration.set_sentence(told)
+        self._show_way_in()
         self._show_inspected()
         self._show_sample()
         running = bool(d.operations)
         for command_id, on in (
             ("step.start", d.position > 0),
-            ("step.back", d.position > 0),
+            ("step.back", d.position > 0 or sheet is not None),
             ("step.next", d.position < len(d.operations)),
+            ("step.inside", running),
             ("step.finish", d.position < len(d.operations)),
             ("step.end", d.position < len(d.operations)),
             ("step.play", running),
         ):
             self.actions_by_id[command_id].setEnabled(on)
+
+    def _show_way_in(self) -> None:
+        """The call stack: network, blocks, layer, and the place inside of it."""
+        d, sheet = self.document, self.controller.stepping.sheet
+        node = sheet.node.id if sheet is not None else d.step.node if d.step is not None else ""
+        self.narration.set_crumbs(crumbs(d.title, node, sheet, d.inside))
+        finish = self.actions_by_id["step.finish"]
+        finish.setText(finish_text(d.inside.level if d.inside is not None else None))
+
+    def _go_to_crumb(self, crumb: Crumb) -> None:
+        """A block or layer is shown; a level inside is what steps go by from now on."""
+        d = self.document
+        if crumb.level is not None:
+            self.controller.stepping.set_level(crumb.level)
+        elif not crumb.path:
+            self.canvas.fit()
+        else:
+            inside = {n for n in d.known_ids if (n + "/").startswith(crumb.path + "/")}
+            self.controller.select(inside)
+            self.canvas.zoom_to(inside)
+
+    def look_inside(self) -> None:
+        """Into the operation, and its panel to the front."""
+        self.controller.stepping.look_inside()
+        presenting = self.actions_by_id["view.presentation"].isChecked()
+        if self.document.inside is not None and not presenting:
+            self.docks["inside"].show()
+            self.docks["inside"].raise_()
 
     def _inspected(self) -> str:
         """The node that the inspector shows: the selected one, else the one just computed."""
@@ -845,7 +908,7 @@ class Window(QMainWindow):
     def _size_docks(self) -> None:
         h, v = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         side = max(320, self.width() * 3 // 10)
-        rights = [self.docks[n] for n in ("inspector", "cell", "properties", "training")]
+        rights = [self.docks[n] for n in ("inspector", "cell", "inside", "properties", "training")]
         self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)

@@ -26,14 +26,14 @@ WORKSPACES: dict[str, Workspace] = {
         ),
         Workspace(
             "step",
-            frozenset(("inspector", "cell", "timeline", "breakpoints")),
+            frozenset(("inspector", "cell", "inside", "timeline", "breakpoints")),
             ("inspector", "timeline"),
         ),
         Workspace("train", frozenset(("inspector", "training")), ("training",)),
         Workspace("flow", frozenset(("inspector", "timeline", "flow")), ("flow", "inspector")),
         Workspace(
             "learn",
-            frozenset(("inspector", "cell", "timeline", "properties")),
+            frozenset(("inspector", "cell", "inside", "timeline", "properties")),
             ("inspector", "timeline"),
         ),
     )
@@ -47,6 +47,7 @@ def panel_title(panel: str) -> str:
         "outline": QCoreApplication.translate("Workspaces", "Outline"),
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
         "cell": QCoreApplication.translate("Workspaces", "Where from?"),
+        "inside": QCoreApplication.translate("Workspaces", "Inside"),
         "properties": QCoreApplication.translate("Workspaces", "Properties"),
         "breakpoints": QCoreApplication.translate("Workspaces", "Breakpoints"),
         "timeline": QCoreApplication.translate("Workspaces", "Timeline"),

@@ -13,6 +13,7 @@ from engine.trace import Trace
 from explorer.breakpoints import Stop
 from explorer.narration.backward import BACKWARD, any_backward
 from explorer.narration.forward import FORWARD, any_forward
+from explorer.narration.inside import Crumb, crumbs, finish_text, inside_sentence
 from explorer.narration.joins import Join, join_at, readers_at
 from explorer.narration.numbers import cosine, norm, percent, shape_text, strongest
 from explorer.narration.record import Run
@@ -33,12 +34,16 @@ from explorer.narration.totals import accumulate, loss_back, loss_step, update
 __all__ = [
     "BACKWARD",
     "FORWARD",
+    "Crumb",
     "Join",
     "Link",
     "Sentence",
     "Text",
     "breakpoint_text",
     "cosine",
+    "crumbs",
+    "finish_text",
+    "inside_sentence",
     "join_at",
     "norm",
     "percent",

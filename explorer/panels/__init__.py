@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from explorer.panels.breakpoints import Breakpoints
     from explorer.panels.cell import CellPanel
     from explorer.panels.flow import FlowPanel
+    from explorer.panels.inside import InsidePanel
     from explorer.panels.inspector import Inspector
     from explorer.panels.narration import Narration
     from explorer.panels.outline import Outline
@@ -26,6 +27,7 @@ __all__ = [
     "Breakpoints",
     "CellPanel",
     "FlowPanel",
+    "InsidePanel",
     "Inspector",
     "Narration",
     "Outline",
@@ -41,6 +43,7 @@ _MODULES = {
     "Breakpoints": "breakpoints",
     "CellPanel": "cell",
     "FlowPanel": "flow",
+    "InsidePanel": "inside",
     "Inspector": "inspector",
     "Narration": "narration",
     "Outline": "outline",

@@ -6,10 +6,18 @@ from html import escape
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
 
 from explorer import theme
-from explorer.narration import Link, Sentence, phase_name
+from explorer.narration import Crumb, Link, Sentence, phase_name
 
 
 class _Words(QTextBrowser):
@@ -62,10 +70,12 @@ class Narration(QWidget):
 
     link_requested = Signal(object)  # Cell, or the id of a node
     link_hovered = Signal(object)  # the same, or None when the pointer leaves
+    crumb_requested = Signal(object)  # Crumb of the way that leads to the present operation
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._sentence = Sentence()
+        self._crumbs: tuple[Crumb, ...] = ()
         m = theme.metrics()
         box = QVBoxLayout(self)
         box.setContentsMargins(m.space_4 + m.space_1, m.space_2, m.space_4, m.space_2)
@@ -76,7 +86,23 @@ class Narration(QWidget):
         self.words.setAccessibleName(self.tr("What this step did"))
         self.words.anchorClicked.connect(self._clicked)
         self.words.highlighted.connect(self._hovered)
-        box.addWidget(self._phase)
+        self.way = QLabel()
+        self.way.setTextFormat(Qt.TextFormat.RichText)
+        self.way.setAccessibleName(self.tr("Where this step is in the network"))
+        self.way.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.way.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.way.setTextInteractionFlags(
+            Qt.TextInteractionFlag.LinksAccessibleByMouse
+            | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
+        )
+        self.way.linkActivated.connect(
+            lambda link: self.crumb_requested.emit(self._crumbs[int(link)])
+        )
+        head = QHBoxLayout()
+        head.setSpacing(m.space_4)
+        head.addWidget(self._phase)
+        head.addWidget(self.way, 1)
+        box.addLayout(head)
         box.addWidget(self.words, 1)
         self.setFocusProxy(self.words)
         self.setAccessibleName(self.tr("Narration"))
@@ -93,8 +119,27 @@ class Narration(QWidget):
             self._sentence = sentence
             self._show()
 
+    def set_crumbs(self, crumbs: tuple[Crumb, ...]) -> None:
+        """The way to the present operation: network, blocks, layer, and the place inside."""
+        if crumbs != self._crumbs:
+            self._crumbs = crumbs
+            self._show_crumbs()
+
+    def _show_crumbs(self) -> None:
+        tokens = theme.current()
+        parts = []
+        for i, crumb in enumerate(self._crumbs):
+            text = escape(crumb.text).replace(" ", "&nbsp;")
+            last = i == len(self._crumbs) - 1
+            colour = tokens.text if last else tokens.text_muted
+            link = f'<a href="{i}" style="color:{colour}; text-decoration:none">{text}</a>'
+            parts.append(link)
+        between = f' <span style="color:{tokens.text_muted}">▸</span> '
+        self.way.setText(between.join(parts) if len(parts) > 1 else "")
+
     def _show(self) -> None:
         tokens = theme.current()
+        self._show_crumbs()
         html = "".join(
             f'<a href="#{i}" style="color:{tokens.accent}">{escape(part.text)}</a>'
             if isinstance(part, Link)

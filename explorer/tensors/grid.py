@@ -108,6 +108,7 @@ class TensorGrid(QWidget):
         self._highlights: tuple[Cell, ...] = ()
         self._marks: Marks | None = None
         self._mark_table: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
+        self._known: int | None = None
         self._windows: tuple[Window, ...] = ()
         self._fields: Fields | None = None
         self._padding = (0, 0, 0, 0)
@@ -226,6 +227,21 @@ class TensorGrid(QWidget):
             self._fields = fields
             self.update()
 
+    def set_known(self, cells: int | None) -> None:
+        """Cover all but the first cells, rows before channels; None shows every cell."""
+        if cells != self._known:
+            self._known = cells
+            self._describe()
+            self.update()
+
+    def is_known(self, cell: Cell) -> bool:
+        """Whether a cell of this tensor is shown, not covered."""
+        place = self._place(cell)
+        if place is None:
+            return False
+        number = int(np.ravel_multi_index(place, self._maps.shape))
+        return self._known is None or number < self._known
+
     def set_labels(self, on: bool) -> None:
         """Number every channel that is large enough, not only the one under the pointer."""
         if on != self._labels:
@@ -338,6 +354,8 @@ class TensorGrid(QWidget):
         if value is None:
             return ""
         number = format_number(value, 6) + (f" {self._unit}" if self._unit else "")
+        if not self.is_known(cell):
+            number = self.tr("not computed yet")
         index = cell.index
         if len(index) == 3:
             where = self.tr("channel {0}, row {1}, column {2}").format(*index)
@@ -680,6 +698,8 @@ class TensorGrid(QWidget):
                 self._paint_numbers(painter, channels, visible, tokens)
             if self._fields is not None:
                 self._paint_field(painter, visible)
+            if self._known is not None:
+                self._paint_unknown(painter, channels, self._known, tokens)
             if self._windows and self._view.zoom >= WINDOWS_FROM:
                 self._paint_windows(painter, channels, tokens, m)
             if self._mark_table is not None and self._view.zoom >= MARKS_FROM:
@@ -868,6 +888,22 @@ class TensorGrid(QWidget):
                         int(Qt.AlignmentFlag.AlignCenter),
                         text,
                     )
+
+    def _paint_unknown(
+        self, painter: QPainter, channels: list[int], known: int, tokens: theme.Tokens
+    ) -> None:
+        """A plain area where nothing has been computed yet."""
+        _, H, W = self._maps.shape
+        colour = QColor(tokens.surface_raised)
+        for channel in channels:
+            done = min(max(0, known - channel * H * W), H * W)
+            row, column = divmod(done, W)
+            corner = self._layout.channel_rect(channel).topLeft()
+            rest = [QRectF(corner.x(), corner.y() + row + 1, W, H - row - 1)]
+            rest.append(QRectF(corner.x() + column, corner.y() + row, W - column, 1))
+            for rect in rest:
+                if row < H and not rect.isEmpty():
+                    painter.fillRect(self._on_screen(rect), colour)
 
     def _paint_windows(
         self, painter: QPainter, channels: list[int], tokens: theme.Tokens, m: theme.Metrics

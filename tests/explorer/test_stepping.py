@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from engine.cell import Cell
 from engine.graph import Graph
+from engine.inside import Inside
 from explorer.breakpoints import Breakpoint
 
 
@@ -192,3 +194,120 @@ class TestBreakpoints:
         c.stepping.to_start()
         c.stepping.to_end()
         assert d.step.node == "bend"
+
+
+class TestInside:
+    def test_in_through_the_levels_and_out_again(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.to_start()
+        s.look_inside()  # at the start: the first operation
+        assert d.inside == Inside(0, "output", "channel") and d.position == 0
+        assert d.selection == {"conv1"} and d.focus == Cell("conv1", 0, (0, 0, 0))
+        s.next()
+        assert d.inside.cells == 64 and d.focus == Cell("conv1", 0, (0, 7, 7))
+        s.look_inside()
+        s.look_inside()
+        s.look_inside()
+        assert d.inside.level == "term"
+        s.next()
+        assert (d.inside.cells, d.inside.terms) == (64, 1) and d.position == 0
+        s.back()
+        s.back()
+        assert d.inside.cells == 63 and d.inside.terms > 0
+        s.finish()
+        assert (d.inside.level, d.inside.cells) == ("cell", 64)
+        s.look_inside()
+        s.look_inside()
+        assert "nothing smaller" in bench.notices[-1].text
+        for _ in range(20):
+            s.finish()
+            if d.inside is None:
+                break
+        assert d.position == 1 and d.step.node == "conv1"
+
+    def test_it_is_the_operation_that_was_carried_out_last(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.go_to(2)
+        s.look_inside()
+        assert d.inside.operation == 1 and d.position == 1 and d.explained == 2
+        s.next()
+        s.next()
+        assert d.inside is None and d.position == 2
+        s.look_inside()
+        s.back()
+        assert d.inside is None and d.position == 1
+
+    def test_a_walk_is_one_place_of_the_way_and_is_explained(self, bench: Any) -> None:
+        c, d = bench.controller, bench.document
+        c.stepping.go_to(1)
+        c.stepping.look_inside()
+        for _ in range(3):
+            c.stepping.look_inside()
+        c.stepping.set_cell((1, 3, 4))
+        c.stepping.next()
+        assert not c.can_go_back and c.place.source == d.focus == Cell("conv1", 0, (1, 3, 5))
+        c.why()
+        assert c.place.followed and len(c.way) == 2
+
+    def test_backward_has_two_sides(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.run_to("conv1")
+        s.look_inside()
+        assert (d.step.phase, d.inside.side) == ("backward", "input")
+        s.set_side("weight")
+        assert d.inside == Inside(d.position, "weight", "channel")
+        s.next()
+        np.testing.assert_array_equal(
+            s.sheet.weights(d.inside), d.trace.look("param_grad", ("conv1", "weight"))[0]
+        )
+        s.set_side("output")  # not one of a backward operation
+        assert d.inside.side == "weight"
+
+    def test_levels_can_be_chosen(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.go_to(1)
+        s.look_inside()
+        s.set_level("term")
+        s.next()
+        assert (d.inside.level, d.inside.terms) == ("term", 1)
+        s.set_level("row")
+        assert (d.inside.level, d.inside.cells, d.inside.terms) == ("row", 8, 0)
+        s.set_cell((1, 2, 3))
+        assert (d.inside.level, d.inside.cells) == ("cell", 64 + 2 * 8 + 4)
+        s.set_cell((9, 9, 9))
+        assert d.inside.cells == 64 + 2 * 8 + 4
+
+    def test_what_has_no_cells_says_so(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.next()
+        assert d.step.phase == "loss"
+        s.look_inside()
+        assert d.inside is None and "no cells to step through" in bench.notices[-1].text
+        s.to_end()
+        s.look_inside()
+        assert d.inside is None
+
+    def test_playing_goes_through_it_and_stops_at_its_end(self, bench: Any, qtbot: QtBot) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_play_speed(20.0)
+        s.go_to(1)
+        s.look_inside()
+        s.play(True)
+        qtbot.waitUntil(lambda: d.inside is None)
+        assert d.position == 1
+        qtbot.waitUntil(lambda: d.position == 1)
+        with qtbot.assertNotEmitted(s.playing_changed):
+            s.play(False)
+
+    def test_going_elsewhere_leaves_it(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.look_inside()
+        s.go_to(5)
+        assert d.inside is None and d.position == 5
+        s.look_inside()
+        bench.controller.pictures.next()
+        assert d.inside is None
+        s.go_to(2)
+        s.look_inside()
+        bench.controller.delete({"relu1"})
+        assert d.inside is None and s.sheet is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from pytestqt.qtbot import QtBot
 
 from engine import project_file
 from engine.architectures import ARCHITECTURES
+from engine.cell import Cell
 from engine.layers.base import Layer, layer_to_dict
 from engine.layers.conv2d import Conv2d
 from engine.layers.relu import ReLU
 from explorer import theme
 from explorer.canvas import geometry
 from explorer.settings import Settings
+from explorer.tensors.scales import format_number
 from explorer.window import Window
 
 MIME = "application/x-gradient-flow-layer"
@@ -397,3 +400,69 @@ class TestBreakpoints:
         seen = [b for b in bars if b.count() and b.geometry().intersects(window.rect())]
         titles = [tuple(b.tabText(i) for i in range(b.count())) for b in seen]
         assert len(set(titles)) == len(titles), titles
+
+
+class TestInside:
+    def test_by_keys_and_clicks_through_a_convolution(self, window: Window) -> None:
+        document = window.document
+        window.controller.stepping.go_to(1)
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_F11)
+        assert document.inside is not None and document.position == 0
+        panel = window.panel("inside")
+        assert not panel.visibleRegion().isEmpty()
+        assert window.narration.sentence.text.startswith("Inside conv1: its output, 6×28×28")
+        assert window.actions_by_id["step.finish"].text() == "Finish layer"
+        assert window.canvas.network.items_by_id["conv1"].phase == "forward"
+        press(window.canvas, Qt.Key.Key_F10)
+        assert "Channel 0 is done, 784 cells." in window.narration.sentence.text
+        press(window.canvas, Qt.Key.Key_I)
+        press(window.canvas, Qt.Key.Key_I)
+        press(window.canvas, Qt.Key.Key_Space)
+        value = document.trace.look("value", ("conv1", 0), 1)[0, 1, 0, 0]
+        assert window.narration.sentence.text == (
+            f"Row 0, column 0 of channel 1 is {format_number(float(value))}: 25 products and the "
+            "bias, added up."
+        )
+        assert window.narration.way.text().count("▸") == 4  # network, layer, channel, row, column
+        assert document.focus == Cell("conv1", 0, (1, 0, 0))
+        cell = window.panel("cell")
+        window.docks["cell"].raise_()
+        settle()
+        assert cell.explanation is not None and cell.explanation.value == float(value)
+        press(window.canvas, Qt.Key.Key_F10, Qt.KeyboardModifier.ShiftModifier)
+        assert document.inside.cells == 784
+        window.docks["inside"].raise_()
+        settle()
+        QTest.mouseClick(panel.levels["row"], Qt.MouseButton.LeftButton)
+        settle()
+        assert document.inside.level == "row"
+        for _ in range(2):
+            press(window.canvas, Qt.Key.Key_F11, Qt.KeyboardModifier.ShiftModifier)
+        assert document.inside is None and document.position == 1
+        assert window.actions_by_id["step.finish"].text() == "Finish phase"
+
+    def test_the_way_in_leads_back(self, window: Window) -> None:
+        window.controller.projects.open_shipped("resnet-digits")
+        block = next(n.id for n in window.document.graph.nodes if n.id.count("/") >= 1)
+        window.controller.stepping.to_start()
+        window.controller.stepping.run_to(block)
+        settle()
+        window.narration.way.linkActivated.emit("1")  # the block
+        settle()
+        group = block.split("/")[0] + "/"
+        assert window.document.selection
+        assert all(n.startswith(group) for n in window.document.selection)
+
+    def test_a_step_inside_takes_less_than_two_frames(self, window: Window) -> None:
+        window.controller.stepping.go_to(1)
+        window.canvas.setFocus()
+        for _ in range(3):
+            press(window.canvas, Qt.Key.Key_F11)
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            window.controller.stepping.next()
+            QApplication.processEvents()
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.05

@@ -1,0 +1,127 @@
+"""What is said inside of an operation, and the way that leads there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.cell import Cell
+from engine.graph import Graph, Input, Loss, Node
+from engine.inside import Inside, Sheet
+from engine.layers import REGISTRY
+from engine.losses import CrossEntropy
+from engine.parameters import initial_parameters
+from engine.plan import Batch, compile
+from engine.trace import Trace
+from explorer.narration import Crumb, crumbs, finish_text, inside_sentence
+from explorer.tensors.scales import format_number
+
+L = REGISTRY
+
+
+@pytest.fixture(scope="module")
+def ran() -> tuple[Graph, Trace]:
+    graph = Graph(
+        inputs=(Input("image", (1, 6, 6)),),
+        nodes=(
+            Node("stage1/conv", L["Conv2d"](2, 3), (("image", 0),)),
+            Node("pool", L["MaxPool2d"](2), (("stage1/conv", 0),)),
+            Node("bn", L["BatchNorm2d"](), (("pool", 0),)),
+            Node("flatten", L["Flatten"](), (("bn", 0),)),
+            Node("fc", L["Linear"](3), (("flatten", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
+    )
+    plan = compile(graph, initial_parameters(graph, 1), batch=1, mode="eval")
+    x = np.random.default_rng(2).normal(size=(1, 1, 6, 6)).astype(np.float32)
+    trace = Trace()
+    for _ in plan.run(Batch.of(graph, x, np.array([1])), trace=trace):
+        pass
+    return graph, trace
+
+
+def sheet_of(ran: tuple[Graph, Trace], phase: str, node: str, side: str) -> Sheet:
+    graph, trace = ran
+    index = next(s.index for s in trace.steps if (s.phase, s.node) == (phase, node))
+    return Sheet(graph, trace, index, side)  # type: ignore[arg-type]
+
+
+def at(sheet: Sheet, level: str, cells: int, terms: int = 0) -> Inside:
+    return Inside(sheet.operation, sheet.side, level, cells, terms)  # type: ignore[arg-type]
+
+
+def test_a_cell_of_a_convolution(ran: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(ran, "forward", "stage1/conv", "output")
+    assert "its output, 2×4×4, is made cell by cell from image" in (
+        inside_sentence(sheet, at(sheet, "channel", 0)).text
+    )
+    told = inside_sentence(sheet, at(sheet, "cell", 22))
+    value = format_number(float(ran[1].look("value", ("stage1/conv", 0))[0, 1, 1, 1]))
+    assert told.text == (
+        f"Row 1, column 1 of channel 1 is {value}: 9 products and the bias, added up."
+    )
+    assert told.links[0].target == Cell("stage1/conv", 0, (1, 1, 1)) and told.phase == "forward"
+    told = inside_sentence(sheet, at(sheet, "row", 20))
+    assert told.text.startswith("Row 0 is done, 4 cells. Row 0, column 3 of channel 1 is ")
+    told = inside_sentence(sheet, at(sheet, "channel", 16))
+    assert told.text.startswith("Channel 0 is done, 16 cells. ")
+
+
+def test_a_term_and_the_sum_so_far(ran: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(ran, "forward", "stage1/conv", "output")
+    first, second = sheet.terms(3).terms[:2]
+    text = inside_sentence(sheet, at(sheet, "term", 3, 2)).text
+    assert text.startswith("Row 0, column 3 of channel 0, term 2 of 10: ")
+    assert format_number(second.product) in text
+    assert text.endswith(f"the sum so far is {format_number(first.product + second.product)}.")
+
+
+def test_a_pool_names_the_cell_that_won(ran: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(ran, "forward", "pool", "output")
+    row, column = divmod(int(ran[1].look("saved", ("pool", "argmax"))[0, 1, 1, 0]), 4)
+    text = inside_sentence(sheet, at(sheet, "cell", 7)).text
+    assert f"the largest of 4: it stood at row {row}, column {column} of stage1/conv." in text
+    back = sheet_of(ran, "backward", "pool", "input")
+    assert "from one cell that it fed" in inside_sentence(back, at(back, "cell", 1)).text
+
+
+def test_backward_of_a_convolution(ran: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(ran, "backward", "stage1/conv", "input")
+    text = inside_sentence(sheet, at(sheet, "cell", 15)).text
+    count = len(sheet.terms(14).terms)
+    assert f"{count} cells of stage1/conv read it, and each sends its gradient times" in text
+    weights = sheet_of(ran, "backward", "stage1/conv", "weight")
+    assert inside_sentence(weights, at(weights, "cell", 5)).text.endswith(
+        "5 of 16 positions so far."
+    )
+    assert "is complete, a sum over 16 positions" in (
+        inside_sentence(weights, at(weights, "channel", 16)).text
+    )
+    linear = sheet_of(ran, "backward", "fc", "weight")
+    assert "times the input is the gradient of its weights" in (
+        inside_sentence(linear, at(linear, "cell", 1)).text
+    )
+
+
+def test_a_formula(ran: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(ran, "forward", "bn", "output")
+    told = inside_sentence(sheet, at(sheet, "cell", 1))
+    assert sheet.terms(0).formula in told.text
+
+
+def test_the_way_in(ran: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(ran, "forward", "stage1/conv", "output")
+    assert crumbs("net", "stage1/conv") == (
+        Crumb("net"),
+        Crumb("stage1", "stage1"),
+        Crumb("conv", "stage1/conv"),
+    )
+    way = crumbs("net", "stage1/conv", sheet, at(sheet, "term", 22, 3))
+    assert [c.text for c in way[3:]] == ["channel 1", "row 1", "column 2", "term 3"]
+    assert [c.level for c in way[3:]] == ["channel", "row", "cell", "term"]
+    assert crumbs("net", "") == (Crumb("net"),)
+    assert [finish_text(level) for level in (None, "channel", "term")] == [
+        "Finish phase",
+        "Finish layer",
+        "Finish cell",
+    ]

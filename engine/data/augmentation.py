@@ -25,15 +25,21 @@ Flip = Literal["none", "left-right", "up-down", "both"]
 def paper(x: Pictures) -> Pictures:
     """Float32 (n, C): the median of each picture's outermost pixels."""
     edges = (x[..., 0, :], x[..., -1, :], x[..., :, 0], x[..., :, -1])
-    return np.median(np.concatenate(edges, -1), -1).astype(x.dtype)
+    # Sorted is five times as fast as np.median, for so few numbers.
+    ordered = np.sort(np.concatenate(edges, -1), -1)
+    middle = ordered.shape[-1] // 2  # their number is even
+    return (ordered[..., middle - 1] + ordered[..., middle]) / x.dtype.type(2)
 
 
 def shifted(x: Pictures, rows: Whole, columns: Whole) -> Pictures:
     """Each picture moved down by ``rows`` and right by ``columns`` whole pixels (int (n,))."""
-    n, _, height, width = x.shape
+    height, width = x.shape[2:]
     most = max(1, int(np.abs(rows).max()), int(np.abs(columns).max()))
-    windows = np.lib.stride_tricks.sliding_window_view(_padded(x, most), (height, width), (2, 3))
-    return windows[np.arange(n), :, most - rows, most - columns]
+    framed, found = _padded(x, most), np.empty_like(x)
+    # A slice for each picture is faster than one index for all.
+    for i, (row, column) in enumerate(zip(most - rows, most - columns, strict=True)):
+        found[i] = framed[i, :, row : row + height, column : column + width]
+    return found
 
 
 def flipped(x: Pictures, across: NDArray[np.bool_], down: NDArray[np.bool_]) -> Pictures:
@@ -72,14 +78,35 @@ def warped(
     rows -= top
     columns -= left
     line = width + 3  # two on the right and below, so that the neighbour of the last exists
-    at = ((top + 1) * line + left + 1).astype(np.intp)
-    source = _padded(x, 1, 2).reshape(n, channels, -1)
-    below, beside = rows[:, None], columns[:, None]
-    picture, channel = np.arange(n)[:, None, None, None], np.arange(channels)[:, None, None]
-    corners = [source[picture, channel, at[:, None] + step] for step in (0, 1, line, line + 1)]
-    upper = corners[0] + beside * (corners[1] - corners[0])
-    lower = corners[2] + beside * (corners[3] - corners[2])
-    return upper + below * (lower - upper)
+    top *= line
+    top += left
+    at = top.astype(np.int32).astype(np.intp)
+    at += line + 1 + (np.arange(n) * (channels * (height + 3) * line))[:, None, None]
+    source = _padded(x, 1, 2)
+    found = np.empty_like(x)
+    for channel in range(channels):
+        # Moved in place from neighbour to neighbour: fresh arrays would take most of the time.
+        upper = _between(source, at, columns)
+        at += line
+        lower = _between(source, at, columns)
+        lower -= upper
+        lower *= rows
+        np.add(lower, upper, out=found[:, channel])
+        at += (height + 2) * line
+    return found
+
+
+def _between(source: Pictures, at: Whole, share: Pictures) -> Pictures:
+    """From the number at each place to its right neighbour (share 1); ``at`` counts all numbers."""
+    flat = source.reshape(-1)
+    first = flat.take(at)
+    at += 1
+    second = flat.take(at)
+    at -= 1
+    second -= first
+    second *= share
+    second += first
+    return second
 
 
 def cut_out(x: Pictures, rows: Whole, columns: Whole, size: int) -> Pictures:

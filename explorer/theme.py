@@ -536,7 +536,10 @@ QToolButton:pressed {{ background: {t.pressed}; }}
 QToolButton:checked {{
     background: {t.selection}; border-color: {t.accent}; color: {t.text};
 }}
-QToolButton:focus {{ border: 1px solid {t.accent}; }}
+QToolButton[role="fold"] {{ padding-left: 0; margin-left: -1px; }}
+QToolButton[role="fold"]:checked {{ background: transparent; border-color: transparent; }}
+QToolButton[role="fold"]:checked:hover {{ background: {t.hover}; }}
+QToolButton:focus, QToolButton[role="fold"]:checked:focus {{ border: 1px solid {t.accent}; }}
 QToolButton:disabled {{ color: {t.text_disabled}; background: transparent; }}
 QToolButton::menu-indicator {{ image: none; }}
 

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.kernels.base import Site, all_finite, pixels_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.window import Window
 
 CHUNK = 1 << 16
 """Numbers of an array to work on at a time, so that all that they need stays in cache."""
@@ -80,6 +81,51 @@ class Shares(NamedTuple):
         np.add(cells[-1], rest, out=cells[-1])
 
 
+class Lanes:
+    """Maps (N, C, H, W) with columns of padding, apart by the remainder of a column's position by
+    the stride: memory (stride, N, H, columns, C).
+
+    ``under`` has for each column of the kernel what it lies over: (N, H, columns · C) of outputs.
+    """
+
+    def __init__(self, site: Site, window: Window, padding: float) -> None:
+        (spec,), (out,) = site.inputs, site.outputs
+        n, c, h, w = spec.shape
+        columns, step, width = out.shape[3], window.stride[1], window.padded_size(h, w)[1]
+        self.memory = np.full((step, n, h, -(-width // step), c), padding, spec.dtype)
+        strides = (*self.memory.strides[1:3], self.memory.itemsize)
+        self.under = [
+            as_strided(
+                self.memory[first % step, :, :, first // step :], (n, h, columns * c), strides
+            )
+            for first in range(0, window.extent[1], window.dilation[1])
+        ]
+        # (where the cells of x begin in a lane, which columns of x they are)
+        self.places: list[tuple[int, slice]] = []
+        for lane in range(step):
+            first = (lane - window.before[1]) % step
+            self.places.append(((first + window.before[1]) // step, slice(first, w, step)))
+
+    def pairs(self, maps: Array) -> list[tuple[Array, Array]]:
+        """Views of the cells in the lanes and of those of maps (N, C, H, W) that they are."""
+        pairs = []
+        for lane, (start, columns) in zip(self.memory, self.places, strict=True):
+            cells = maps[..., columns]
+            place = lane[:, :, start : start + cells.shape[3]].transpose(0, 3, 1, 2)
+            # in one lane the rows are dense, else the pixels may be
+            pairs.append((place, cells) if len(self.memory) == 1 else pixels_of(place, cells))
+        return pairs
+
+
+def by_row(window: Window, maps: Array, rows: int) -> list[Array]:
+    """For each row of the kernel what it lies over in (N, height, columns · C), for all outputs."""
+    step = window.stride[0]
+    return [
+        maps[:, first : first + (rows - 1) * step + 1 : step]
+        for first in range(0, window.extent[0], window.dilation[0])
+    ]
+
+
 class BoundOverlappingMaxPool:
     """Everything is seen as (N, rows, columns · C)."""
 
@@ -88,32 +134,15 @@ class BoundOverlappingMaxPool:
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         rows, columns = out.shape[2:]
-        window, dtype = layer.window, np.dtype(spec.dtype)
-        (down, step), (top, left) = window.stride, window.before
-        height, width = window.padded_size(h, w)
-        line = columns * c
-
-        def by_column(lanes: Array) -> list[Array]:
-            """What each column of the kernel lies over."""
-            starts = [j * window.dilation[1] for j in range(window.kernel_size[1])]
-            strides = (*lanes.strides[1:3], lanes.itemsize)
-            return [
-                as_strided(lanes[start % step, :, :, start // step :], (n, h, line), strides)
-                for start in starts
-            ]
-
-        def by_row(maps: Array) -> list[Array]:
-            """What each row of the kernel lies over."""
-            starts = [i * window.dilation[0] for i in range(window.kernel_size[0])]
-            return [maps[:, start : start + (rows - 1) * down + 1 : down] for start in starts]
-
-        self.lanes = np.full((step, n, h, -(-width // step), c), -np.inf, dtype)
+        window, dtype, line = layer.window, np.dtype(spec.dtype), columns * c
+        top, height = window.before[0], window.padded_size(h, w)[0]
+        self.lanes = Lanes(site, window, -np.inf)
         across = np.full((n, height, line), -np.inf, dtype)
         self.y = site.channels_last(out)
         y = self.y.transpose(0, 2, 3, 1).reshape(n, rows, line)
         stages = [
-            (by_column(self.lanes), across[:, top : top + h]),
-            (by_row(across), y),
+            (self.lanes.under, across[:, top : top + h]),
+            (by_row(window, across, rows), y),
         ]
         self.maxima = [
             Maxima([part[chunk] for part in parts], most[chunk])
@@ -121,11 +150,6 @@ class BoundOverlappingMaxPool:
             for chunk in _chunks(most)
         ]
         self.flat, self.ones = y.reshape(-1), np.ones(y.size, dtype)
-        # (lane, where its cells of x begin, which columns of x these are)
-        self.columns = []
-        for lane in range(step):
-            first = (lane - left) % step
-            self.columns.append((lane, (first + left) // step, slice(first, w, step)))
         self.seen: Array | None = None
         self.take: list[tuple[Array, Array]] = []
         if not (site.backward and site.need[0]):
@@ -133,10 +157,10 @@ class BoundOverlappingMaxPool:
         self.rest = site.channels_last(out)
         rest = self.rest.transpose(0, 2, 3, 1).reshape(y.shape)
         self.rest_flat = rest.reshape(-1)
-        self.dacross, self.dlanes = np.empty_like(across), np.empty_like(self.lanes)
+        self.dacross, self.dlanes = np.empty_like(across), Lanes(site, window, 0)
         gradients = [
-            (by_column(self.dlanes), self.dacross[:, top : top + h]),
-            (by_row(self.dacross), rest),
+            (self.dlanes.under, self.dacross[:, top : top + h]),
+            (by_row(window, self.dacross, rows), rest),
         ]
         mask, share = np.empty(max(CHUNK, line), bool), np.empty(max(CHUNK, line), dtype)
         self.shares = []
@@ -153,23 +177,13 @@ class BoundOverlappingMaxPool:
                     )
                 )
         self.dx = site.channels_last(spec)
-        self.give = self._pairs(self.dlanes, self.dx)
-        if step == 1:  # the only lane has all of it
+        self.give = self.dlanes.pairs(self.dx)
+        if window.stride[1] == 1:  # the only lane has all of it
             self.dx, self.give = self.give[0][0], []
-
-    def _pairs(self, lanes: Array, maps: Array) -> list[tuple[Array, Array]]:
-        """The cells in the lanes and those of (N, C, H, W) that they are."""
-        pairs = []
-        for lane, start, columns in self.columns:
-            cells = maps[..., columns]
-            place = lanes[lane, :, :, start : start + cells.shape[3]].transpose(0, 3, 1, 2)
-            # in one lane the rows are dense, else the pixels may be
-            pairs.append((place, cells) if len(lanes) == 1 else pixels_of(place, cells))
-        return pairs
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if xs[0] is not self.seen:
-            self.seen, self.take = xs[0], self._pairs(self.lanes, xs[0])
+            self.seen, self.take = xs[0], self.lanes.pairs(xs[0])
         for place, cells in self.take:
             np.copyto(place, cells)
         for maxima in self.maxima:
@@ -193,7 +207,7 @@ class BoundOverlappingMaxPool:
             np.copyto(self.dx, cast(Array, plain.dxs[0]))
             return Grads((self.dx,))
         self.dacross.fill(0)
-        self.dlanes.fill(0)
+        self.dlanes.memory.fill(0)
         for shares in self.shares:
             shares.give()
         for place, cells in self.give:

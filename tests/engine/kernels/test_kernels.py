@@ -14,10 +14,13 @@ from engine.kernels import KERNELS, PLAIN
 from engine.kernels.banded_conv2d import tile_width
 from engine.kernels.base import SMALL_PRODUCT, Site, repeats_of, small_part
 from engine.layers.add import Add
+from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Ctx, Layer, ShapeError
 from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
+from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.linear import Linear
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
@@ -92,6 +95,19 @@ def maps(layer: Callable[[], Layer], count: int = 1) -> Callable[[np.random.Gene
     return lambda rng: (layer(), (tuple(sizes(rng, 4, 20, 7, 7)),) * count)
 
 
+def average(rng: np.random.Generator) -> Draw:
+    kernel, stride = (tuple(sizes(rng, *high)) for high in ((5, 5), (4, 4)))
+    padding: Any = tuple(int(rng.integers(k // 2 + 1)) for k in 2 * kernel)
+    layer = AvgPool2d(kernel, stride, padding, bool(rng.integers(2)), bool(rng.integers(2)))
+    return layer, (tuple(sizes(rng, 4, 5, 12, 12)),)
+
+
+def side_by_side(rng: np.random.Generator) -> Draw:
+    n, h, w, count = sizes(rng, 4, 6, 6, 4)
+    size = (h, w) if rng.random() < 0.7 else ()
+    return Concat(), tuple((n, *sizes(rng, 6), *size) for _ in range(count + 1))
+
+
 def neighbouring(rng: np.random.Generator) -> Draw:
     size, divide = 2 * int(rng.integers(6)) + 1, bool(rng.integers(2))
     alpha, beta, k = (float(v) for v in rng.random(3))
@@ -116,6 +132,9 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "gemm": (linear,),
     "rows": (maps(BatchNorm2d),),
     "shifted sums": (neighbouring,),
+    "sums of sums": (average,),
+    "global average": (maps(GlobalAvgPool),),
+    "side by side": (side_by_side,),
 }
 
 

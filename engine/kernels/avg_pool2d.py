@@ -1,0 +1,118 @@
+"""Average pooling by sums along rows, then of rows, channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, cast
+
+import numpy as np
+
+from engine.kernels.base import Site, channels_last
+from engine.kernels.overlapping_max_pool2d import Lanes, by_row
+from engine.layers.avg_pool2d import AvgPool2d
+from engine.layers.base import Array, Ctx, Grads, Layer, Result
+
+
+class SummedAvgPool:
+    """x is copied once, between columns of zeros, into lanes, as for max pooling; backward adds
+    the shares to rows, then to lanes. Where windows do not overlap they are copied instead.
+    """
+
+    name: ClassVar[str] = "sums of sums"
+    layer: ClassVar[type[Layer]] = AvgPool2d
+    keeps: ClassVar[tuple[str, ...]] = ()
+    passes_on: ClassVar[bool] = False
+
+    def offers(self, site: Site) -> bool:
+        return True
+
+    def bind(self, site: Site) -> BoundSummedAvgPool:
+        return BoundSummedAvgPool(site)
+
+
+class BoundSummedAvgPool:
+    """Everything is seen as (N, rows, columns · C)."""
+
+    def __init__(self, site: Site) -> None:
+        layer = cast(AvgPool2d, site.layer)
+        (spec,), (out,) = site.inputs, site.outputs
+        n, c, h, w = spec.shape
+        rows, columns = out.shape[2:]
+        window, dtype, line = layer.window, np.dtype(spec.dtype), columns * c
+        top, height = window.before[0], window.padded_size(h, w)[0]
+        divisor = layer.divisor(h, w).astype(dtype)
+        self.divisor = divisor.repeat(c, 1)
+        if (divisor == divisor[0, 0]).all():
+            self.divisor = divisor[0, 0]
+        self.lanes = Lanes(site, window, 0)
+        whole = np.zeros((n, height, line), dtype)
+        self.across, self.across_rows = whole[:, top : top + h], by_row(window, whole, rows)
+        self.y = channels_last(site.value(), out.shape)
+        self.y_rows = self.y.transpose(0, 2, 3, 1).reshape(n, rows, line)
+        self.seen: Array | None = None
+        self.take: list[tuple[Array, Array]] = []
+        if not (site.backward and site.need[0]):
+            return
+        self.share = np.empty((n, rows, line), dtype)
+        self.dy = self.share.reshape(n, rows, columns, c).transpose(0, 3, 1, 2)
+        self.dwhole = np.zeros_like(whole)
+        self.dacross, self.dacross_rows = (
+            self.dwhole[:, top : top + h],
+            by_row(window, self.dwhole, rows),
+        )
+        self.dlanes = Lanes(site, window, 0)
+        self.apart = all(k <= s for k, s in zip(window.kernel_size, window.stride, strict=True))
+        self.dx = site.channels_last(spec)
+        self.give = self.dlanes.pairs(self.dx)
+        if window.stride[1] == 1:  # the only lane has all of it
+            self.dx, self.give = self.give[0][0], []
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
+        if xs[0] is not self.seen:
+            self.seen, self.take = xs[0], self.lanes.pairs(xs[0])
+        for place, cells in self.take:
+            np.copyto(place, cells)
+        _sum(self.lanes.under, self.across)
+        _sum(self.across_rows, self.y_rows)
+        np.divide(self.y_rows, self.divisor, out=self.y_rows)
+        return Result((self.y,), {"x": xs[0]})
+
+    def backward(
+        self,
+        p: Mapping[str, Array],
+        saved: Mapping[str, Array],
+        dys: tuple[Array, ...],
+        need: tuple[bool, ...],
+        ctx: Ctx,
+    ) -> Grads:
+        if not need[0]:
+            return Grads((None,))
+        np.copyto(self.dy, dys[0])
+        np.divide(self.share, self.divisor, out=self.share)
+        for whole, parts, share in (
+            (self.dwhole, self.dacross_rows, self.share),
+            (self.dlanes.memory, self.dlanes.under, self.dacross),
+        ):
+            if self.apart:  # what no window meets keeps its zero
+                for part in parts:
+                    np.copyto(part, share)
+                continue
+            whole.fill(0)
+            for part in parts:
+                np.add(part, share, out=part)
+        for place, cells in self.give:
+            np.copyto(cells, place)
+        return Grads((self.dx,))
+
+    def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
+        return saved
+
+
+def _sum(parts: list[Array], out: Array) -> None:
+    """Element-wise sum of one or more arrays."""
+    np.copyto(out, parts[0])
+    for part in parts[1:]:
+        np.add(out, part, out=out)
+
+
+KERNEL = SummedAvgPool()

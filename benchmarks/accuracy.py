@@ -2,10 +2,11 @@
 
 The test part is never looked at before the end, and never chosen; the last epoch's weights count.
 
-    python -m benchmarks.accuracy                         all networks on the shipped digits
-    python -m benchmarks.accuracy --mnist DIR             LeNet-5 on MNIST too (DIR: its four files)
-    python -m benchmarks.accuracy vgg-digits --seed 1     one of them, from another seed
-    python -m benchmarks.accuracy --mnist DIR --write     and put the table into both READMEs
+    python -m benchmarks.accuracy                             all networks on the shipped digits
+    python -m benchmarks.accuracy --mnist DIR                 LeNet-5 on MNIST too (its four files)
+    python -m benchmarks.accuracy vgg-digits --seed 1         one of them, from another seed
+    python -m benchmarks.accuracy --mnist DIR --json FILE     and keep the figures
+    python -m benchmarks.accuracy --read FILE --markdown      put them into both READMEs
 
 Ends with code 1 where a network misses its goal.
 """
@@ -13,11 +14,12 @@ Ends with code 1 where a network misses its goal.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,7 @@ from engine.train import Trainer, TrainSettings, evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = (ROOT / "benchmarks" / "README.md", ROOT / "README.md")
-BEGIN, END = "<!-- accuracy -->", "<!-- end of accuracy -->"
+BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
 HEAD = ("Network", "Data", "Epochs", "Parameters", "Test accuracy", "Goal", "Seconds", "Seed")
 
 
@@ -200,7 +202,12 @@ def circumstances() -> str:
     if (info := Path("/proc/cpuinfo")).exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         processor = names[0].partition(":")[2].strip() if names else processor
-    return f"{blas_threads()} threads on {processor}, NumPy {np.__version__}."
+    day = dt.date.today().isoformat()
+    threads = blas_threads()
+    return (
+        f"{day}, {threads} thread{'s' * (threads > 1)} on {processor}, NumPy {np.__version__}; "
+        "seconds are those of training alone."
+    )
 
 
 def put_between(text: str, content: str) -> str:
@@ -209,7 +216,7 @@ def put_between(text: str, content: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"expected {BEGIN} and {END}, received neither")
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n{content}\n{END}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -222,36 +229,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--mnist", type=Path, metavar="DIR", help="folder of MNIST's four files")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument(
-        "--write", action="store_true", help="put the table of all networks into the READMEs"
+        "--read", type=Path, metavar="FILE", help="take them from there, and train nothing"
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="put the table between the marks of both READMEs"
     )
     chosen = parser.parse_args(arguments)
-    names = chosen.networks or [
-        name for name, recipe in RECIPES.items() if recipe.data != "mnist" or chosen.mnist
-    ]
-    if unknown := set(names) - set(RECIPES):
-        parser.error(f"expected of {', '.join(RECIPES)}, received {', '.join(sorted(unknown))}")
-    if not chosen.mnist and any(RECIPES[name].data == "mnist" for name in names):
-        parser.error("LeNet-5 is trained on MNIST: give the folder of its files with --mnist DIR")
-    if chosen.write and set(names) != set(RECIPES):
-        parser.error("--write needs all networks, and --mnist DIR")
-    rows = [run(name, RECIPES[name], chosen.seed, chosen.mnist) for name in names]
-    print(table(rows))
-    print(circumstances())
+    if chosen.read:
+        data = json.loads(chosen.read.read_text("utf-8"))
+        where, rows = data["measured"], [Row(**row) for row in data["rows"]]
+    else:
+        names = chosen.networks or [
+            name for name, recipe in RECIPES.items() if recipe.data != "mnist" or chosen.mnist
+        ]
+        if unknown := set(names) - set(RECIPES):
+            parser.error(f"expected of {', '.join(RECIPES)}, received {', '.join(sorted(unknown))}")
+        if not chosen.mnist and any(RECIPES[name].data == "mnist" for name in names):
+            parser.error("LeNet-5 is trained on MNIST: give the folder of its files with --mnist")
+        rows = [run(name, RECIPES[name], chosen.seed, chosen.mnist) for name in names]
+        where = circumstances()
+    text = f"{table(rows)}\n\n{where}"
+    print(text)
     if chosen.json:
-        content = [{**row.__dict__, "accuracy": row.accuracy} for row in rows]
+        content = {"measured": where, "rows": [asdict(row) for row in rows]}
         chosen.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if chosen.write:
+    if chosen.markdown:
         for path in TABLES:
-            text = put_between(path.read_text("utf-8"), f"{table(rows)}\n\n{circumstances()}")
-            path.write_text(text, "utf-8")
+            path.write_text(put_between(path.read_text("utf-8"), text), "utf-8")
     missed = [row for row in rows if row.accuracy < row.goal]
-    late = [row for row in rows if row.seconds > (RECIPES[row.id].seconds or float("inf"))]
+    limits = {name: recipe.seconds for name, recipe in RECIPES.items()}
+    late = [row for row in rows if (limit := limits[row.id]) is not None and row.seconds > limit]
     for row in missed:
         print(f"{row.id}: {row.accuracy:.2%}, expected {row.goal:.0%}", file=sys.stderr)
     for row in late:
-        print(f"{row.id}: {row.seconds:.0f} s, expected {RECIPES[row.id].seconds:.0f}")
+        print(f"{row.id}: {row.seconds:.0f} s, expected {limits[row.id]:.0f}", file=sys.stderr)
     return 1 if missed or late else 0
 
 

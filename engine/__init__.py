@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.architectures import ARCHITECTURES as ARCHITECTURES
     from engine.build import sequential as sequential
     from engine.cell import Cell as Cell
+    from engine.data.augmentation import Augmentation as Augmentation
     from engine.data.catalogue import load as load_data  # noqa: F401 (in _HOMES)
     from engine.data.dataset import Dataset as Dataset
     from engine.data.preprocessing import Preprocessing as Preprocessing
@@ -67,6 +68,7 @@ _HOMES = {
     "ARCHITECTURES": "engine.architectures",
     "Adam": "engine.optimizers",
     "AdamW": "engine.optimizers",
+    "Augmentation": "engine.data.augmentation",
     "Batch": "engine.plan",
     "Cell": "engine.cell",
     "CrossEntropy": "engine.losses",

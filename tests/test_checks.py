@@ -167,6 +167,7 @@ def test_every_import_rule_can_fail(tmp_path: Path) -> None:
         return found
 
     for name, _ in VIOLATIONS.values():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert set(verdicts().values()) == {"KEPT"}
     for name, line in VIOLATIONS.values():

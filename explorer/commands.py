@@ -84,6 +84,28 @@ COMMANDS: tuple[Command, ...] = (
     _c("edit.undo", QT_TRANSLATE_NOOP("Commands", "Undo"), "Ctrl+Z", icon="undo"),
     _c("edit.redo", QT_TRANSLATE_NOOP("Commands", "Redo"), "Ctrl+Shift+Z", "Ctrl+Y", icon="redo"),
     _c(
+        "edit.cut",
+        QT_TRANSLATE_NOOP("Commands", "Cut"),
+        "Ctrl+X",
+        scope="canvas",
+        help="Take the selected layers out, to paste them elsewhere.",
+    ),
+    _c(
+        "edit.copy",
+        QT_TRANSLATE_NOOP("Commands", "Copy"),
+        "Ctrl+C",
+        icon="copy",
+        scope="canvas",
+        help="Copy the selected layers with their weights, also for another window.",
+    ),
+    _c(
+        "edit.paste",
+        QT_TRANSLATE_NOOP("Commands", "Paste"),
+        "Ctrl+V",
+        scope="canvas",
+        help="Add the layers that were copied or cut.",
+    ),
+    _c(
         "edit.delete",
         QT_TRANSLATE_NOOP("Commands", "Delete"),
         "Delete",

@@ -27,6 +27,7 @@ from engine.layers.base import (
 )
 from explorer import edits
 from explorer.canvas import geometry
+from explorer.clipping import ClippingError, clip, from_text, to_text
 from explorer.document import Content, Document, Memory
 from explorer.edits import Edit
 from explorer.layouts import Layouts
@@ -286,6 +287,40 @@ class Controller(QObject):
             restore=weights,
         ):
             self.select(set(names.values()))
+
+    def copy(self, ids: Iterable[str]) -> str:
+        """Layers with their weights as text for the clipboard; empty when there are none."""
+        document = self.document
+        clipping = clip(document.graph, document.layout, document.parameters, set(ids))
+        return to_text(clipping) if clipping.nodes else ""
+
+    def paste(self, text: str) -> None:
+        """Add layers from the clipboard, beside where they stood; their weights come along."""
+        document = self.document
+        try:
+            clipping = from_text(text)
+            result, names = edits.pasted(document.graph, clipping.nodes)
+        except (ClippingError, GraphError) as error:
+            self._say("warning", str(error))
+            return
+        shift = 0.0
+        taken = set(document.layout.values())
+        while any((x + shift, y + shift) in taken for x, y in clipping.layout.values()):
+            shift += geometry.COLUMN_GAP
+        places = {names[old]: (x + shift, y + shift) for old, (x, y) in clipping.layout.items()}
+        weights: Memory = {
+            (names[owner], name, array.shape): array
+            for (owner, name), array in clipping.weights.items()
+            if owner in names
+        }
+        count = len(names)
+        what = next(iter(names.values())) if count == 1 else self.tr("{0} layers").format(count)
+        if self._edit(self.tr("Paste {0}").format(what), lambda _: result, places, restore=weights):
+            self.select(set(names.values()))
+            if not clipping.complete:
+                self._say(
+                    "info", self.tr("The weights were too large to copy: these layers start anew.")
+                )
 
     def change_layer(self, node_id: str, layer: Layer, *, slid: bool = True) -> None:
         """Give a node other hyper-parameters.

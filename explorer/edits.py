@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from PySide6.QtGui import QUndoCommand
@@ -102,6 +102,24 @@ def duplicated(graph: Graph, ids: Collection[str]) -> tuple[Graph, dict[str, str
     for node in chosen:
         inputs = tuple((names.get(r[0], r[0]), r[1]) if r else None for r in node.inputs)
         result = result.replace_node(names[node.id], inputs=inputs)
+    return result, names
+
+
+def pasted(graph: Graph, nodes: Sequence[Node]) -> tuple[Graph, dict[str, str]]:
+    """With more nodes, connected among themselves as they are, and old id -> new."""
+    names: dict[str, str] = {}
+    result = graph
+    for node in nodes:
+        free = node.id not in result.by_id and node.id not in result.input_ids
+        free = free and node.id not in {loss.id for loss in result.losses}
+        names[node.id] = (
+            node.id if free else result.fresh_id(node.id.rstrip("0123456789") or "layer")
+        )
+        result = result.add(Node(names[node.id], node.layer, (None,) * len(node.inputs)))
+    for node in nodes:
+        inputs = tuple((names[r[0]], r[1]) if r else None for r in node.inputs)
+        params = names.get(node.params) if node.params else None
+        result = result.replace_node(names[node.id], inputs=inputs, params=params)
     return result, names
 
 

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
+    QGuiApplication,
     QKeySequence,
     QResizeEvent,
     QShortcut,
@@ -302,6 +303,9 @@ class Window(QMainWindow):
             "file.quit": self.quit,
             "edit.undo": c.undo,
             "edit.redo": c.redo,
+            "edit.cut": lambda: self._copy(and_delete=True),
+            "edit.copy": self._copy,
+            "edit.paste": lambda: c.paste(QGuiApplication.clipboard().text()),
             "edit.delete": lambda: c.delete(self.document.selection),
             "edit.select_all": c.select_all,
             "edit.arrange": c.arrange,
@@ -830,6 +834,16 @@ class Window(QMainWindow):
             return None
         self.settings.set("last_folder", str(Path(chosen).parent))
         return Path(chosen)
+
+    def _copy(self, *, and_delete: bool = False) -> None:
+        selection = self.document.selection
+        text = self.controller.copy(selection)
+        if not text:
+            self._show_notice(Notice("info", self.tr("Select layers first: they are copied.")))
+            return
+        QGuiApplication.clipboard().setText(text)
+        if and_delete:
+            self.controller.delete(selection)
 
     def new_network(self) -> None:
         """Start with an empty network, where layers are at hand."""

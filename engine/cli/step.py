@@ -150,7 +150,8 @@ def _class_name(graph: Graph, index: int) -> str:
 def _class_index(graph: Graph, label: str, strict: bool) -> int | None:
     """The class of that name or number; None (``strict``: NetworkError) where there is none."""
     specs = graph.infer().specs
-    sizes = [specs[x.input].shape[1] for x in graph.losses if len(specs[x.input].shape) == 2]
+    judged = [x.input for x in graph.losses] or [ref for _, ref in graph.outputs]
+    sizes = [specs[ref].shape[1] for ref in judged if len(specs[ref].shape) == 2]
     count = min(sizes, default=len(graph.labels))
     if label in graph.labels[:count]:
         return graph.labels.index(label)
@@ -158,5 +159,5 @@ def _class_index(graph: Graph, label: str, strict: bool) -> int | None:
         return int(label)
     if not strict:
         return None
-    names = ", ".join(graph.labels) or f"a number from 0 to {count - 1}"
+    names = ", ".join(graph.labels) or f"a number from 0 to {count - 1}" if count else "none"
     raise NetworkError(f"--label: expected {names}, received {label!r}.")

@@ -18,16 +18,18 @@ import main
 from engine import checkpoint as checkpoints
 from engine.architectures import ARCHITECTURES
 from engine.architectures.base import Builder
-from engine.cli.common import NetworkError, open_network
+from engine.cli.common import NetworkError, open_network, plain_preprocessing
 from engine.data.augmentation import Augmentation
 from engine.data.digits import digits
 from engine.data.images import write_png
 from engine.data.shapes import CLASSES as SHAPES
 from engine.data.strokes import as_mnist, shipped_digits
-from engine.graph import Graph
+from engine.graph import Graph, Input, Node
 from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
+from engine.layers.softmax import Softmax
 from engine.optimizers import OPTIMIZERS, SGD
 from engine.parameters import initial_parameters
 from engine.plan import Batch, Plan, compile, exhaust
@@ -331,6 +333,60 @@ def test_a_text_file_is_no_picture(capsys: Output, tmp_path: Path) -> None:
 def test_a_label_that_is_no_class_is_refused(capsys: Output) -> None:
     words = refused(capsys, "step", "lenet5", "--image", "strokes:7", "--label", "cat")
     assert "--label: expected 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, received 'cat'" in words
+
+
+@pytest.mark.parametrize(
+    ("layers", "marked"),
+    [
+        ((("conv", Conv2d(2, 3)),), True),
+        ((("flat", Flatten()), ("fc", Linear(3))), False),
+        ((("flat", Flatten()), ("fc", Linear(3)), ("shares", Softmax())), True),
+        ((("flat", Flatten()), ("fc", Linear(3))), True),
+    ],
+)
+def test_step_of_a_network_without_a_loss_only_looks(
+    capsys: Output, tmp_path: Path, layers: Any, marked: bool
+) -> None:
+    names = ["image", *(name for name, _ in layers)]
+    graph = Graph(
+        inputs=(Input("image", (1, 8, 8)),),
+        nodes=tuple(Node(n, layer, ((names[i], 0),)) for i, (n, layer) in enumerate(layers)),
+        outputs=(("y", (names[-1], 0)),) if marked else (),
+    )
+    path, parameters = tmp_path / "open.gflow", initial_parameters(graph, 3)
+    save(Project(graph, parameters), path)
+    code, out, _ = run(capsys, "step", path, "--image", "strokes:2")
+    assert code == main.OK
+    assert {line.split()[1] for line in out[1:-1]} == {"forward"}
+    if names[-1] == "conv" or not marked:
+        assert out[-1] == ("prediction: none, the network's output is not one number per class")
+        assert "expected none, received '1'" in refused(
+            capsys, "step", path, "--image", "strokes:2", "--label", "1"
+        )
+        return
+    plan = compile(graph, parameters, mode="eval")
+    exhaust(plan.run(Batch.of(graph, picture("strokes:2", plain_preprocessing(graph)).x[None])))
+    scores = plan.output()[0]
+    shares = scores if names[-1] == "shares" else np.exp(scores) / np.exp(scores).sum()
+    best = int(shares.argmax())
+    verdict = "right" if best == 2 else f"wrong: 2 received {shares[2]:.2%}"
+    assert out[-1] == f"prediction: {best} with {shares[best]:.2%} ({verdict})"
+    assert "from 0 to 2, received '3'" in refused(
+        capsys, "step", path, "--image", "strokes:2", "--label", "3"
+    )
+
+
+def test_a_drawing_of_a_class_that_the_network_lacks_is_neither_right_nor_wrong(
+    capsys: Output, tmp_path: Path
+) -> None:
+    graph = small_graph()
+    graph = dataclasses.replace(
+        graph.replace_node("fc", layer=Linear(3)), labels=("nought", "one", "two")
+    )
+    path = tmp_path / "three.gflow"
+    save(Project(graph, initial_parameters(graph, 0)), path)
+    code, out, _ = run(capsys, "step", path, "--image", "strokes:7")
+    assert code == main.OK and re.fullmatch(r"prediction: (nought|one|two) with [\d.]+%", out[-1])
 
 
 def test_pictures_of_each_kind_and_their_labels() -> None:

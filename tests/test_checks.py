@@ -123,8 +123,8 @@ PLAIN = [
     "engine/onnx/reader.py",
     "engine/layers/base.py",
     "engine/layers/conv2d.py",
-    *(f"explorer/{name}.py" for name in ("app", "controller", "edits", "session", "window")),
-    "explorer/worker.py",
+    *(f"explorer/{name}.py" for name in ("app", "controller", "edits", "pictures", "projects")),
+    *(f"explorer/{name}.py" for name in ("session", "stepping", "window", "worker")),
 ]
 
 

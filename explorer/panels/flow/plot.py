@@ -283,8 +283,8 @@ class FlowPlot(QAbstractScrollArea):
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(QColor(colour))
                 painter.drawRoundedRect(bar, m.line, m.line)
-            if bar is not None and value is not None:
-                self._paint_number(painter, tokens, m, bar, value)
+            if value is not None:
+                self._paint_number(painter, tokens, m, index, place is places[1], value)
         _, gradient = self.bars_of(index)
         if flow.forked and gradient is not None:  # gradients were added here
             height = min(gradient.height(), m.space_1)
@@ -300,19 +300,25 @@ class FlowPlot(QAbstractScrollArea):
         painter: QPainter,
         tokens: theme.Tokens,
         m: theme.Metrics,
-        bar: QRectF,
+        index: int,
+        right: bool,
         value: float,
     ) -> None:
-        """The number over a bar, where two of them fit side by side."""
-        metrics, room = QFontMetricsF(painter.font()), self._pitch() / 2
-        if metrics.horizontalAdvance("0.000") > room:
+        """The number over a bar, away from its neighbour, where there is room for numbers."""
+        metrics = QFontMetricsF(painter.font())
+        column, bar = self.rect_of(index), self.bars_of(index)[right]
+        diamond = m.space_1 + 1 if self._flows[index].weight_ratio and not self._linear else 0
+        room = column.width() / 2 - diamond
+        if bar is None or column.width() / 2 < metrics.horizontalAdvance("0.000"):
             return
-        text = f"{100 * value:.0f}%" if self._linear else format_number(value, 2)
+        texts = [format_number(value, digits) for digits in (2, 1)]
+        if self._linear:
+            texts = [f"{100 * value:.0f}%"]
+        text = next((t for t in texts if metrics.horizontalAdvance(t) <= room), "")
         width = metrics.horizontalAdvance(text)
-        if width > room:
-            return
+        x = column.center().x() + diamond + 1 if right else bar.center().x() - width / 2
         painter.setPen(QColor(tokens.text))
-        painter.drawText(QPointF(bar.center().x() - width / 2, bar.top() - m.space_1 / 2), text)
+        painter.drawText(QPointF(x, bar.top() - m.space_1 / 2), text)
 
     def _paint_ratio(
         self,

@@ -50,6 +50,7 @@ from explorer.hint import Hint
 from explorer.narration import Crumb, crumbs, finish_text, inside_sentence, sentence
 from explorer.notices import Notice, NoticeBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
+from explorer.path_shares import PathShares
 from explorer.settings import Settings
 from explorer.training_session import TrainingSession
 from explorer.workspaces import WORKSPACES, panel_title
@@ -68,6 +69,7 @@ class Window(QMainWindow):
         self.document = Document(self)
         self.controller = Controller(self.document, self.settings, self)
         self.training = TrainingSession(self.document, self.controller, self)
+        self.paths = PathShares(self.document, self)
         self.fields = FieldsInSight(self.document, self.settings, self)
         self.setMinimumSize(1024, 680)
         self.setAcceptDrops(True)
@@ -133,6 +135,7 @@ class Window(QMainWindow):
             "inspector": right,
             "cell": right,
             "inside": right,
+            "paths": right,
             "properties": right,
             "timeline": bottom,
             "breakpoints": bottom,
@@ -198,6 +201,8 @@ class Window(QMainWindow):
             return outline
         if name == "cell":
             return self._make_cell_panel()
+        if name == "paths":
+            return self._make_paths()
         if name == "inside":
             return self._make_inside()
         if name == "breakpoints":
@@ -228,6 +233,22 @@ class Window(QMainWindow):
         training = panels.TrainingPanel(self)
         self.training.attach(training)
         return training
+
+    def _make_paths(self) -> QWidget:
+        d, shares = self.document, self.paths
+        panel = panels.PathsPanel(self)
+        panel.select_requested.connect(self.controller.select)
+
+        def show() -> None:
+            panel.set_parts(shares.parts, shares.note)
+            panel.set_selection(d.selection)
+
+        shares.changed.connect(show)
+        d.selection_changed.connect(lambda: panel.set_selection(d.selection))
+        self.docks["paths"].visibilityChanged.connect(shares.watch)
+        shares.watch(True)
+        show()
+        return panel
 
     def _make_inside(self) -> QWidget:
         s = self.controller.stepping
@@ -922,7 +943,10 @@ class Window(QMainWindow):
     def _size_docks(self) -> None:
         h, v = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         side = max(320, self.width() * 3 // 10)
-        rights = [self.docks[n] for n in ("inspector", "cell", "inside", "properties", "training")]
+        rights = [
+            self.docks[n]
+            for n in ("inspector", "cell", "inside", "paths", "properties", "training")
+        ]
         self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)
@@ -1003,5 +1027,6 @@ class Window(QMainWindow):
         geometry = base64.b64encode(self.saveGeometry().data()).decode()
         self.settings.set("windows", {"geometry": geometry})
         self.training.close()
+        self.paths.close()
         self.controller.close()
         event.accept()

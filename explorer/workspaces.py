@@ -30,7 +30,11 @@ WORKSPACES: dict[str, Workspace] = {
             ("inspector", "timeline"),
         ),
         Workspace("train", frozenset(("inspector", "training")), ("training",)),
-        Workspace("flow", frozenset(("inspector", "timeline", "flow")), ("flow", "inspector")),
+        Workspace(
+            "flow",
+            frozenset(("inspector", "paths", "timeline", "flow")),
+            ("flow", "inspector"),
+        ),
         Workspace(
             "learn",
             frozenset(("inspector", "cell", "inside", "timeline", "properties")),
@@ -48,6 +52,7 @@ def panel_title(panel: str) -> str:
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
         "cell": QCoreApplication.translate("Workspaces", "Where from?"),
         "inside": QCoreApplication.translate("Workspaces", "Inside"),
+        "paths": QCoreApplication.translate("Workspaces", "Residual paths"),
         "properties": QCoreApplication.translate("Workspaces", "Properties"),
         "breakpoints": QCoreApplication.translate("Workspaces", "Breakpoints"),
         "timeline": QCoreApplication.translate("Workspaces", "Timeline"),

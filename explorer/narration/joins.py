@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.graph import Graph, Ref
+from engine.paths import meeting
 from explorer.narration.sentence import tr
 
 
@@ -22,30 +23,21 @@ def join_at(graph: Graph, node_id: str) -> Join:
     The skip is the input whose path from the fork is the shorter one: none at all for an identity,
     a projection for a block that changes the shape. Of equal paths none is called a skip.
     """
-    node = graph.node(node_id)
-    sources = [ref for ref in node.inputs if ref is not None]
-    plain = tuple(tr("input {number}").format(number=i + 1) for i in range(len(sources)))
-    if len(sources) < 2:
+    count = sum(ref is not None for ref in graph.node(node_id).inputs)
+    plain = tuple(tr("input {number}").format(number=i + 1) for i in range(count))
+    found = meeting(graph, node_id)
+    if found is None or found.fork is None:
         return Join(node_id, None, plain)
-    behind = [graph.ancestors(ref[0]) | {ref[0]} for ref in sources]
-    common = frozenset.intersection(*behind)
-    if not common:
-        return Join(node_id, None, plain)
-    order = {name: i for i, name in enumerate((*graph.input_ids, *(n.id for n in graph.order)))}
-    fork = max(common, key=lambda name: order[name])
-    lengths = [len(path - common) for path in behind]
-    shortest = min(lengths)
-    port = next((ref[1] for ref in sources if ref[0] == fork), 0)
-    if lengths.count(shortest) > 1:
-        return Join(node_id, (fork, port), plain)
+    if found.skip is None:
+        return Join(node_id, found.fork, plain)
     names, branches = [], 0
-    for length in lengths:
-        if length == shortest:
+    for slot in range(count):
+        if slot == found.skip:
             names.append(tr("skip"))
         else:
             branches += 1
             names.append(tr("branch") if branches == 1 else f"{tr('branch')} {branches}")
-    return Join(node_id, (fork, port), tuple(names))
+    return Join(node_id, found.fork, tuple(names))
 
 
 def readers_at(graph: Graph, ref: Ref) -> dict[tuple[str, int], str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from explorer.panels.narration import Narration
     from explorer.panels.outline import Outline
     from explorer.panels.palette import Palette
+    from explorer.panels.paths import PathsPanel
     from explorer.panels.problems import Problems
     from explorer.panels.properties import Properties
     from explorer.panels.sample_bar import SampleBar
@@ -32,6 +33,7 @@ __all__ = [
     "Narration",
     "Outline",
     "Palette",
+    "PathsPanel",
     "Problems",
     "Properties",
     "SampleBar",
@@ -48,6 +50,7 @@ _MODULES = {
     "Narration": "narration",
     "Outline": "outline",
     "Palette": "palette",
+    "PathsPanel": "paths",
     "Problems": "problems",
     "Properties": "properties",
     "SampleBar": "sample_bar",

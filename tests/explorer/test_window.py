@@ -466,3 +466,19 @@ class TestInside:
             QApplication.processEvents()
             times.append(time.perf_counter() - start)
         assert min(times) < 0.05
+
+
+class TestResidualPaths:
+    def test_the_share_of_the_skips_is_on_screen(self, window: Window, qtbot: QtBot) -> None:
+        """How much of the gradient at the first block came through skips only."""
+        window.controller.projects.open_shipped("resnet-digits")
+        window.use_workspace("flow")
+        window.docks["paths"].raise_()
+        panel = window.panel("paths")
+        qtbot.waitUntil(lambda: panel.shown is not None)
+        window.controller.select({"stage1/block1/conv1"})
+        settle()
+        assert panel.block.currentText() == "stage1/block1"
+        share = panel.shown.shares[0]
+        assert f"Through skips only came {100 * share:.1f}%" in panel.sentence.text()
+        assert not panel.bars.visibleRegion().isEmpty()

@@ -1,0 +1,154 @@
+"""The gradient by the number of branches crossed: its parts add up, and equal enumerated paths."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+
+from engine.architectures.lenet5 import lenet5
+from engine.architectures.resnet import resnet_digits
+from engine.graph import Graph, GraphError, Input, Loss, Node
+from engine.layers import REGISTRY
+from engine.losses import CrossEntropy, softmax
+from engine.parameters import initial_parameters
+from engine.paths import meeting, path_parts, residual_joins
+from engine.plan import Batch, compile, exhaust
+
+L = REGISTRY
+WIDTH = 5
+
+
+def chain(blocks: int, post: bool) -> Graph:
+    """Residual blocks of two linear layers; ``post`` puts a ReLU after each Add."""
+    nodes: list[Node] = []
+    x = ("x", 0)
+    for i in range(blocks):
+        nodes += [
+            Node(f"b{i}/fc1", L["Linear"](WIDTH), (x,)),
+            Node(f"b{i}/relu", L["ReLU"](), ((f"b{i}/fc1", 0),)),
+            Node(f"b{i}/fc2", L["Linear"](WIDTH), ((f"b{i}/relu", 0),)),
+            Node(f"b{i}/add", L["Add"](), ((f"b{i}/fc2", 0), x)),
+        ]
+        x = (f"b{i}/add", 0)
+        if post:
+            nodes.append(Node(f"b{i}/out", L["ReLU"](), (x,)))
+            x = (f"b{i}/out", 0)
+    nodes.append(Node("fc", L["Linear"](3), (x,)))
+    return Graph(
+        inputs=(Input("x", (WIDTH,)),),
+        nodes=tuple(nodes),
+        losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
+        name="chain",
+    )
+
+
+def full_gradients(graph: Graph, parameters, x, target):
+    plan = compile(graph, parameters, batch=1, mode="eval", dtype="float64")
+    exhaust(plan.run(Batch.of(graph, x, target)))
+    return plan
+
+
+def enumerated(graph: Graph, parameters, x: np.ndarray, target: int, blocks: int, post: bool):
+    """Σ over all 2^L paths, by the number of branches, from Jacobians written out by hand."""
+    p = {k: np.asarray(v, np.float64) for k, v in parameters.items()}
+    h, jacobians, masks = x[0].astype(np.float64), [], []
+    for i in range(blocks):
+        w1, b1 = p[f"b{i}/fc1", "weight"], p[f"b{i}/fc1", "bias"]
+        w2, b2 = p[f"b{i}/fc2", "weight"], p[f"b{i}/fc2", "bias"]
+        inner = w1 @ h + b1
+        jacobians.append(w2 @ (np.diag((inner > 0).astype(float)) @ w1))
+        h = w2 @ np.maximum(inner, 0) + b2 + h
+        masks.append(h > 0 if post else np.ones(WIDTH, bool))
+        h = np.maximum(h, 0) if post else h
+    scores = p["fc", "weight"] @ h + p["fc", "bias"]
+    g = softmax(scores[None])[0]
+    g[target] -= 1
+    g = p["fc", "weight"].T @ g
+    found = np.zeros((blocks + 1, WIDTH))
+    for path in itertools.product((0, 1), repeat=blocks):
+        v = g
+        for i in reversed(range(blocks)):
+            v = v * masks[i]
+            v = jacobians[i].T @ v if path[i] else v
+        found[sum(path)] += v
+    return found
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 5, 10])
+@pytest.mark.parametrize("post", [False, True])
+def test_the_parts_equal_all_enumerated_paths(blocks: int, post: bool) -> None:
+    graph = chain(blocks, post)
+    parameters = initial_parameters(graph, 11)
+    x = np.random.default_rng(blocks).normal(size=(1, WIDTH))
+    parts = path_parts(graph, parameters, {"x": x}, {"loss": np.array([1])})
+    first = parts[0]
+    assert first.ref == ("x", 0)
+    assert first.counts == tuple(math.comb(blocks, k) for k in range(blocks + 1))
+    expected = enumerated(graph, parameters, x, 1, blocks, post)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(first.parts, expected, atol=1e-12 * scale, rtol=0)
+    plan = full_gradients(graph, parameters, x, np.array([1]))
+    np.testing.assert_allclose(first.total, plan.gradient(("x", 0))[0], atol=1e-10 * scale)
+
+
+def test_at_every_block_of_the_residual_network() -> None:
+    graph = resnet_digits()
+    parameters = initial_parameters(graph, 5)
+    x = np.random.default_rng(3).random((1, 1, 8, 8))
+    target = np.array([4])
+    parts = path_parts(graph, parameters, {"image": x}, {"loss": target})
+    assert [p.block for p in parts] == ["image", "stage1/block1", "stage2/block1", "stage2/block2"]
+    assert [p.counts for p in parts] == [(1, 3, 3, 1), (1, 3, 3, 1), (1, 2, 1), (1, 1)]
+    plan = full_gradients(graph, parameters, x, target)
+    for part in parts:
+        recorded = plan.gradient(part.ref)[0]
+        assert np.abs(part.total - recorded).max() <= 1e-10 * max(1.0, np.abs(recorded).max())
+        assert sum(part.shares) == pytest.approx(1.0, abs=1e-12)
+        assert part.norm == pytest.approx(np.linalg.norm(recorded))
+        assert all(n >= 0 for n in part.norms)
+
+
+def test_it_takes_less_than_a_tenth_of_a_second() -> None:
+    graph = resnet_digits()
+    parameters = initial_parameters(graph, 5)
+    x = np.random.default_rng(3).random((1, 1, 8, 8))
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        path_parts(graph, parameters, {"image": x}, {"loss": np.array([4])})
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < 0.1
+
+
+def test_a_branch_that_gives_nothing_leaves_the_skips_alone() -> None:
+    graph = chain(4, post=False)
+    parameters = dict(initial_parameters(graph, 2))
+    for i in range(4):
+        parameters[f"b{i}/fc2", "weight"] = np.zeros((WIDTH, WIDTH), np.float32)
+    x = np.random.default_rng(0).normal(size=(1, WIDTH))
+    first = path_parts(graph, parameters, {"x": x}, {"loss": np.array([0])})[0]
+    assert first.shares == pytest.approx((1.0, 0.0, 0.0, 0.0, 0.0))
+
+
+def test_a_network_without_a_skip_says_so() -> None:
+    graph = lenet5()
+    with pytest.raises(GraphError, match="where a skip meets its branch"):
+        path_parts(graph, initial_parameters(graph, 0), {}, {})
+    assert residual_joins(graph) == ()
+
+
+def test_meetings() -> None:
+    graph = resnet_digits()
+    joins = residual_joins(graph)
+    assert [j.fork for j in joins] == [
+        ("stem/relu", 0),
+        ("stage1/block1/relu2", 0),
+        ("stage2/block1/relu2", 0),
+    ]
+    assert [j.lengths for j in joins] == [(5, 0), (5, 2), (5, 0)]
+    assert all(j.skip == 1 for j in joins)
+    assert meeting(graph, "fc") is None

@@ -112,9 +112,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bench: Bench, qtbo
     assert not panel.go_on.isVisible()
     start = {k: v.copy() for k, v in d.parameters.items()}
     # long enough to be stopped, short enough to be made again here
-    settings = TrainSettings(epochs=400, batch_size=64, optimizer=Adam(lr=0.002), seed=5)
+    settings = TrainSettings(epochs=150, batch_size=64, optimizer=Adam(lr=0.002), seed=5)
     step = stopped_after(bench, qtbot, settings)
-    assert 0 < step < 400 * 22
+    assert 0 < step < 150 * 22
     epoch = step // 22 + 1
     assert panel.go_on.isVisible() and panel.go_on.text() == f"Go on from epoch {epoch}"
     reached = {k: v.copy() for k, v in d.parameters.items()}
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bench: Bench, qtbo
     with qtbot.waitSignal(t.worker.finished, timeout=60_000):
         qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
         assert not panel.go_on.isVisible() and panel.settings() == settings
-    assert t.reports[-1].step == t.reports[-1].steps_total == 400 * 22
+    assert t.reports[-1].step == t.reports[-1].steps_total == 150 * 22
     assert any(r.step <= step for r in t.reports)  # the curves of before are still there
     run = Trainer(d.graph, start, *digits(), settings)
     list(run.reports())

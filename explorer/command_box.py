@@ -1,28 +1,40 @@
-"""One box that runs every command by its name."""
+"""One box for everything that can be typed: commands, layers to add, places to go to."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from collections.abc import Iterable
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from explorer import theme
 from explorer.commands import COMMANDS, Actions, tr
+from explorer.panels.icons import icon_name
+from explorer.typed import Typed, meanings
 
 
 class CommandBox(QFrame):
-    """Type part of a command's name; Up and Down choose, Enter runs, Escape closes."""
+    """Type part of a command's name, a layer, or a place; Up and Down choose, Enter runs.
 
-    def __init__(self, actions: Actions, parent: QWidget) -> None:
+    ``nodes`` are the places there are. Escape closes.
+    """
+
+    layer_requested = Signal(object)
+    node_requested = Signal(str)
+
+    def __init__(self, actions: Actions, parent: QWidget, nodes: Iterable[str] = ()) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setObjectName("command-box")
-        self._actions = actions
+        self._actions, self._nodes = actions, tuple(nodes)
         m = theme.metrics()
         column = QVBoxLayout(self)
         column.setContentsMargins(m.space_2, m.space_2, m.space_2, m.space_2)
         self.line = QLineEdit(self)
-        self.line.setPlaceholderText(self.tr("Type a command"))
+        self.line.setPlaceholderText(
+            self.tr("A command, a layer such as conv 64 3x3 s2, or goto and a name")
+        )
         self.line.setAccessibleName(self.tr("Command"))
         self.list = QListWidget(self)
         self.list.setAccessibleName(self.tr("Matching commands"))
@@ -53,6 +65,10 @@ class CommandBox(QFrame):
             if action.isEnabled() and all(w in name.lower() for w in words):
                 found.append((not name.lower().startswith(text.lower()), name, command))
         self.list.clear()
+        typed = meanings(text, self._nodes)
+        for one in typed:
+            if one.sure:
+                self._offer(one)
         for _, name, command in sorted(found, key=lambda f: f[0]):
             keys = [QKeySequence(k) for k in command.shortcuts[:1]]
             key = keys[0].toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
@@ -61,14 +77,38 @@ class CommandBox(QFrame):
             if command.icon:
                 item.setIcon(theme.icon(command.icon))
             self.list.addItem(item)
+        for one in typed:
+            if not one.sure:
+                self._offer(one)
         self.list.setCurrentRow(0)
 
+    def _offer(self, typed: Typed) -> None:
+        item = QListWidgetItem(typed.text)
+        item.setData(Qt.ItemDataRole.UserRole, typed)
+        if typed.layer is not None:
+            item.setIcon(theme.icon(icon_name(type(typed.layer).__name__)))
+        elif typed.node:
+            item.setIcon(theme.icon("search"))
+        else:
+            item.setFlags(Qt.ItemFlag.NoItemFlags)
+            item.setIcon(theme.icon("warning"))
+        self.list.addItem(item)
+
     def _run(self, item: QListWidgetItem | None) -> None:
-        if item is None:
+        if item is None or not item.flags() & Qt.ItemFlag.ItemIsEnabled:
             return
-        action = self._actions[item.data(Qt.ItemDataRole.UserRole)]
+        chosen = item.data(Qt.ItemDataRole.UserRole)
+        if isinstance(chosen, Typed):
+            if chosen.layer is not None:
+                # One layer after the other, a line each.
+                self.line.clear()
+                self.layer_requested.emit(chosen.layer)
+            else:
+                self.close()
+                self.node_requested.emit(chosen.node)
+            return
         self.close()
-        action.trigger()
+        self._actions[chosen].trigger()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):

@@ -991,8 +991,14 @@ class Window(QMainWindow):
 
     def find_command(self) -> None:
         """The box that runs every command by its name."""
-        box = CommandBox(self.actions_by_id, self)
+        box = CommandBox(self.actions_by_id, self, sorted(self.document.known_ids))
+        box.layer_requested.connect(self.controller.append_layer)
+        box.node_requested.connect(self._go_to)
         box.open_over(self.canvas)
+
+    def _go_to(self, node_id: str) -> None:
+        self.controller.select({node_id})
+        self.canvas.center_on(node_id)
 
     def show_shortcuts(self) -> None:
         """The sheet with every key."""

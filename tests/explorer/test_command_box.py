@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from engine.layers.conv2d import Conv2d
+from engine.layers.linear import Linear
+from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.relu import ReLU
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, Actions
 
@@ -30,7 +37,7 @@ def host(qtbot: QtBot) -> QWidget:
 
 @pytest.fixture
 def actions(host: QWidget, ran: list[str]) -> Actions:
-    return Actions(host, {c.id: lambda name=c.id: ran.append(name) for c in COMMANDS})
+    return Actions(host, {c.id: partial(ran.append, c.id) for c in COMMANDS})
 
 
 @pytest.fixture
@@ -119,3 +126,53 @@ def test_it_stands_over_the_middle_of_the_canvas(box: CommandBox, host: QWidget)
     centre = host.mapFromGlobal(box.geometry().center())
     assert abs(centre.x() - host.width() // 2) <= 1
     assert host.rect().contains(host.mapFromGlobal(box.geometry().topLeft()))
+
+
+class TestLayersAndPlaces:
+    """What is typed besides commands."""
+
+    @pytest.fixture
+    def asked(self, host: QWidget, actions: Actions, qtbot: QtBot) -> tuple[CommandBox, list[Any]]:
+        box = CommandBox(actions, host, ("conv1", "fc1"))
+        found: list[Any] = []
+        box.layer_requested.connect(found.append)
+        box.node_requested.connect(found.append)
+        box.open_over(host)
+        qtbot.waitUntil(box.isVisible, timeout=1000)
+        return box, found
+
+    def test_a_network_is_typed_line_by_line(self, asked: tuple[CommandBox, list[Any]]) -> None:
+        box, found = asked
+        for line in ("conv 6 5x5 same", "relu", "pool", "fc 10"):
+            QTest.keyClicks(box.line, line)
+            QTest.keyClick(box.line, Key.Key_Return)
+            assert box.isVisible() and box.line.text() == ""
+        assert found == [
+            Conv2d(6, 5, padding=2),
+            ReLU(),
+            MaxPool2d(),
+            Linear(10),
+        ]
+
+    def test_goto_closes_the_box(self, asked: tuple[CommandBox, list[Any]]) -> None:
+        box, found = asked
+        QTest.keyClicks(box.line, "goto fc")
+        QTest.keyClick(box.line, Key.Key_Return)
+        assert found == ["fc1"] and not box.isVisible()
+
+    def test_what_cannot_be_read_is_shown_and_does_nothing(
+        self, asked: tuple[CommandBox, list[Any]], ran: list[str]
+    ) -> None:
+        box, found = asked
+        QTest.keyClicks(box.line, "conv blue")
+        assert "'blue'" in box.list.item(0).text()
+        QTest.keyClick(box.line, Key.Key_Return)
+        assert box.isVisible() and not found and not ran
+
+    def test_a_command_is_stronger_than_the_beginning_of_a_layer(
+        self, asked: tuple[CommandBox, list[Any]], ran: list[str]
+    ) -> None:
+        box, found = asked
+        QTest.keyClicks(box.line, "train")
+        QTest.keyClick(box.line, Key.Key_Return)
+        assert len(ran) == 1 and ran[0] in ("view.train", "train.start") and not found

@@ -1,0 +1,185 @@
+"""What a line of the command box means besides a command: a layer to add, a place to go to.
+
+conv 64 3x3 s2 same     a convolution of 64 maps, 3×3, stride 2, padded so that the size stays
+pool 3 s2 p1            max pooling
+fc 120                  a fully connected layer
+dropout 0.3             the first number with a point is the first such setting
+gn groups=4             any setting by its name
+goto fc2                to that layer
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication
+
+from engine.layers.base import REGISTRY, HyperField, HyperparameterError, Layer
+
+ALSO = {
+    "conv2d": "Conv2d",
+    "convolution": "Conv2d",
+    "maxpool": "MaxPool2d",
+    "max": "MaxPool2d",
+    "linear": "Linear",
+    "dense": "Linear",
+    "fully": "Linear",
+    "batchnorm": "BatchNorm2d",
+    "avg": "AvgPool2d",
+    "average": "AvgPool2d",
+    "deconv": "ConvTranspose2d",
+    "upsample": "Resize",
+    "prelu": "PReLU",
+    "swish": "SiLU",
+}
+"""Other words for a layer than its short name and its class."""
+LETTERS = {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation", "g": "groups"}
+_SIZE = re.compile(r"(\d+)[x×*](\d+)")
+_LETTER = re.compile(r"([kspdg])(\d+)(?:[x×*](\d+))?")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One thing that a line may mean: ``layer`` to add, or ``node`` to go to, or neither.
+
+    Neither means that ``text`` says what could not be read.
+    """
+
+    text: str
+    layer: Layer | None = None
+    node: str = ""
+    sure: bool = True
+    """Named in full; else the beginning of a name, which may begin a command as well."""
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Typed", text)
+
+
+def _kinds(word: str) -> tuple[list[type[Layer]], bool]:
+    """The layers that a word names, and whether in full: else their names begin with it."""
+    names: dict[str, type[Layer]] = {}
+    for kind in REGISTRY.values():
+        names[kind.__name__.lower()] = kind
+        names[kind.slug] = kind
+    names |= {word: REGISTRY[name] for word, name in ALSO.items() if name in REGISTRY}
+    if word in names:
+        return [names[word]], True
+    if len(word) < 2:
+        return [], False
+    found = [kind for name, kind in names.items() if name.startswith(word)]
+    return sorted(set(found), key=lambda kind: (len(kind.slug), kind.slug)), False
+
+
+def _first(fields: Iterable[HyperField], kind: type) -> str:
+    for field in fields:
+        if type(field.default) is kind and not field.choices:
+            return field.name
+    return ""
+
+
+def _pair(first: str, second: str | None) -> int | tuple[int, int]:
+    return int(first) if second is None or first == second else (int(first), int(second))
+
+
+def _value(field: HyperField, text: str) -> Any:
+    """A value as it is typed behind ``name=``."""
+    if isinstance(field.default, bool):
+        return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}[
+            text
+        ]
+    if field.choices:
+        return next(choice for choice in field.choices if str(choice).lower() == text)
+    if size := _SIZE.fullmatch(text):
+        return _pair(size[1], size[2])
+    return float(text) if isinstance(field.default, float) else int(text)
+
+
+def _read(layer: Layer, word: str, taken: set[str]) -> Layer:
+    """The layer with what one word says of it; ValueError when it says nothing."""
+    fields = {field.name: field for field in layer.hyperparameters()}
+
+    def put(name: str, value: Any) -> Layer:
+        if name not in fields:
+            raise ValueError(word)
+        taken.add(name)
+        return replace(layer, **{name: value})
+
+    if "=" in word:
+        name, text = word.split("=", 1)
+        return put(name, _value(fields[name], text))
+    if size := _SIZE.fullmatch(word):
+        name = "kernel_size" if "kernel_size" in fields else "scale"
+        return put(name, _pair(size[1], size[2]))
+    if letter := _LETTER.fullmatch(word):
+        return put(LETTERS[letter[1]], _pair(letter[2], letter[3]))
+    if word == "nobias":
+        return put("bias", False)
+    for field in fields.values():
+        if word in [str(choice).lower() for choice in field.choices]:
+            return put(field.name, _value(field, word))
+        if field.name == word and isinstance(field.default, bool):
+            return put(word, True)
+    if re.fullmatch(r"\d+", word):
+        whole = [f for f in fields.values() if f.name not in taken]
+        return put(_first(whole, int), int(word))
+    if re.fullmatch(r"\d*\.\d+(e-?\d+)?", word):
+        return put(_first((f for f in fields.values() if f.name not in taken), float), float(word))
+    raise ValueError(word)
+
+
+def _padded(layer: Any) -> Any:
+    """With the padding that keeps the size at stride 1."""
+    kernel = layer.kernel_size if isinstance(layer.kernel_size, tuple) else (layer.kernel_size,) * 2
+    spread = getattr(layer, "dilation", 1)
+    dilation = spread if isinstance(spread, tuple) else (spread, spread)
+    if any(k % 2 == 0 for k in kernel):
+        raise ValueError("same")
+    sides = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+    padding = sides[0] if sides[0] == sides[1] else sides
+    return replace(layer, padding=padding)
+
+
+def _layer(kind: type[Layer], words: list[str]) -> Typed:
+    layer, taken = kind(), set[str]()
+    same = "same" in words
+    try:
+        for word in words:
+            if word != "same":
+                layer = _read(layer, word, taken)
+        if same:
+            layer = _padded(layer)
+    except HyperparameterError as error:
+        return Typed(str(error))
+    except (ValueError, KeyError, StopIteration, TypeError, AttributeError):
+        bad = word if not same or word != "same" else "same"
+        names = ", ".join(f"{f.name}=" for f in layer.hyperparameters()) or _tr("nothing more")
+        return Typed(_tr("{0}: expected {1}, received {2!r}").format(kind.title, names, bad))
+    return Typed(_tr("Add {0}").format(described(layer)), layer)
+
+
+def described(layer: Layer) -> str:
+    """A layer in words, with what differs from a new one."""
+    parts = []
+    for number, field in enumerate(layer.hyperparameters()):
+        value = getattr(layer, field.name)
+        if value != field.default or number == 0 or field.name == "kernel_size":
+            shown = "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            parts.append(f"{field.name} {shown}")
+    return ", ".join([layer.title, *parts])
+
+
+def meanings(line: str, nodes: Iterable[str]) -> list[Typed]:
+    """What a line may mean, the likeliest first; empty for what is neither layer nor place."""
+    words = line.strip().lower().split()
+    if not words:
+        return []
+    if words[0] in ("goto", "go") and len(words) > 1:
+        wanted = words[-1]
+        found = sorted((n for n in nodes if wanted in n.lower()), key=lambda n: (len(n), n))
+        return [Typed(_tr("Go to {0}").format(name), node=name) for name in found]
+    kinds, sure = _kinds(words[0])
+    return [replace(_layer(kind, words[1:]), sure=sure) for kind in kinds]

@@ -209,7 +209,25 @@ class Graph:
                         f"{node.id}: input comes from {missing[0][0]}, which does not exist. "
                         "Connect another tensor."
                     )
-                continue  # what feeds it is wrong; that node has the error
+                for source, port in connected:
+                    if (source, 0) in specs and (source, port) not in specs:
+                        errors[node.id] = GraphError(
+                            f"{node.id}: input comes from output {port + 1} of {source}, which "
+                            "has no such output. Connect another tensor."
+                        )
+                continue  # else what feeds it is wrong, and that node has the error
+            unfit = [
+                slot
+                for slot in node.layer.index_slots
+                if connected[slot][0] in self.by_id and not specs[connected[slot]].points_into
+            ]
+            if unfit:
+                errors[node.id] = GraphError(
+                    f"{node.id}: expected indices at input {unfit[0] + 1}, received other numbers "
+                    f"from {connected[unfit[0]][0]}. Connect the second output of a max pooling "
+                    "with return_indices."
+                )
+                continue
             try:
                 outs = node.layer.outputs(*(specs[ref] for ref in connected))
             except ShapeError as error:

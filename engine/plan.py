@@ -17,7 +17,7 @@ from engine.graph import Graph, GraphError, Ref
 from engine.layers.base import Array, Mode
 from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
-from engine.trace import Key, Operation, Phase, Step, Trace
+from engine.trace import Gains, Key, Operation, Phase, Step, Trace
 from engine.weights import OwnerName, Weights
 
 
@@ -115,7 +115,8 @@ def _wanted_gradients(graph: Graph, weights: Weights, inputs: bool) -> frozenset
     sources = {ref[0] for ref in reached}
     for node in reversed(graph.order):
         if node.id in sources:
-            refs = [r for r in node.inputs if r is not None]
+            slots = enumerate(r for r in node.inputs if r is not None)
+            refs = [r for slot, r in slots if slot not in node.layer.index_slots]
             reached.update(refs)
             sources.update(ref[0] for ref in refs)
     return frozenset(ref for ref in reached if ref[0] in wanted)
@@ -147,14 +148,19 @@ class Plan:
         backward: bool = True,
         optimizer: Optimizer | None = None,
         trace: Trace | None = None,
+        gains: Gains = MappingProxyType({}),
     ) -> Iterator[Step]:
         """Run once, yielding a Step after each operation has been carried out.
 
         ``key`` = (seed, step) decides all randomness. Without targets the run ends after forward;
         with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, as a
-        copy. A run may be abandoned; once another has started, it cannot go on. Raises BatchError
-        at the first step and RunError when a later run has taken its buffers.
+        copy. ``gains`` is a what-if, by (node id, input slot): the node reads that input times the
+        factor, and the gradient that it sends back along it is multiplied too; 0 mutes it. A run
+        may be abandoned; once another has started, it cannot go on. Raises BatchError, or
+        GraphError for the gain of an input that is not there, at the first step, and RunError when
+        a later run has taken its buffers.
         """
+        self._check_gains(gains)
         inputs = self._inputs(batch, copy=trace is not None)
         phases = self._phases(batch, backward, optimizer)
         binding, situation = self._binding, self._situation
@@ -166,8 +172,10 @@ class Plan:
         situation.targets = batch.targets
         situation.optimizer = optimizer
         situation.update = self._updates
+        situation.gains = dict(gains)
         keep = Keeper(inputs.values())
         if trace is not None:
+            trace.gains = dict(gains)
             self._give(trace, inputs, run, updates)
         for index, op in enumerate(binding.ops_of(phases)):
             if self._runs != run + 1:
@@ -184,6 +192,16 @@ class Plan:
                     arrays = tuple([keep(array) for array in arrays])
                 trace.record(step, arrays, op.saved(keep) if op.saved else {})
             yield step
+
+    def _check_gains(self, gains: Gains) -> None:
+        for node_id, slot in gains:
+            node = self.graph.by_id.get(node_id)
+            inputs = node.inputs if node is not None else ()
+            if not 0 <= slot < len(inputs) or inputs[slot] is None:
+                raise GraphError(
+                    f"What-if: expected a connected input of a node, received {node_id}, input "
+                    f"{slot + 1}. Reset the what-if."
+                )
 
     def _give(self, trace: Trace, inputs: Mapping[Ref, Array], run: int, updates: int) -> None:
         """Record what is there before the first step."""

@@ -26,9 +26,11 @@ class TiledMaxPool:
     layer: ClassVar[type[Layer]] = MaxPool2d
 
     def offers(self, site: Site) -> bool:
-        window = cast(MaxPool2d, site.layer).window
+        layer = cast(MaxPool2d, site.layer)
+        window = layer.window
         return (
-            window.kernel_size == window.stride
+            not layer.return_indices
+            and window.kernel_size == window.stride
             and window.dilation == (1, 1)
             and max(*window.before, *window.after) == 0
             and site.outputs[0].shape[2] * window.stride[0] <= site.inputs[0].shape[2]

@@ -57,10 +57,15 @@ class Fix:
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape and dtype of a tensor; axis 0 is the batch, rank 4 is (N, C, H, W)."""
+    """Shape and dtype of a tensor; axis 0 is the batch, rank 4 is (N, C, H, W).
+
+    ``points_into`` is (H, W) where the numbers are places in maps of that size, row · W + column
+    (whole numbers in the tensor's own dtype), and empty otherwise.
+    """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
+    points_into: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return "×".join(map(str, self.shape[1:])) or "scalar"
@@ -341,13 +346,15 @@ class Layer:
     """Base of all layers; a subclass is one file in ``engine/layers`` and enters the registry.
 
     Class attributes: ``title`` (plain name), ``category`` (palette group), ``arity`` (fewest and
-    most inputs; None for no limit), ``slug`` (stem of readable ids), ``ports`` (outputs).
+    most inputs; None for no limit), ``slug`` (stem of readable ids), ``index_slots`` (inputs that
+    take places in a map, such as the indices of a max pooling).
     """
 
     title: ClassVar[str] = ""
     category: ClassVar[str] = ""
     slug: ClassVar[str] = ""
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    index_slots: ClassVar[tuple[int, ...]] = ()
     abstract: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +12,12 @@ from engine.extent import Extent
 from engine.layers.base import (
     Array,
     Ctx,
+    Fix,
     Grads,
     OnnxOp,
     Record,
     Result,
+    ShapeError,
     Spec,
     Term,
     Terms,
@@ -24,6 +26,9 @@ from engine.layers.base import (
 )
 from engine.layers.pooling import Pooling
 from engine.layers.window import Window
+
+LARGEST_INDEX = 1 << 24
+"""Up to here float32 holds every whole number."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class MaxPool2d(Pooling):
     first of several (PyTorch takes the last). With ``ceil_mode`` a window that would start beyond
     input plus left padding is dropped.
 
+    With ``return_indices`` a second output says where each number came from: row · W + column in
+    its own map of H × W cells without the padding, as PyTorch (ONNX counts through all maps of the
+    batch), as whole numbers in the dtype of x; −1 for a window of padding alone.
+
     Source: Scherer et al. 2010; ONNX operator MaxPool.
     """
 
@@ -54,11 +63,28 @@ class MaxPool2d(Pooling):
         1, "Distance between neighbouring window cells.", low=1, high=64, unit="cells"
     )
     ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
+    return_indices: bool = hyper(
+        False, "A second output says which cell won, for max unpooling.", later=True
+    )
 
     @property
     def window(self) -> Window:
         """The geometry of the sliding window."""
         return self.sliding(self.dilation, self.ceil_mode)
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        (y,) = super().outputs(*specs)
+        if not self.return_indices:
+            return (y,)
+        height, width = specs[0].shape[2:]
+        if height * width > LARGEST_INDEX:
+            raise ShapeError(
+                f"maps of at most {LARGEST_INDEX:,} cells, so that float32 can count them",
+                f"{height}×{width}",
+                "Make the maps smaller, or do without indices.",
+                (Fix("Set return_indices to false", "set", False, "return_indices"),),
+            )
+        return y, replace(y, points_into=(height, width))
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         """``saved["argmax"]``: int64 (N, C, H_out, W_out), index row·W + column of the input.
@@ -79,7 +105,9 @@ class MaxPool2d(Pooling):
             wins = (candidate > y) | (np.isnan(candidate) & ~np.isnan(y))
             y = np.where(wins, candidate, y)
             winner = np.where(wins, position, winner)
-        return Result((y,), {"argmax": self.locate(winner, x), "x": x})
+        argmax = self.locate(winner, x)
+        ys = (y, argmax.astype(x.dtype)) if self.return_indices else (y,)
+        return Result(ys, {"argmax": argmax, "x": x})
 
     def locate(self, winner: Array, x: Array) -> Array:
         """Turn window positions i·K + j (N, C, H_out, W_out) into flat indices of the input.
@@ -109,7 +137,7 @@ class MaxPool2d(Pooling):
     ) -> Grads:
         if not need[0]:
             return Grads((None,))
-        x, argmax, (dy,) = saved["x"], saved["argmax"], dys
+        x, argmax, dy = saved["x"], saved["argmax"], dys[0]  # indices have no slope
         n, c, h, w = x.shape
         cells = np.arange(n * c).reshape(n, c, 1, 1) * (h * w) + argmax
         if max(self.window.before):
@@ -124,6 +152,8 @@ class MaxPool2d(Pooling):
         x = rec.xs[0]
         rows, columns = self.window.kernel_size
         winner = int(rec.saved["argmax"][rec.sample, k, row, column])
+        if port == 1:
+            return self._place(k, winner, x)
         terms: list[Term] = []
         chosen = None
         for i in range(rows):
@@ -135,6 +165,18 @@ class MaxPool2d(Pooling):
                     chosen = len(terms)
                 terms.append(Term(("input", 0, (k, r, c)), float(x[k, r, c]), 1.0))
         return Terms(tuple(terms), "max", "max of the window", chosen)
+
+    def _place(self, k: int, winner: int, x: Array) -> Terms:
+        """The terms of an index in map ``k`` of ``x``, and the cell that it means."""
+        if winner < 0:
+            return Terms((Term(("constant", "nowhere"), -1.0, 1.0),), "sum", "only padding here")
+        row, column = divmod(winner, x.shape[2])
+        terms = (
+            Term(("constant", "row"), float(row), float(x.shape[2]), "columns of a map"),
+            Term(("constant", "column"), float(column), 1.0),
+            Term(("input", 0, (k, row, column)), float(x[k, row, column]), 0.0, "the largest"),
+        )
+        return Terms(terms, "sum", "row · W + column of the largest", 2)
 
     def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
         k, row, column = cell

@@ -113,6 +113,8 @@ def pool(place: Place) -> Nodes:
     padding, and runtimes differ in what its average is divided by; of padding they all agree.
     """
     attributes = dict(place.mapped.attributes)
+    if len(place.outputs) > 1:
+        return _with_indices(place, attributes)
     top, left, bottom, right = attributes["pads"]
     kernel = attributes["kernel_shape"]
     after = [bottom, right]
@@ -138,6 +140,62 @@ def pool(place: Place) -> Nodes:
         return _padded(place, {**attributes, "pads": [0, 0, 0, 0]}, pads, -math.inf)
     attributes["pads"] = [top, left, *after]
     return [node(place, place.mapped.op, place.inputs, **attributes)]
+
+
+def _with_indices(place: Place, attributes: dict[str, Any]) -> Nodes:
+    """Max pooling and its indices, which ONNX counts through all maps of the batch.
+
+    The remainder by the size of a map is the place in it, and numbers here have one type.
+    """
+    if attributes["ceil_mode"] or max(attributes["dilations"]) > 1:
+        raise RuleError(
+            f"{place.id}: expected max pooling without ceil_mode and dilation where its indices "
+            "are read, because runtimes differ there. Set return_indices to false, or change them."
+        )
+    area = place.constant("area", np.array(math.prod(place.specs[0].shape[2:]), "int64"))
+    everywhere, within = place.fresh("everywhere"), place.fresh("within")
+    pooling = helper.make_node(
+        "MaxPool",
+        list(place.inputs),
+        [place.outputs[0], everywhere],
+        name=place.fresh("pool"),
+        **attributes,
+    )
+    remainder = helper.make_node("Mod", [everywhere, area], [within], name=within)
+    cast_ = helper.make_node(
+        "Cast", [within], [place.outputs[1]], name=place.name, doc_string=place.id, to=1
+    )
+    return [pooling, remainder, cast_]
+
+
+def unpool(place: Place) -> Nodes:
+    """Each map's numbers scattered into zeros; MaxUnpool would count through the whole batch."""
+    (out,) = place.layer.outputs(*place.specs)
+    channels, rows, columns = out.shape[1:]
+
+    def sizes(role: str, *values: int) -> str:
+        return place.constant(role, np.array(values, "int64"))
+
+    x, indices = place.inputs
+    flat, places, whole, batch, shape, zeros, scattered = (
+        place.fresh(role)
+        for role in ("flat", "places", "whole", "batch", "shape", "zeros", "scattered")
+    )
+    lines = sizes("lines", 0, channels, -1)
+    rest = sizes("rest", channels, rows * columns)
+    return [
+        helper.make_node("Reshape", [x, lines], [flat], name=flat),
+        helper.make_node("Reshape", [indices, lines], [places], name=places),
+        helper.make_node("Cast", [places], [whole], name=whole, to=7),
+        helper.make_node("Shape", [x], [place_shape := place.fresh("sizes")], name=place_shape),
+        helper.make_node("Gather", [place_shape, sizes("first", 0)], [batch], name=batch),
+        helper.make_node("Concat", [batch, rest], [shape], name=shape, axis=0),
+        helper.make_node("ConstantOfShape", [shape], [zeros], name=zeros),
+        helper.make_node(
+            "ScatterElements", [zeros, whole, flat], [scattered], name=scattered, axis=2
+        ),
+        node(place, "Reshape", (scattered, sizes("maps", 0, channels, rows, columns))),
+    ]
 
 
 def _corrected(place: Place, attributes: Mapping[str, Any]) -> Nodes:
@@ -382,6 +440,7 @@ RULES: Mapping[str, Callable[[Place], Nodes]] = {
     "InstanceNormalization": sample_norm,
     "LayerNormalization": sample_norm,
     "MaxPool": pool,
+    "MaxUnpool": unpool,
     "PRelu": prelu,
     "Pad": frame,
     "PartialConv": partial_conv,

@@ -114,6 +114,14 @@ def _max_pool_back(run: Run, node: Node) -> Parts:
     return merged(parts + fill("; {zeros}.", zeros=_zeros(dx)))
 
 
+def _unpool_back(run: Run, node: Node) -> Parts:
+    verb = tr(
+        "{node} gives each number of {source} the gradient of the cell that it was put to: "
+        "‖∂‖ {norm}"
+    )
+    return _sent(run, node, verb)
+
+
 def _average_pool_back(run: Run, node: Node) -> Parts:
     up = run.upstream()
     verb = tr("{node} shares each gradient evenly among the cells of its window: ‖∂‖ {norm}")
@@ -190,6 +198,7 @@ BACKWARD: dict[str, Describe] = {
     "LeakyReLU": _leaky_back,
     "PReLU": _leaky_back,
     "MaxPool2d": _max_pool_back,
+    "MaxUnpool2d": _unpool_back,
     "AvgPool2d": _average_pool_back,
     "GlobalAvgPool": _average_pool_back,
     "Flatten": _reshape_back,

@@ -90,6 +90,24 @@ def _max_pool(run: Run, node: Node) -> Parts:
     )
 
 
+def _unpool(run: Run, node: Node) -> Parts:
+    ref, y = out(run)
+    source, x = run.inputs()[0]
+    index = run.saved(node.id, "index")
+    placed = int((index[0] >= 0).sum()) if index is not None else x.size
+    return fill(
+        tr(
+            "{node} put {placed} of {count} numbers of {source} back to the cells that had won, "
+            "among {cells} cells"
+        ),
+        node=link_to(node.id),
+        placed=str(placed),
+        count=str(x.size),
+        source=run.source_name(source),
+        cells=str(y.size),
+    ) + peak(run, y, ref, tr("; all others are zero. The largest is {value} in {where}."))
+
+
 def _average_pool(run: Run, node: Node) -> Parts:
     ref, y = out(run)
     return fill(
@@ -248,6 +266,7 @@ FORWARD: dict[str, Describe] = {
     "Sigmoid": _squash("0", "1"),
     "Tanh": _squash("−1", "1"),
     "MaxPool2d": _max_pool,
+    "MaxUnpool2d": _unpool,
     "AvgPool2d": _average_pool,
     "GlobalAvgPool": _global_average,
     "Flatten": _flatten,

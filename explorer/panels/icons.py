@@ -6,7 +6,6 @@ from explorer import theme
 
 _NAMES = {
     "Conv2d": "conv",
-    "ConvTranspose2d": "conv",
     "MaxPool2d": "pool-max",
     "AvgPool2d": "pool-average",
     "GlobalAvgPool": "global-average",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -31,6 +31,7 @@ from engine.layers.linear import Linear
 from engine.layers.log_softmax import LogSoftmax
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.mul import Mul
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
@@ -49,6 +50,7 @@ from engine.layers.tanh import Tanh
 from engine.layers.trainable_subsampling import TrainableSubsampling
 
 MAPS = (2, 4, 6, 5)
+HALF = (2, 4, 3, 2)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Case:
     layer: Layer
     shapes: tuple[tuple[int, ...], ...] = (MAPS,)
     mode: Mode = "eval"
+    indices: tuple[int, int] | None = None
+    """Rows and columns of the maps that the second input points into."""
     ctx: Ctx = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,11 +77,20 @@ class Case:
         return f"{type(self.layer).__name__}({', '.join(changed)}) {shapes} {self.mode}"
 
     def specs(self, dtype: str = "float64") -> tuple[Spec, ...]:
-        return tuple(Spec(shape, dtype) for shape in self.shapes)
+        found = [Spec(shape, dtype) for shape in self.shapes]
+        if self.indices:
+            found[1] = replace(found[1], points_into=self.indices)
+        return tuple(found)
 
     def inputs(self, seed: int, dtype: str = "float64") -> tuple[Array, ...]:
         rng = np.random.default_rng(seed)
-        return tuple(frozen(rng.standard_normal(shape).astype(dtype)) for shape in self.shapes)
+        found = [rng.standard_normal(shape).astype(dtype) for shape in self.shapes]
+        if self.indices:  # each place of a map at most once
+            n, c, rows, columns = self.shapes[1]
+            area = self.indices[0] * self.indices[1]
+            places = [rng.permutation(area)[: rows * columns] for _ in range(n * c)]
+            found[1] = np.array(places, dtype).reshape(self.shapes[1])
+        return tuple(map(frozen, found))
 
     def params(self, seed: int, dtype: str = "float64") -> dict[str, Array]:
         """Random values: the zeros and ones that some start with would hide wrong factors."""
@@ -149,6 +162,10 @@ CASES: tuple[Case, ...] = (
     Case(MaxPool2d(2, 1, dilation=2)),
     Case(MaxPool2d(2, 3)),
     Case(MaxPool2d(3, 2, ceil_mode=True), ((1, 2, 2, 2),)),
+    Case(MaxPool2d(3, 2, 1, return_indices=True)),
+    Case(MaxUnpool2d(), (HALF, HALF), indices=(6, 4)),
+    Case(MaxUnpool2d(3, 2, 1, 1), (HALF, HALF), indices=(6, 4)),
+    Case(MaxUnpool2d((3, 2), (1, 3), (0, 1, 1, 0)), ((2, 3, 3, 2), (2, 3, 3, 2)), indices=(4, 4)),
     Case(AvgPool2d()),
     Case(AvgPool2d(3, 2, 1)),
     Case(AvgPool2d(3, 2, 1, count_include_pad=True)),

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from engine.graph import Graph, GraphError, Input, Loss, Node
 from engine.layers.avg_pool2d import AvgPool2d
-from engine.layers.base import Array, HyperparameterError, Record, Spec
+from engine.layers.base import Array, HyperparameterError, Record, ShapeError, Spec
+from engine.layers.conv2d import Conv2d
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.max_unpool2d import MaxUnpool2d
+from engine.losses import MeanSquaredError
+from engine.optimizers import SGD
+from engine.parameters import initial_parameters
+from engine.plan import Batch, compile, exhaust
 
 ONE_TO_SIXTEEN = np.arange(1.0, 17.0).reshape(1, 1, 4, 4)
 
@@ -146,6 +154,152 @@ def test_nan_and_infinity_pass_through() -> None:
     assert np.isnan(y).all() and np.array_equal(np.argwhere(dx[0, 0]), [[0, 0]])
     assert np.isnan(both(AvgPool2d(2), x)[0]).all()
     assert both(MaxPool2d(2), np.array([[[[1.0, np.inf], [0.0, -np.inf]]]]))[0].item() == np.inf
+
+
+# ---- indices, and the way back up ------------------------------------------------------------
+
+
+def test_indices_count_through_the_map_without_its_padding() -> None:
+    x = ONE_TO_SIXTEEN[:, :, ::-1, ::-1].repeat(2, 0).repeat(3, 1)
+    y, indices = MaxPool2d(3, 2, 1, return_indices=True).forward({}, x).ys
+    assert y[1, 2].tolist() == [[16, 15], [12, 11]]
+    assert indices[1, 2].tolist() == [[0, 1], [4, 5]] and indices.dtype == x.dtype
+    _, spec = MaxPool2d(3, 2, 1, return_indices=True).outputs(Spec(x.shape))
+    assert spec == Spec((2, 3, 2, 2), points_into=(4, 4))
+
+
+def test_an_index_says_how_it_is_made() -> None:
+    layer = MaxPool2d(2, return_indices=True)
+    result = layer.forward({}, ONE_TO_SIXTEEN)
+    dys = (np.ones((1, 2, 2)), None)
+    record = Record((ONE_TO_SIXTEEN[0],), tuple(y[0] for y in result.ys), dys, {}, result.saved)
+    terms = layer.reads((0, 1, 0), record, port=1)
+    assert [(t.value, t.coefficient) for t in terms.terms] == [(3, 4), (1, 1), (14, 0)]
+    alone = MaxPool2d(2, 1, 1, dilation=2, return_indices=True)
+    nowhere = alone.forward({}, np.ones((1, 1, 1, 2)))
+    record = Record((np.ones((1, 1, 2)),), (), (), {}, nowhere.saved)
+    assert [t.product for t in alone.reads((0, 0, 0), record, port=1).terms] == [-1]
+
+
+def test_unpooling_puts_each_maximum_back_where_it_came_from() -> None:
+    x = np.random.default_rng(31).standard_normal((2, 3, 6, 8))
+    pool = MaxPool2d(2, return_indices=True)
+    y, indices = pool.forward({}, x).ys
+    back = MaxUnpool2d().forward({}, y, indices).ys[0]
+    assert back.shape == x.shape and np.count_nonzero(back) == y.size
+    assert np.array_equal(back[back != 0], x[back != 0])
+    again, places = pool.forward({}, np.where(back == 0, -np.inf, back)).ys
+    assert np.array_equal(again, y) and np.array_equal(places, indices)
+    # a scattering, so its backward is the gathering
+    dy = np.random.default_rng(32).standard_normal(x.shape)
+    result = MaxUnpool2d().forward({}, y, indices)
+    dx, dindices = MaxUnpool2d().backward({}, result.saved, (dy,), (True, True)).dxs
+    assert dx is not None and sorted(dx.ravel()) == sorted(dy[back != 0])
+    assert np.vdot(result.ys[0], dy) == pytest.approx(np.vdot(y, dx))
+    assert not np.any(dindices)
+
+
+def test_of_two_numbers_for_one_cell_the_last_stays_and_gets_the_gradient() -> None:
+    x = np.array([[[[5.0, 6.0], [7.0, 8.0]]]])
+    indices = np.array([[[[4.0, 4.0], [0.0, -1.0]]]])
+    result = MaxUnpool2d(2, 1).forward({}, x, indices)
+    assert result.ys[0][0, 0].tolist() == [[7, 0, 0], [0, 6, 0], [0, 0, 0]]
+    dy = np.arange(1.0, 10.0).reshape(1, 1, 3, 3)
+    dx, _ = MaxUnpool2d(2, 1).backward({}, result.saved, (dy,), (True, True)).dxs
+    assert dx is not None and dx[0, 0].tolist() == [[0, 5], [1, 0]]
+
+
+def test_an_index_outside_the_map_leads_nowhere() -> None:
+    x = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
+    indices = np.array([[[[16.0, -1.0], [np.nan, 1e30]]]])
+    result = MaxUnpool2d().forward({}, x, indices)
+    assert result.ys[0].shape == (1, 1, 4, 4) and not result.ys[0].any()
+    assert (result.saved["index"] == -1).all()
+
+
+def pooled_and_back(unpool: MaxUnpool2d, pool: MaxPool2d, size: tuple[int, int]) -> Graph:
+    nodes = (
+        Node("pool", pool, (("image", 0),)),
+        Node("back", unpool, (("pool", 0), ("pool", 1))),
+    )
+    return Graph((Input("image", (2, *size)),), nodes, (("y", ("back", 0)),))
+
+
+@pytest.mark.parametrize(
+    ("unpool", "pool", "size", "fix"),
+    [
+        (MaxUnpool2d(), MaxPool2d(2, return_indices=True), (6, 4), None),
+        (MaxUnpool2d(), MaxPool2d(2, return_indices=True), (7, 4), ("output_padding", (1, 0))),
+        (
+            MaxUnpool2d(),
+            MaxPool2d(2, ceil_mode=True, return_indices=True),
+            (7, 4),
+            ("padding", (0, 0, 1, 0)),
+        ),
+        (
+            MaxUnpool2d(3, 2, 1),
+            MaxPool2d(3, 2, 1, return_indices=True),
+            (6, 6),
+            ("output_padding", (1, 1)),
+        ),
+    ],
+)
+def test_unpooling_to_another_size_than_the_indices_mean_is_refused_with_a_remedy(
+    unpool: MaxUnpool2d, pool: MaxPool2d, size: tuple[int, int], fix: Any
+) -> None:
+    graph = pooled_and_back(unpool, pool, size)
+    if fix is None:
+        assert graph.check().specs["back", 0].shape == (1, 2, *size)
+        return
+    error = graph.infer().errors["back"]
+    assert isinstance(error, ShapeError) and "which the indices point into" in str(error)
+    assert [(f.name, f.value) for f in error.fixes] == [fix]
+    mended = graph.replace_node("back", layer=replace(unpool, **{fix[0]: fix[1]}))
+    assert mended.check().specs["back", 0].shape == (1, 2, *size)
+
+
+def test_what_is_no_index_is_refused() -> None:
+    graph = pooled_and_back(MaxUnpool2d(), MaxPool2d(2, return_indices=True), (4, 4))
+    wrong = graph.replace_node("back", inputs=(("pool", 0), ("pool", 0)))
+    with pytest.raises(GraphError, match="expected indices at input 2.*from pool"):
+        wrong.check()
+    plain = graph.replace_node("pool", layer=MaxPool2d(2))
+    with pytest.raises(GraphError, match="output 2 of pool, which has no such output"):
+        plain.check()
+    with pytest.raises(ShapeError, match="at most 16,777,216 cells"):
+        MaxPool2d(2, return_indices=True).outputs(Spec((1, 1, 4097, 4096)))
+    with pytest.raises(ShapeError, match="an index for each number"):
+        MaxUnpool2d().outputs(Spec((1, 2, 3, 3)), Spec((1, 2, 3, 4)))
+
+
+def test_a_network_trains_through_pooling_and_unpooling() -> None:
+    nodes = (
+        Node("conv", Conv2d(2, 3, padding=1), (("image", 0),)),
+        Node("pool", MaxPool2d(2, return_indices=True), (("conv", 0),)),
+        Node("mix", Conv2d(2, 1), (("pool", 0),)),
+        Node("back", MaxUnpool2d(), (("mix", 0), ("pool", 1))),
+    )
+    graph = Graph(
+        (Input("image", (2, 6, 4)),),
+        nodes,
+        losses=(Loss("loss", MeanSquaredError(), ("back", 0)),),
+    )
+    plan = compile(graph, initial_parameters(graph, 0), batch=3, dtype="float64")
+    rng = np.random.default_rng(33)
+    batch = Batch({"image": rng.standard_normal((3, 2, 6, 4))}, {"loss": np.ones((3, 2, 6, 4))})
+    losses = []
+    for _ in range(20):
+        exhaust(plan.run(batch, optimizer=SGD(lr=0.1)))
+        losses.append(plan.loss())
+    assert losses[-1] < losses[0] - 0.05
+    steps = [step.node for step in plan.run(batch) if step.phase == "backward"]
+    assert steps == ["loss", "back", "mix", "pool", "conv"]
+    assert not any(
+        key.kind == "grad" and key.ref == ("pool", 1)
+        for step in plan.run(batch)
+        for key in step.writes
+    )
+    assert all(np.abs(g).max() > 0 for g in plan.parameter_gradients().values())
 
 
 def test_nothing_is_lost_on_the_way_back(pooling: Any) -> None:

@@ -58,9 +58,11 @@ def compute(number: int, dtype: str, disturb: str = "") -> dict[str, Array]:
     ctx = Ctx(case["mode"])
     with np.errstate(invalid="ignore"):
         result = layer.forward(p, *xs, ctx=ctx)
-        grads = layer.backward(p, result.saved, (dy,), (True,) * len(xs), ctx)
+        dys = (dy, *map(np.zeros_like, result.ys[1:]))
+        grads = layer.backward(p, result.saved, dys, (True,) * len(xs), ctx)
     found = {"y": result.ys[0]}
-    found |= {f"dx{i}": dx for i, dx in enumerate(grads.dxs)}
+    found |= {f"y{i}": y for i, y in enumerate(result.ys) if i}
+    found |= {f"dx{i}": dx for i, dx in enumerate(grads.dxs) if i not in layer.index_slots}
     found |= {f"d_{name}": value for name, value in grads.dparams.items()}
     if "running_mean" in p:
         found |= {f"new_{name}": result.statistics.get(name, p[name]) for name in names[2:]}

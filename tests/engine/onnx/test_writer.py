@@ -200,6 +200,13 @@ def test_a_constant_reference_is_refused() -> None:
 
 
 def fitting(layer: Layer) -> Graph:
+    if layer.index_slots:  # what it takes are the indices of a pooling
+        nodes = (
+            Node("pool", MaxPool2d(2, return_indices=True), (("image", 0),)),
+            Node("layer", layer, (("pool", 0), ("pool", 1))),
+        )
+        both = (("y", ("layer", 0)), ("indices", ("pool", 1)))
+        return Graph((Input("image", (3, 8, 10)),), nodes, both)
     for shape in ((3, 9, 10), (6, 9, 10), (12,)):
         graph = chain(layer, shape=shape)
         if graph.infer().valid:
@@ -227,6 +234,13 @@ def test_every_registered_layer_is_exported(kind: str, opset: int | str) -> None
 )
 def test_hyperparameters_are_exported(layer: Layer) -> None:
     check(chain(layer))
+
+
+def test_what_runtimes_make_of_indices_differently_is_refused() -> None:
+    for layer in (MaxPool2d(2, ceil_mode=True), MaxPool2d(2, dilation=2)):
+        graph = chain(replace(layer, return_indices=True))
+        with pytest.raises(ExportError, match="without ceil_mode and dilation"):
+            export_onnx(graph, {})
 
 
 def poolings() -> Iterator[Layer]:

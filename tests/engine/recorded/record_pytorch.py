@@ -57,6 +57,22 @@ def max_pool2d(x, p, h):
     return functional.max_pool2d(x, h["kernel_size"], rest[0], padding, *rest[2:])
 
 
+def max_unpool2d(xs, p, h):
+    x, index = xs
+    size, stride, padding = h["kernel_size"], h.get("stride", 2), h.get("padding", 0)
+    extra = h.get("output_padding", 0)
+    out = [(n - 1) * stride + size - 2 * padding + extra for n in x.shape[2:]]
+    return functional.max_unpool2d(x, index.long(), size, stride, padding, out)
+
+
+def max_pool2d_with_indices(x, p, h):
+    if not h.get("return_indices", False):
+        return max_pool2d(x, p, h)
+    return functional.max_pool2d(
+        x, h["kernel_size"], h["stride"], h.get("padding", 0), return_indices=True
+    )
+
+
 def avg_pool2d(x, p, h):
     padding, include = h.get("padding", 0), h.get("count_include_pad", False)
     ceil = h.get("ceil_mode", False)
@@ -143,7 +159,8 @@ def lrn(x, p, h):
 
 FUNCTIONS = {
     "Conv2d": conv2d,
-    "MaxPool2d": max_pool2d,
+    "MaxPool2d": max_pool2d_with_indices,
+    "MaxUnpool2d": max_unpool2d,
     "AvgPool2d": avg_pool2d,
     "BatchNorm2d": batch_norm2d,
     "GlobalAvgPool": lambda x, p, h: x.mean((2, 3), keepdim=True),
@@ -156,9 +173,7 @@ FUNCTIONS = {
     "LRN": lrn,
     "LeakyReLU": lambda x, p, h: functional.leaky_relu(x, h.get("alpha", 0.01)),
     "Sigmoid": lambda x, p, h: torch.sigmoid(x),
-    "Tanh": lambda x, p, h: (
-        h.get("amplitude", 1.0) * torch.tanh(h.get("steepness", 1.0) * x)
-    ),
+    "Tanh": lambda x, p, h: h.get("amplitude", 1.0) * torch.tanh(h.get("steepness", 1.0) * x),
     "ELU": lambda x, p, h: functional.elu(x, h.get("alpha", 1.0)),
     "GELU": lambda x, p, h: functional.gelu(
         x, approximate="tanh" if h.get("tanh", False) else "none"
@@ -311,6 +326,10 @@ def cases() -> list[dict[str, Any]]:
     case("BatchNorm2d", [3, 4, 5, 4], run="train", frozen=True)
     case("Tanh", maps, amplitude=1.7159, steepness=0.75)
     case("RBF", [4, 7], out_features=5, negative=True)
+    case("MaxPool2d", pool, kernel_size=3, stride=2, padding=1, return_indices=True)
+    half = [[2, 3, 3, 4], [2, 3, 3, 4]]
+    case("MaxUnpool2d", half, "places in 48", kernel_size=2)
+    case("MaxUnpool2d", half, "places in 48", kernel_size=3, padding=1, output_padding=1)
     return found
 
 
@@ -338,6 +357,13 @@ def draw(rng: np.random.Generator, shape: Any, special: str = "") -> np.ndarray:
         x[0, 0, :4, :4] = -INF
         x[1, 2] = -INF
     return x.astype(np.float32)
+
+
+def places(rng: np.random.Generator, shape: Any, area: int) -> np.ndarray:
+    """For each map some of its ``area`` cells, none twice."""
+    count = shape[2] * shape[3]
+    drawn = [rng.permutation(area)[:count] for _ in range(shape[0] * shape[1])]
+    return np.array(drawn, np.float32).reshape(shape)
 
 
 def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -392,14 +418,16 @@ def run(case: dict[str, Any], xs: list, p: dict, dy: Any, dtype: torch.dtype) ->
         k: torch.tensor(v, dtype=dtype, requires_grad=not k.startswith("running"))
         for k, v in p.items()
     }
-    many = case["kind"] in ("Add", "Concat", "Mul")
-    y = FUNCTIONS[case["kind"]](tensors if many else tensors[0], params, hyper)
+    y = FUNCTIONS[case["kind"]](tensors if len(tensors) > 1 else tensors[0], params, hyper)
+    y, *others = y if isinstance(y, tuple) else (y,)
     found = {"y": y.detach().numpy().copy()}
+    found |= {f"y{i}": other.to(dtype).numpy() for i, other in enumerate(others, 1)}
     if dy is None:
         return found
     y.backward(torch.tensor(dy, dtype=dtype))
     for i, x in enumerate(tensors):
-        found[f"dx{i}"] = x.grad.numpy()
+        if x.grad is not None:
+            found[f"dx{i}"] = x.grad.numpy()
     for name, value in params.items():
         if value.requires_grad:
             found[f"d_{name}"] = value.grad.numpy()
@@ -414,6 +442,8 @@ def record_layers() -> None:
     for number, case in enumerate(described):
         rng = np.random.default_rng([2024, number])
         xs = [draw(rng, shape, case["special"]) for shape in case["shapes"]]
+        if case["special"].startswith("places in"):
+            xs[1] = places(rng, case["shapes"][1], int(case["special"].split()[-1]))
         p = parameters(rng, case)
         dy = draw(rng, run(case, xs, p, None, torch.float64)["y"].shape)
         double, single = (run(case, xs, p, dy, t) for t in (torch.float64, torch.float32))

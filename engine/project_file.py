@@ -25,7 +25,7 @@ from engine.data.errors import DataError
 from engine.data.preprocessing import Preprocessing
 from engine.graph import CycleError, Graph, GraphError
 from engine.layers import REGISTRY
-from engine.layers.base import Array, HyperparameterError, ShapeError, layer_from_dict
+from engine.layers.base import Array, HyperparameterError, layer_from_dict
 from engine.losses import LOSSES
 from engine.parameters import Parameters
 
@@ -340,12 +340,6 @@ def _check_graph(graph: Graph, where: str) -> None:
         raise ProjectError(
             f"{where}: expected each id once, received {double[0]!r} twice. Rename one."
         )
-    for given in graph.inputs:
-        if not given.shape or min(given.shape) < 1:
-            raise ProjectError(
-                f"{where}: input {given.id}: expected a shape of numbers above 0, "
-                f"received {given.shape}."
-            )
 
 
 def _required(graph: Graph) -> dict[tuple[str, str], tuple[int, ...]]:
@@ -357,11 +351,7 @@ def _required(graph: Graph) -> dict[tuple[str, str], tuple[int, ...]]:
         if (node.id, 0) not in specs:
             continue
         inputs = (specs[ref] for ref in node.inputs if ref is not None and ref in specs)
-        try:
-            params = node.layer.parameters(*inputs)
-        except ShapeError:
-            continue
-        for name, spec in params.items():
+        for name, spec in node.layer.parameters(*inputs).items():
             key = (node.owner, name)
             # Two nodes that share a weight and want different shapes: work in progress.
             if found.setdefault(key, spec.shape) != spec.shape:

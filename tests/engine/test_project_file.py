@@ -647,6 +647,33 @@ def test_a_weight_file_with_too_few_or_too_many_bytes_is_named() -> None:
             load_bytes(rewritten(parts=parts))
 
 
+def test_a_weight_file_of_a_later_format_is_named() -> None:
+    def parts(data: dict[str, bytes]) -> None:
+        name = weight_file(data)
+        data[name] = data[name][:6] + bytes((2, 0)) + data[name][8:]
+
+    with pytest.raises(ProjectError, match=r"expected .npy version 1.0, received \(2, 0\)"):
+        load_bytes(rewritten(parts=parts))
+
+
+def test_a_network_saved_without_its_weights_says_so() -> None:
+    loaded = load_bytes(rewritten(put("parameters", to=[])))
+    assert loaded.parameters == {} and loaded.graph == project().graph
+    assert loaded.warnings == ("The file holds the network without weights.",)
+
+
+def test_a_description_that_is_too_large_is_refused_unread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.project_file._LARGEST_DESCRIPTION", 1000)
+    with pytest.raises(ProjectError, match=r"project.json of at most 1,000 bytes, received \d"):
+        load_bytes(save_bytes(project()))
+
+
+def test_a_project_is_not_equal_to_something_else() -> None:
+    assert project() != project().graph
+
+
 def test_an_absurd_shape_asks_for_no_memory() -> None:
     def change(data: dict[str, Any]) -> None:
         data["graph"]["nodes"] = []

@@ -367,6 +367,7 @@ def _zeroed(scales: dict[str, float]) -> tuple[Graph, dict[tuple[str, str], Any]
             "fc2",
             "the gradient that comes out of fc2",
         ),
+        ({"fc2": 1e30, "fc3": 1e10}, 0.1, "gradient", "fc1", "the gradient of weight of fc1"),
         ({"fc2": 1e30, "fc3": 1e8}, 100.0, "weights", "fc1", "weight of fc1, after the update"),
     ],
 )

@@ -14,6 +14,7 @@ from engine.fields import (
     Geometry,
     centre,
     effective_receptive_field,
+    fields_of,
     geometry,
     influence,
     input_gradients,
@@ -117,6 +118,20 @@ def test_what_takes_no_part_is_left_out() -> None:
     later = influence(forked(), Cell("right", 0, (0, 4, 4)))
     assert set(later) == {("right", 0), ("concat", 0), ("pool", 0), ("mix", 0)}
     assert later["mix", 0].box[0] == (0, 3)  # the first of two groups
+
+
+def test_both_fields_of_a_cell_leave_its_own_tensor_out() -> None:
+    graph = forked()
+    cell = Cell("left", 0, (0, 2, 2))
+    fields = fields_of(graph, cell)
+    assert fields.seen == {
+        ref: field for ref, field in receptive_field(graph, cell).items() if ref != ("left", 0)
+    }
+    assert set(fields.changed) == {("add", 0), ("concat", 0), ("pool", 0), ("mix", 0)}
+    assert fields.at(("image", 0)) is fields.seen["image", 0]
+    assert fields.at(("mix", 0)) is fields.changed["mix", 0]
+    assert fields.at(("left", 0)) is None and fields.at(("right", 0)) is None
+    assert not fields.seen["image", 0].is_whole
 
 
 def test_after_a_linear_layer_everything_is_seen() -> None:
@@ -266,5 +281,8 @@ def test_effective_field_says_what_it_needs() -> None:
         )
     with pytest.raises(GraphError, match="of a layer"):
         input_gradients(graph, weights, Cell("image", 0, (0, 0, 0)), np.zeros((1, 1, 28, 28)))
+    two = replace(graph, inputs=(*graph.inputs, Input("other", (1, 28, 28))))
+    with pytest.raises(GraphError, match="one input, received 2"):
+        input_gradients(two, weights, Cell("conv1", 0, (0, 0, 0)), np.zeros((1, 1, 28, 28)))
     with pytest.raises(ValueError, match="zeros"):
         spread_of(np.zeros((1, 3, 3)))

@@ -100,3 +100,7 @@ def test_counts_labels_and_missing_files_are_checked(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(LABELS)
     with pytest.raises(IdxError, match="found labels"):
         mnist(tmp_path, verify=False)
+    write_mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(IMAGES))
+    with pytest.raises(IdxError, match="expected labels .magic number 2049., found images"):
+        mnist(tmp_path, verify=False)

@@ -153,6 +153,27 @@ def test_what_cannot_be_opened_says_why(tmp_path):
         read_image(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(PermissionError(13, "denied"), "check its permissions"), (OSError(5, "I/O"), "try a copy")],
+)
+def test_a_file_that_may_not_or_cannot_be_read_says_so(tmp_path, monkeypatch, error, said):
+    def refuse(self, *arguments):
+        raise error
+
+    path = tmp_path / "locked.png"
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(ImageError, match=f"locked.png: .*{said}"):
+        read_image(path)
+
+
+def test_a_picture_of_fractions_is_rounded_and_what_is_no_number_is_black(tmp_path):
+    pixels = np.array([[0.4, 0.6, 300.0], [-5.0, np.nan, 254.5]], np.float32)
+    Image.fromarray(pixels).save(tmp_path / "fractions.tif")
+    found = read_image(tmp_path / "fractions.tif")
+    assert found.tolist() == [[[0, 1, 255], [0, 0, 254]]]
+
+
 def test_writing_keeps_the_old_file_when_it_fails(tmp_path):
     write_png(tmp_path / "a.png", RAMP)
     with pytest.raises(ImageError, match="cannot write float64"):

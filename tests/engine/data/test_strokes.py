@@ -66,6 +66,11 @@ def test_one_point_is_a_dot():
         np.testing.assert_allclose(picture, picture[::-1, ::-1], atol=1e-6)
 
 
+def test_a_picture_of_no_pixels_is_refused():
+    with pytest.raises(StrokeError, match="size 0: expected at least 1"):
+        rasterise(Drawing(()), 0)
+
+
 def test_an_empty_drawing_is_empty():
     for picture in (rasterise(Drawing()), as_mnist(Drawing()), as_digits8(Drawing())):
         assert not picture.any()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, Signal
@@ -82,6 +82,8 @@ class _Shown:
     skip: bool = False
     zero: bool = False
     widths: WidthScale | None = None
+    seen: bool = False
+    changed: bool = False
 
 
 class Legend(QWidget):
@@ -96,7 +98,10 @@ class Legend(QWidget):
         self.hide()
 
     def refresh(self) -> bool:
-        """Explain what is on screen; hidden while nothing needs it. True when that changed."""
+        """Explain what is on screen; hidden while nothing needs it. True when that changed.
+
+        What a click on a cell adds is no such change: the network must not move under the mouse.
+        """
         scene = self._scene
         value = scene.trace is not None and any(i.computed for i in scene.items_by_id.values())
         gradient = value and scene.backward_shown
@@ -106,17 +111,23 @@ class Legend(QWidget):
             any(e.facts.skip for e in scene.edges.values()),
             gradient and any(e.norm == 0 for e in scene.edges.values()),
             scene.widths if gradient else None,
+            any(i.field is not None and not i.field_changed for i in scene.items_by_id.values()),
+            any(i.field is not None and i.field_changed for i in scene.items_by_id.values()),
         )
-        if shown == self._shown:
+        before = self._shown
+        if shown == before:
             return False
         self._shown = shown
         self.place()
         self.update()
-        return True
+        return replace(before, seen=shown.seen, changed=shown.changed) != shown
 
     def entries(self) -> list[tuple[str, str]]:
         """Kind of sample and sentence of each entry, in their order."""
-        shown, found = self._shown, []
+        return self._entries_of(self._shown)
+
+    def _entries_of(self, shown: _Shown) -> list[tuple[str, str]]:
+        found = []
         if shown.value:
             found.append(("sequential", self.tr("value, lowest to highest of a layer")))
         if shown.gradient and shown.widths is not None:
@@ -129,20 +140,32 @@ class Legend(QWidget):
             found.append(("zero", self.tr("gradient exactly 0")))
         if shown.skip:
             found.append(("skip", self.tr("skip path")))
+        if shown.seen:
+            found.append(("seen", self.tr("what the chosen number sees")))
+        if shown.changed:
+            found.append(("changed", self.tr("what it changes")))
         return found
 
     def room(self) -> int:
-        """Pixels that it needs at the lower side of the canvas."""
-        return self.height() + 2 * theme.METRICS.space_2 if self.entries() else 0
+        """Pixels that it needs at the lower side of the canvas, also after a click on a cell."""
+        shown = self._shown
+        if not self.entries():
+            return 0
+        most = replace(shown, seen=shown.value, changed=shown.value)
+        return self._height(most) + 2 * theme.METRICS.space_2
 
-    def _rows(self) -> list[list[tuple[float, str, str]]]:
+    def _height(self, shown: _Shown) -> int:
+        m = theme.METRICS
+        return len(self._rows(shown)) * (m.text_small + m.space_2) + m.space_2
+
+    def _rows(self, shown: _Shown) -> list[list[tuple[float, str, str]]]:
         """Entries with their x, wrapped at the width of the canvas."""
         m = theme.METRICS
         parent = self.parentWidget()
         most = (parent.width() if parent else 0) - 4 * m.space_3
         rows: list[list[tuple[float, str, str]]] = [[]]
         x = 0.0
-        for kind, words in self.entries():
+        for kind, words in self._entries_of(shown):
             wide = float(self._sample_width() + m.space_2)
             wide += ink.metrics("small", m.text_small).horizontalAdvance(words) + m.space_4
             if rows[-1] and x + wide > most:
@@ -162,9 +185,7 @@ class Legend(QWidget):
         if parent is None:
             return
         self.setVisible(bool(self.entries()))
-        row = m.text_small + m.space_2
-        rows = self._rows()
-        self.resize(parent.width() - 2 * m.space_3, len(rows) * row + m.space_2)
+        self.resize(parent.width() - 2 * m.space_3, self._height(self._shown))
         self.move(m.space_3, parent.height() - self.height() - m.space_2)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -173,7 +194,7 @@ class Legend(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(ink.font("small", m.text_small))
         row = m.text_small + m.space_2
-        rows = self._rows()
+        rows = self._rows(self._shown)
         words_right = 0.0
         for line in rows:
             for x, _, words in line[-1:]:
@@ -224,6 +245,9 @@ class Legend(QWidget):
             dash = tuple(d / m.line_strong for d in m.dash_skip)
             painter.setPen(ink.pen(tokens.skip, m.line_strong, dash))
             painter.drawLine(start, end)
+        elif kind in ("seen", "changed"):
+            box = QRectF(left, middle - m.space_1, wide, m.space_2)
+            ink.draw_field(painter, [box], kind == "changed", False)
 
 
 class Minimap(QWidget):

@@ -169,6 +169,7 @@ class Canvas(QGraphicsView):
     def set_fields(self, fields: Fields | None) -> None:
         """Outline what the focused cell sees and changes, in every layer at once; None: nothing."""
         self.network.set_fields(fields)
+        self._refresh_overlays()
 
     def set_breakpoints(self, stops: Mapping[str, StopMark]) -> None:
         """Dots on cards: "on" stops there, "off" is switched off."""

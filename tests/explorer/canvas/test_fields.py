@@ -54,7 +54,11 @@ def test_a_box_lies_around_the_cells_that_are_seen(stage: Any, lenet: Run) -> No
         # unbroken: as many pixels as the box is long, each line at least one wide
         assert near.sum() >= 2 * (end.x() - corner.x()) + 2 * (end.y() - corner.y()) - 4
         assert not inside.any()
+    assert [kind for kind, _ in stage.canvas.legend.entries()][-2:] == ["seen", "changed"]
+    before = stage.canvas.viewportTransform()
     stage.canvas.set_fields(None)
+    assert stage.canvas.viewportTransform() == before  # nothing moves under the mouse
+    assert "seen" not in [kind for kind, _ in stage.canvas.legend.entries()]
     assert not ring_pixels(settled(stage)).any()
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -68,7 +68,9 @@ class TrainingForm(QWidget):
             # their longest text would widen the panel beyond its place
             box.setMinimumWidth(2 * m.strip_height)
         for name, kind in OPTIMIZERS.items():
-            self.optimizer.addItem(kind.title, name)
+            self.optimizer.addItem(name, name)
+            tip = Qt.ItemDataRole.ToolTipRole
+            self.optimizer.setItemData(self.optimizer.count() - 1, kind.title, tip)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
         whole.setSpacing(m.space_2)

@@ -122,7 +122,7 @@ def test_settings_are_shown_and_read_back(qtbot, settings):
     panel = shown(qtbot)
     panel.set_settings(settings)
     assert panel.settings() == settings
-    assert panel.optimizer.currentText() == type(settings.optimizer).title
+    assert panel.optimizer.currentText() == type(settings.optimizer).__name__
 
 
 def test_a_switch_is_a_click(qtbot):

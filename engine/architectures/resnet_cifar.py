@@ -14,11 +14,13 @@ from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.linear import Linear
+from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.pad import Pad
 from engine.layers.relu import ReLU
 
 DEPTHS = (20, 32, 44, 56, 110)
 WIDTHS = (16, 32, 64)
-Shortcut = Literal["B", "none"]
+Shortcut = Literal["A", "B", "none"]
 
 
 def resnet_cifar(
@@ -29,11 +31,12 @@ def resnet_cifar(
     A 3×3 stem of 16 maps, then three stages of 2n convolutions at 32²×16, 16²×32 and 8²×64, and
     a head. Each skip goes around ``span`` convolutions (2 in the papers; it must divide 2n).
 
-    ``shortcut`` where the shape changes, by the names of He et al. 2016, section 4.1: "B"
-    projects with a 1×1 convolution; "none" leaves every skip out, which is the plain network.
-    Parameters of depths 20, 32, 44, 56, 110: 269,722 / 464,154 / 658,586 / 853,018 / 1,727,962
-    (0.27, 0.46, 0.66, 0.85 and 1.7 M in table 6 of the paper) without projections, and 2,752 more
-    with them.
+    ``shortcut`` where the shape changes, by the names of He et al. 2016, section 4.1: "A" takes
+    every second row and column and adds maps of zeros, without a parameter, as the paper's networks
+    for CIFAR-10; "B" projects with a 1×1 convolution; "none" leaves every skip out, which is the
+    plain network. Parameters of depths 20, 32, 44, 56, 110: 269,722 / 464,154 / 658,586 /
+    853,018 / 1,727,962 (0.27, 0.46, 0.66, 0.85 and 1.7 M in table 6 of the paper) without
+    projections, and 2,752 more with them.
 
     ``preactivation``: batch norm and ReLU stand before each convolution, so that the skips carry
     their input unchanged from end to end (He et al. 2016, "Identity mappings", figure 1b). A
@@ -77,7 +80,9 @@ def _block(
     y = build.chain(x, *entries)
     if shortcut != "none":
         skip = x
-        if stride > 1:
+        if stride > 1 and shortcut == "A":
+            skip = _thinned(build, name, x, width)
+        elif stride > 1:
             skip = build.chain(
                 x,
                 (f"{name}/shortcut/conv", Conv2d(width, 1, stride=stride, bias=False)),
@@ -85,6 +90,15 @@ def _block(
             )
         y = build.node(f"{name}/add", Add(), y, skip)
     return build.node(f"{name}/relu{span}", ReLU(), y)
+
+
+def _thinned(build: Builder, name: str, x: Ref, width: int) -> Ref:
+    """Every second row and column, and maps of zeros behind, so that there are ``width``."""
+    return build.chain(
+        x,
+        (f"{name}/shortcut/subsample", MaxPool2d(1, 2)),
+        (f"{name}/shortcut/pad", Pad(0, channels=(0, width // 2))),
+    )
 
 
 def _preactivated(
@@ -95,7 +109,9 @@ def _preactivated(
     for number in range(1, span + 1):
         step = stride if number == 1 else 1
         y = build.chain(y, (f"{name}/bn{number}", BatchNorm2d()), (f"{name}/relu{number}", ReLU()))
-        if number == 1 and stride > 1 and shortcut == "B":
+        if number == 1 and stride > 1 and shortcut == "A":
+            skip = _thinned(build, name, x, width)
+        elif number == 1 and stride > 1 and shortcut == "B":
             layer = Conv2d(width, 1, stride=stride, bias=False)
             skip = build.node(f"{name}/shortcut/conv", layer, y)
         layer = Conv2d(width, 3, stride=step, padding=1, bias=False)
@@ -115,10 +131,10 @@ def _title(depth: int, shortcut: Shortcut, preactivation: bool, span: int) -> st
 
 
 def _entry(
-    depth: int, shortcut: Shortcut = "B", preactivation: bool = False, span: int = 2
+    depth: int, shortcut: Shortcut = "A", preactivation: bool = False, span: int = 2
 ) -> Architecture:
     stem = "plain" if shortcut == "none" else "resnet"
-    ending = "" if shortcut == "none" else f"-{shortcut.lower()}"
+    ending = "-b" if shortcut == "B" else ""
     form = "-preactivation" * preactivation + f"-skip{span}" * (span != 2)
     if shortcut == "none":
         idea = "The same layers without skips: deeper makes even the training error larger."
@@ -149,7 +165,10 @@ _IDENTITY = "He, Zhang, Ren & Sun: Identity mappings in deep residual networks, 
 
 ARCHITECTURES = (
     *(_entry(depth) for depth in DEPTHS),
+    *(_entry(depth, "B") for depth in DEPTHS),
     *(_entry(depth, preactivation=True) for depth in DEPTHS),
+    *(_entry(depth, "B", preactivation=True) for depth in DEPTHS),
     *(_entry(depth, "none") for depth in DEPTHS),
     *(_entry(20, span=span) for span in (1, 3)),
+    *(_entry(20, "B", span=span) for span in (1, 3)),
 )

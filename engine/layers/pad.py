@@ -24,6 +24,7 @@ from engine.layers.base import (
     Terms,
     expect_rank,
     hyper,
+    pair,
 )
 from engine.layers.window import padding_sides
 
@@ -36,7 +37,8 @@ class Pad(Layer):
 
     y[n, k, r, c] = x[n, k, r − top, c − left] inside; in the frame 0 ("zeros"), the cell as far
     inside the edge as this one is outside ("reflect"; the edge itself is not repeated), or the
-    nearest cell ("edge").
+    nearest cell ("edge"). ``channels`` puts maps of zeros in front of the others and behind them,
+    as the shortcuts of residual networks do whose width grows (option A of He et al. 2016).
 
     Gradient: each input cell receives the sum of dy over the cells that repeat it, itself among
     them; of a frame of zeros nothing comes back.
@@ -56,6 +58,14 @@ class Pad(Layer):
         unit="cells",
     )
     mode: str = hyper("zeros", "What the frame is filled with.", choices=MODES)
+    channels: int | tuple[int, int] = hyper(
+        0,
+        "Maps of zeros in front and behind: one number for both, or (in front, behind).",
+        low=0,
+        high=65536,
+        unit="maps",
+        later=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,6 +82,7 @@ class Pad(Layer):
                 "Use less padding or another mode.",
                 (Fix("Set mode to edge", "set", "edge", "mode"),),
             )
+        c += sum(pair(self.channels))
         return (Spec((n, c, h + top + bottom, w + left + right), specs[0].dtype),)
 
     def _sources(self, height: int, width: int) -> tuple[Array, Array]:
@@ -94,6 +105,9 @@ class Pad(Layer):
         y = x[:, :, rows][..., columns]
         y[:, :, rows < 0] = 0
         y[..., columns < 0] = 0
+        front, behind = pair(self.channels)
+        if front or behind:
+            y = np.pad(y, ((0, 0), (front, behind), (0, 0), (0, 0)))
         return Result((y,), {"x": x})
 
     def backward(
@@ -107,19 +121,25 @@ class Pad(Layer):
         if not need[0]:
             return Grads((None,))
         x, (dy,) = saved["x"], dys
+        front, _ = pair(self.channels)
+        dy = dy[:, front : front + x.shape[1]]
+        if self.mode == "zeros":
+            top, left = padding_sides(self.padding)[0]
+            height, width = x.shape[2:]
+            return Grads((dy[:, :, top : top + height, left : left + width].copy(),))
         rows, columns = self._sources(*x.shape[2:])
         dx = np.zeros(x.shape, dy.dtype)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
-                if row >= 0 and column >= 0:
-                    dx[:, :, row, column] += dy[:, :, r, c]
+                dx[:, :, row, column] += dy[:, :, r, c]
         return Grads((dx,))
 
     def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
         k, row, column = cell
         rows, columns = self._sources(*rec.xs[0].shape[1:])
+        k -= pair(self.channels)[0]
         r, c = int(rows[row]), int(columns[column])
-        if r < 0 or c < 0:
+        if r < 0 or c < 0 or not 0 <= k < len(rec.xs[0]):
             return Terms((Term(("constant", "padding"), 0.0, 1.0),), "sum", "0")
         return Terms((Term(("input", 0, (k, r, c)), float(rec.xs[0][k, r, c]), 1.0),), "sum", "x")
 
@@ -129,6 +149,7 @@ class Pad(Layer):
         if dy is None:
             return Terms((), "sum")
         rows, columns = self._sources(*rec.xs[0].shape[1:])
+        k += pair(self.channels)[0]
         terms = tuple(
             Term(("output_grad", 0, (k, int(r), int(c))), float(dy[k, r, c]), 1.0)
             for r in np.flatnonzero(rows == row)
@@ -138,7 +159,8 @@ class Pad(Layer):
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         channels, height, width = specs[0].shape[1:]
-        axes: list[Axis] = [Slide(channels, channels)]
+        front, behind = pair(self.channels)
+        axes: list[Axis] = [Slide(channels, front + channels + behind, before=front)]
         first = padding_sides(self.padding)[0]
         for size, before, sources in zip(
             (height, width), first, self._sources(height, width), strict=True

@@ -214,14 +214,18 @@ def _corrected(place: Place, attributes: Mapping[str, Any]) -> Nodes:
 
 
 def _padded(
-    place: Place, attributes: Mapping[str, Any], pads: Sequence[int], value: float
+    place: Place,
+    attributes: Mapping[str, Any],
+    pads: Sequence[int],
+    value: float,
+    others: Sequence[str] = (),
 ) -> Nodes:
     """A Pad operator before the layer's own."""
     sides = place.constant("pads", np.array(pads, "int64"))
     filling = place.constant("pad_value", np.array(value, "float32"))
     padded = place.fresh("padded")
     pad = helper.make_node("Pad", [*place.inputs, sides, filling], [padded], name=padded)
-    return [pad, node(place, place.mapped.op, (padded,), **attributes)]
+    return [pad, node(place, place.mapped.op, (padded, *others), **attributes)]
 
 
 def prelu(place: Place) -> Nodes:
@@ -331,9 +335,20 @@ def cut(place: Place) -> Nodes:
 
 
 def frame(place: Place) -> Nodes:
-    """Pad takes its widths as an input, axis by axis."""
-    (top, left), (bottom, right) = padding_sides(cast(Pad, place.layer).padding)
-    pads = place.constant("pads", np.array([0, 0, top, left, 0, 0, bottom, right], "int64"))
+    """Pad takes its widths as an input, axis by axis; maps of zeros behind another frame first."""
+    layer = cast(Pad, place.layer)
+    (top, left), (bottom, right) = padding_sides(layer.padding)
+    front, behind = pair(layer.channels)
+    if (front or behind) and layer.mode != "zeros":
+        return _padded(
+            place,
+            place.mapped.attributes,
+            [0, front, 0, 0, 0, behind, 0, 0],
+            0.0,
+            [place.constant("frame", np.array([0, 0, top, left, 0, 0, bottom, right], "int64"))],
+        )
+    widths = [0, front, top, left, 0, behind, bottom, right]
+    pads = place.constant("pads", np.array(widths, "int64"))
     return [node(place, "Pad", (*place.inputs, pads), **place.mapped.attributes)]
 
 

@@ -40,6 +40,11 @@ PUBLISHED: dict[str, tuple[int, int | str]] = {
     "resnet50": (25_557_032, "4.089 G"),
     "resnet101": (44_549_160, "7.801 G"),
     "resnet152": (60_192_808, "11.514 G"),
+    "cifar-resnet20": (269_722, "40.55 M"),
+    "cifar-resnet32": (464_154, "68.86 M"),
+    "cifar-resnet44": (658_586, "97.17 M"),
+    "cifar-resnet56": (853_018, "125.49 M"),
+    "cifar-resnet110": (1_727_962, "252.89 M"),
     "cifar-plain20": (269_722, "40.55 M"),
     "cifar-plain32": (464_154, "68.86 M"),
     "cifar-plain44": (658_586, "97.17 M"),
@@ -197,12 +202,32 @@ def test_projections_add_two_convolutions_to_a_network_for_cifar(depth: int) -> 
 
 @pytest.mark.parametrize(("span", "skips"), [(1, 18), (2, 9), (3, 6)])
 def test_skips_go_around_one_two_or_three_layers(span: int, skips: int) -> None:
-    graph = resnet_cifar(20, span=span)
-    adds = [node for node in graph.nodes if isinstance(node.layer, Add)]
-    assert len(adds) == skips
-    assert Size.of(graph).parameters == 272_474
+    for ending, parameters in (("", 269_722), ("-b", 272_474)):
+        middle = "" if span == 2 else f"-skip{span}"
+        graph = ARCHITECTURES[f"cifar-resnet20{middle}{ending}"].build()
+        adds = [node for node in graph.nodes if isinstance(node.layer, Add)]
+        assert len(adds) == skips
+        assert Size.of(graph).parameters == parameters
     with pytest.raises(ValueError, match="span 4, received 20"):
         resnet_cifar(20, span=4)
+
+
+def test_shortcuts_of_option_a_thin_out_and_add_maps_of_zeros_without_a_parameter() -> None:
+    for name in ("cifar-resnet20", "cifar-resnet20-preactivation"):
+        graph = ARCHITECTURES[name].build()
+        assert Size.of(graph).parameters == PUBLISHED["cifar-plain20"][0]
+        skips = [n for n in graph.nodes if n.id.endswith("/shortcut/pad")]
+        assert [n.id for n in skips] == ["stage2/block1/shortcut/pad", "stage3/block1/shortcut/pad"]
+        before = "add" if "preactivation" in name else "relu2"
+        start = graph.node("stage2/block1/shortcut/subsample").inputs[0]
+        assert start == (f"stage1/block3/{before}", 0)
+    x = np.random.default_rng(0).standard_normal((2, 16, 8, 8))
+    thinned = x
+    for node in ("subsample", "pad"):
+        layer = ARCHITECTURES["cifar-resnet20"].build().node(f"stage2/block1/shortcut/{node}").layer
+        thinned = layer.forward({}, thinned).ys[0]
+    assert thinned.shape == (2, 32, 4, 4)
+    assert np.array_equal(thinned[:, :16], x[:, :, ::2, ::2]) and not thinned[:, 16:].any()
 
 
 def test_a_preactivated_network_passes_its_input_on_unchanged_within_a_stage() -> None:

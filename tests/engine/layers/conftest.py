@@ -249,6 +249,8 @@ CASES: tuple[Case, ...] = (
     Case(Pad((0, 1, 2, 3))),
     Case(Pad(2, "reflect")),
     Case(Pad((3, 1), "edge")),
+    Case(Pad((1, 0), channels=(0, 3))),
+    Case(Pad(1, "reflect", channels=(2, 1))),
     Case(Reshape()),
     Case(Reshape(2, 10, 6)),
     Case(Reshape(0, 2, 3), ((2, 12),)),

@@ -437,6 +437,16 @@ def test_frames_by_hand() -> None:
         assert y.ravel().tolist() == wanted
 
 
+def test_maps_of_zeros_stand_in_front_and_behind() -> None:
+    x = np.arange(1.0, 9.0).reshape(1, 2, 2, 2)
+    layer = Pad(0, "edge", channels=(1, 2))
+    y = layer.forward({}, x).ys[0]
+    assert y.shape == (1, 5, 2, 2) and np.array_equal(y[:, 1:3], x)
+    assert not y[:, [0, 3, 4]].any()
+    (dx,) = layer.backward({}, {"x": x}, (np.arange(20.0).reshape(1, 5, 2, 2),), (True,)).dxs
+    assert dx is not None and dx.ravel().tolist() == list(range(4, 12))
+
+
 def test_a_frame_of_zeros_is_zero_beside_what_is_not_finite() -> None:
     x = np.full((1, 1, 1, 1), np.nan)
     y = Pad(1).forward({}, x).ys[0]

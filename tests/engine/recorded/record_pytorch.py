@@ -140,7 +140,9 @@ def subsampling(x, p, h):
 def pad(x, p, h):
     modes = {"zeros": "constant", "reflect": "reflect", "edge": "replicate"}
     top, left, bottom, right = sides(h.get("padding", 1))
-    return functional.pad(x, (left, right, top, bottom), modes[h.get("mode", "zeros")])
+    front, behind = h.get("channels", (0, 0))
+    x = functional.pad(x, (left, right, top, bottom), modes[h.get("mode", "zeros")])
+    return functional.pad(x, (0, 0, 0, 0, front, behind))
 
 
 def resize(x, p, h):
@@ -326,6 +328,7 @@ def cases() -> list[dict[str, Any]]:
     case("BatchNorm2d", [3, 4, 5, 4], run="train", frozen=True)
     case("Tanh", maps, amplitude=1.7159, steepness=0.75)
     case("RBF", [4, 7], out_features=5, negative=True)
+    case("Pad", maps, padding=[1, 0], channels=[2, 3])
     case("MaxPool2d", pool, kernel_size=3, stride=2, padding=1, return_indices=True)
     half = [[2, 3, 3, 4], [2, 3, 3, 4]]
     case("MaxUnpool2d", half, "places in 48", kernel_size=2)

@@ -23,11 +23,14 @@ from engine.lives import NodeMemory, Schedule
 from engine.optimizers import Optimizer
 from engine.trace import Kind, Operand, Operation, Phase
 from engine.weights import OwnerName, Weights
+from engine.workers import ALONE, Workers, controls_blas, split
 
 Saved = Mapping[str, Array | Callable[[], Array]]
 Kept = Literal["all", "results"]
 """Which tensors and gradients are still there after a run: all, or outputs, what losses read and
 gradients of the network's inputs. The memory of the others is used again within the run."""
+SUM_NS = 0.2
+"""Time that adding two numbers takes, roughly."""
 Keep = Callable[[Array], Array]
 """Turns an array of a run into one that later runs do not write to."""
 
@@ -56,6 +59,7 @@ class Blueprint:
     backward: bool
     pin: Mapping[str, str]
     keep: Kept = "all"
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class Binding:
         self._contributions = self._count_contributions()
 
         self.arena = Arena()
+        several = blueprint.threads > 1 and controls_blas()
+        self.workers = Workers(blueprint.threads) if several else ALONE
         self._sums: dict[Ref, Array] = {}
         self._bind_nodes()
         for number, node in enumerate(blueprint.order):
@@ -207,6 +213,7 @@ class Binding:
             tuple(r in blueprint.needs for r in refs),
             self._dparams[node.id],
             blueprint.backward,
+            workers=self.workers,
         )
 
     def _choose(self, node: Node, site: Site) -> Any:
@@ -378,13 +385,21 @@ class Binding:
     def _accumulate(self, ref: Ref, who: list[tuple[str, int]]) -> None:
         """k parts make k − 1 sums, each a step and a version of its own, all at one place."""
         sums: list[Array] = []
+        shape = self.blueprint.specs[ref].shape
+        workers = self.workers.worth(SUM_NS * math.prod(shape))
+        samples = [slice(s[0], s[-1] + 1) for s in split(range(shape[0]), workers.count)]
+
+        def add(a: Array, b: Array, out: Array) -> None:
+            workers.each(lambda some: np.add(a[some], b[some], out=out[some]), samples)
+
         for i, second in enumerate(who[1:]):
 
             def work(i: int = i, second: tuple[str, int] = second) -> tuple[Array, ...]:
                 before = self._parts[who[0]] if i == 0 else sums[i - 1]
                 if i == len(sums):  # the first run: now the parts' order of memory is known
                     sums.append(like(self._sums[ref], before))
-                self.grads[ref] = np.add(before, self._parts[second], out=sums[i])
+                add(before, self._parts[second], sums[i])
+                self.grads[ref] = sums[i]
                 return (sums[i],)
 
             first = Operand("part", who[0]) if i == 0 else self._grad(ref, i)

@@ -84,7 +84,9 @@ class Schedule:
     def _add_gradient_stops(self, node: Node) -> None:
         times = [self.backward_time(node.id)]
         if passes_on(self.kernels[node.id]):
-            times += [self._part_stop(r) for r in node.inputs if r in self.senders]
+            times += [
+                self._part_stop(r) for r in node.inputs if r is not None and r in self.senders
+            ]
         for ref in self._refs[node.id]:
             self._gradient_stop[ref] = max(times)
 

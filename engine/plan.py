@@ -73,6 +73,7 @@ def compile(
     pin: Mapping[str, str] | None = None,
     flat: Array | None = None,
     keep: Kept = "all",
+    threads: int = 1,
 ) -> Plan:
     """Make a graph ready to run.
 
@@ -81,12 +82,16 @@ def compile(
     maps node ids to kernel names ("plain" always serves); ``flat`` is the array that will hold
     the trained weights (a process may share its memory). ``keep`` "results" saves memory: only the
     outputs, what the losses read, the gradients of inputs and those of the parameters are still
-    there after a run (a trace has everything all the same).
+    there after a run (a trace has everything all the same). ``threads`` is how many threads share
+    the work of an operation that is large enough; with another number, sums of weight gradients
+    may differ in their last digits. They end with the plan, or with ``close``.
 
     Raises GraphError, CycleError, ShapeError, ParameterError or BatchError.
     """
     if batch < 1:
         raise BatchError(f"Batch: expected at least 1 sample, received {batch}.")
+    if threads < 1:
+        raise BatchError(f"Threads: expected at least 1, received {threads}.")
     if dtype not in ("float32", "float64"):
         raise ParameterError(f"dtype: expected float32 or float64, received {dtype!r}.")
     if unknown := set(pin or {}) - set(graph.by_id):
@@ -99,7 +104,16 @@ def compile(
     backward = backward and bool(graph.losses)
     needs = _wanted_gradients(graph, weights, input_gradients) if backward else frozenset()
     blueprint = Blueprint(
-        graph, graph.order, specs, needs, mode, dtype, backward, dict(pin or {}), keep
+        graph,
+        graph.order,
+        specs,
+        needs,
+        mode,
+        dtype,
+        backward,
+        dict(pin or {}),
+        keep,
+        threads,
     )
     return Plan(blueprint, weights, batch)
 
@@ -304,6 +318,10 @@ class Plan:
     def operations(self) -> tuple[Operation, ...]:
         """All operations of a full run, in order."""
         return tuple(op.operation for op in self._binding.ops)
+
+    def close(self) -> None:
+        """End the plan's own threads; a later run starts them again."""
+        self._binding.workers.close()
 
     @property
     def memory(self) -> int:

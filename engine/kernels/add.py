@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -10,6 +11,10 @@ import numpy as np
 from engine.kernels.base import Site, like
 from engine.layers.add import Add
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
+from engine.workers import split
+
+PASS_NS = 0.2
+"""Time that a pass takes for a number, roughly."""
 
 
 class FastAdd:
@@ -30,15 +35,23 @@ class FastAdd:
 class BoundAdd:
     def __init__(self, site: Site) -> None:
         self.vector = site.value()
+        (spec,) = site.outputs
+        self.workers = workers = site.workers.worth(PASS_NS * math.prod(spec.shape))
+        shares = split(range(spec.shape[0]), workers.count)
+        self.samples = [slice(share[0], share[-1] + 1) for share in shares]
         self.strides: tuple[int, ...] | None = None
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if xs[0].strides != self.strides:
             self.strides, self.y = xs[0].strides, like(self.vector, xs[0])
-        np.add(xs[0], xs[1], out=self.y)
-        for x in xs[2:]:
-            np.add(self.y, x, out=self.y)
+        self.workers.each(lambda some: self._add(some, *xs), self.samples)
         return Result((self.y,), {})
+
+    def _add(self, some: slice, first: Array, second: Array, *others: Array) -> None:
+        y = self.y[some]
+        np.add(first[some], second[some], out=y)
+        for x in others:
+            np.add(y, x[some], out=y)
 
     def backward(
         self,

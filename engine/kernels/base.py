@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
+from engine.workers import ALONE, Workers
 
 WIDE = 1 << 13
 """Per-channel vectors are repeated to about this length: against shorter ones, even of a thousand
@@ -57,7 +58,8 @@ class Site:
 
     ``inputs`` and ``outputs`` are the specs; ``need`` says which inputs want a gradient;
     ``dparams`` are the arrays into which backward writes the parameters' gradients; ``memory``
-    gives the kernel its arrays, whose contents are undefined.
+    gives the kernel its arrays, whose contents are undefined, and ``workers`` the threads that may
+    share its work.
     """
 
     layer: Layer
@@ -67,6 +69,7 @@ class Site:
     dparams: Mapping[str, Array]
     backward: bool
     memory: Memory = PRIVATE
+    workers: Workers = ALONE
 
     def take(self, use: Use, shape: tuple[int, ...], dtype: DTypeLike | None = None) -> Array:
         """Memory that is "saved" or work space; of the first input's dtype, unless given."""

@@ -13,6 +13,8 @@ from engine.layers.batch_norm2d import BatchNorm2d
 
 CHUNK = 1 << 17
 """Numbers that three arrays can hold in cache together."""
+PASS_NS = 0.5
+"""Time that a pass takes for a number, roughly."""
 
 
 class Forms(NamedTuple):
@@ -61,7 +63,10 @@ class BoundRowsBatchNorm:
         self.ones = [np.ones(len(rows), dtype) for rows in self.y.rows]
         self.tiles = [np.empty((self.repeats, c), dtype) for _ in range(3)]
         self.tile_rows = [tile.reshape(-1) for tile in self.tiles]
-        self.sums = np.empty((3, c), dtype)
+        self.numbers = range(len(self.samples))
+        self.workers = site.workers.worth(PASS_NS * self.count * c)
+        self.sums = np.empty((2, c), dtype)
+        self.shares = np.empty((2, len(self.samples), c), dtype)  # of each chunk
         self.real = dtype.type
         if site.backward:
             self.dx = self._forms(channels_last(site.gradient(), spec.shape))
@@ -84,30 +89,24 @@ class BoundRowsBatchNorm:
             np.copyto(*runs_of(tile, vector))
         return self.tile_rows
 
-    def _sum_into(self, total: Array, ones: Array, rows: Array) -> None:
-        np.matmul(ones, rows, out=self.sums[2])
-        np.add(total, self.sums[2], out=total)
-
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        real, y, centred = self.real, self.y, self.centred
+        real, y, centred, each = self.real, self.y, self.centred, self.workers.each
         x = self.x.of(xs[0])
+        total, shares = self.sums[0], self.shares[0]
         statistics = {}
         trained = ctx.mode == "train" and not self.layer.frozen
         if trained:
-            total = self.sums[0]
-            total.fill(0)
-            for rows, ones in zip(x.rows, self.ones, strict=True):
-                self._sum_into(total, ones, rows)
-            mean = total / real(self.count)
+            each(lambda i: np.matmul(self.ones[i], x.rows[i], out=shares[i]), self.numbers)
+            mean = np.add.reduce(shares, 0, out=total) / real(self.count)
             tile, *_ = self._repeated(mean)
-            total.fill(0)
-            for wide, out, square, rows, ones in zip(
-                x.wide, centred.wide, y.wide, y.rows, self.ones, strict=True
-            ):
-                np.subtract(wide, tile, out=out)
-                np.multiply(out, out, out=square)
-                self._sum_into(total, ones, rows)
-            var = total / real(self.count)
+
+            def centre(i: int) -> None:
+                np.subtract(x.wide[i], tile, out=centred.wide[i])
+                np.multiply(centred.wide[i], centred.wide[i], out=y.wide[i])
+                np.matmul(self.ones[i], y.rows[i], out=shares[i])
+
+            each(centre, self.numbers)
+            var = np.add.reduce(shares, 0, out=total) / real(self.count)
             m = real(self.layer.momentum)
             unbiased = var * real(self.count / (self.count - 1))
             statistics = {
@@ -127,12 +126,14 @@ class BoundRowsBatchNorm:
             source, offset = x, p["bias"] - mean * slope
         if self.keep and not trained:
             tile, *_ = self._repeated(mean)
-            for wide, out in zip(x.wide, centred.wide, strict=True):
-                np.subtract(wide, tile, out=out)
+            each(lambda i: np.subtract(x.wide[i], tile, out=centred.wide[i]), self.numbers)
         slope, offset, *_ = self._repeated(slope, offset)
-        for wide, out in zip(source.wide, y.wide, strict=True):
-            np.multiply(wide, slope, out=out)
-            np.add(out, offset, out=out)
+
+        def scale(i: int) -> None:
+            np.multiply(source.wide[i], slope, out=y.wide[i])
+            np.add(y.wide[i], offset, out=y.wide[i])
+
+        each(scale, self.numbers)
         return Result((y.whole,), saved, statistics)
 
     def backward(
@@ -144,13 +145,16 @@ class BoundRowsBatchNorm:
         ctx: Ctx,
     ) -> Grads:
         real, centred, dx, inv_std = self.real, self.centred, self.dx, saved["inv_std"]
-        dy = self.dy.of(dys[0])
-        dbias, dweight, _ = self.sums
-        self.sums.fill(0)
-        for i, ones in enumerate(self.ones):
-            self._sum_into(dbias, ones, dy.rows[i])
+        dy, each = self.dy.of(dys[0]), self.workers.each
+        dbias, dweight = self.sums
+
+        def add_up(i: int) -> None:
+            np.matmul(self.ones[i], dy.rows[i], out=self.shares[0, i])
             np.multiply(dy.wide[i], centred.wide[i], out=dx.wide[i])
-            self._sum_into(dweight, ones, dx.rows[i])
+            np.matmul(self.ones[i], dx.rows[i], out=self.shares[1, i])
+
+        each(add_up, self.numbers)
+        np.add.reduce(self.shares, 1, out=self.sums)
         np.multiply(dweight, inv_std, out=dweight)
         if self.dparams:
             np.copyto(self.dparams["weight"], dweight)
@@ -160,17 +164,20 @@ class BoundRowsBatchNorm:
         scale = p["weight"] * inv_std
         if not saved["trained"]:
             scale, *_ = self._repeated(scale)
-            for upstream, out in zip(dy.wide, dx.wide, strict=True):
-                np.multiply(upstream, scale, out=out)
+            each(lambda i: np.multiply(dy.wide[i], scale, out=dx.wide[i]), self.numbers)
             return Grads((dx.whole,), self.dparams)
         # dx = scale · (dy − x̂ · mean(dy · x̂) − mean dy)
         n = real(self.count)
         scale, slope, offset = self._repeated(scale, dweight * inv_std / n, dbias / n)
-        for deviation, upstream, out in zip(centred.wide, dy.wide, dx.wide, strict=True):
-            np.multiply(deviation, slope, out=out)
-            np.subtract(upstream, out, out=out)
+
+        def combine(i: int) -> None:
+            out = dx.wide[i]
+            np.multiply(centred.wide[i], slope, out=out)
+            np.subtract(dy.wide[i], out, out=out)
             np.subtract(out, offset, out=out)
             np.multiply(out, scale, out=out)
+
+        each(combine, self.numbers)
         return Grads((dx.whole,), self.dparams)
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:

@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.kernels.base import SMALL_PRODUCT, Site, looks_finite, repeats_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
+from engine.workers import Workers, split
 
 CHANNELS = range(8, 33)
 """Below, longer runs (banded) are faster; above, im2col's own products are wide enough."""
@@ -26,6 +27,8 @@ FEWEST_PIXELS = 2048
 """Outputs below which the many small products cost more than unrolling."""
 WASTE_LIMIT = 1.3
 """Most pixels of the buffer, separating zeros included, for one of the output."""
+MULTIPLY_NS = 0.02
+"""Time of a multiply-add, roughly."""
 CHUNK = 1 << 17
 """Elements of output between which the sums over the rows of the kernel stay in cache."""
 
@@ -127,39 +130,48 @@ class Grid:
 class Correlation:
     """Windows of a buffer times a kernel (rows, columns · C_in, C_out), into ``out``."""
 
-    def __init__(self, grid: Grid, buffer: Array, channels: int) -> None:
+    def __init__(self, grid: Grid, buffer: Array, channels: int, workers: Workers) -> None:
+        self.workers = workers
         self.out = np.empty((grid.places, channels), buffer.dtype)
         windows = [grid.windows(buffer, i) for i in range(grid.kernel[0])]
-        step = max(1, CHUNK // (grid.tile * grid.kernel[1] * channels))
         rows = grid.tile * grid.kernel[1]
-        part = np.empty((min(step, grid.count) * rows, channels), buffer.dtype)
+        step = max(1, CHUNK // (rows * channels))
         self.chunks = []
-        for a in range(0, grid.count, step):
-            out = self.out[a * rows : (a + step) * rows]
-            own = part[: len(out)]
-            views = [w[a : a + step] for w in windows]
-            self.chunks.append((views, out, grid.by_remainder(out), own, grid.by_remainder(own)))
+        for share in split(range(0, grid.count, step), workers.count):
+            part = np.empty((min(step, grid.count) * rows, channels), buffer.dtype)
+            for a in share:
+                out = self.out[a * rows : (a + step) * rows]
+                own = part[: len(out)]
+                views = [w[a : a + step] for w in windows]
+                tiles = grid.by_remainder(out), grid.by_remainder(own)
+                self.chunks.append((views, out, own, *tiles))
 
     def run(self, kernel: Array) -> None:
-        for (first, *others), out, out_tiles, part, part_tiles in self.chunks:
+        def chunk(views: tuple[list[Array], Array, Array, Array, Array]) -> None:
+            (first, *others), out, part, out_tiles, part_tiles = views
             np.matmul(first, kernel[0], out=out_tiles)
             for windows, weights in zip(others, kernel[1:], strict=True):
                 np.matmul(windows, weights, out=part_tiles)
                 np.add(out, part, out=out)
+
+        self.workers.each(chunk, self.chunks)
 
 
 class BoundCopyless:
     def __init__(self, site: Site) -> None:
         self.layer = layer = cast(Conv2d, site.layer)
         (spec,), (out,) = site.inputs, site.outputs
-        c, h, w = spec.shape[1:]
+        n, c, h, w = spec.shape
         o, rows, columns = out.shape[1:]
         window, dtype, grid = layer.window, np.dtype(spec.dtype), Grid.of(site)
         kh, kw = window.kernel_size
         self.dparams = site.dparams
         self.x = grid.buffer(c, dtype)
         self.body = grid.maps(self.x, window.before[0] * grid.width + window.before[1], h, w)
-        self.correlation = Correlation(grid, self.x, o)
+        work = MULTIPLY_NS * grid.places * kh * kw * c * o
+        self.workers = workers = site.workers.worth(work)
+        self.samples = [slice(share[0], share[-1] + 1) for share in split(range(n), workers.count)]
+        self.correlation = Correlation(grid, self.x, o, workers)
         self.y_flat = self.correlation.out
         self.y = grid.maps(self.y_flat, 0, rows, columns)
         repeats = repeats_of(o, grid.places)
@@ -176,22 +188,24 @@ class BoundCopyless:
         self.dy_flat = self.dy[lead : lead + grid.places]
         dy_tiles = grid.by_remainder(self.dy_flat)
         self.shares = np.empty((kh, grid.count, kw, kw * c, o), dtype)
+        windows = [grid.windows(self.x, i).transpose(0, 1, 3, 2) for i in range(kh)]
         self.dw_products = [
-            (grid.windows(self.x, i).transpose(0, 1, 3, 2), dy_tiles, self.shares[i])
-            for i in range(kh)
+            [(windows[i][tiles], dy_tiles[tiles], self.shares[i][tiles]) for i in range(kh)]
+            for share in split(range(grid.count), workers.count)
+            for tiles in (slice(share[0], share[-1] + 1),)
         ]
         self.dw = np.empty_like(self.w)
         self.dw_view = self.dw.reshape(kh, kw, c, o).transpose(3, 2, 0, 1)
         self.ones = np.ones(grid.places, dtype)
         if not site.need[0]:
             return
-        self.dx_correlation = Correlation(grid, self.dy, c)
+        self.dx_correlation = Correlation(grid, self.dy, c, workers)
         self.dx = grid.maps(self.dx_correlation.out, 0, h, w)
         self.flipped = np.empty((kh, kw * o, c), dtype)
         self.flipped_view = self.flipped.reshape(kh, kw, o, c).transpose(2, 3, 0, 1)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        np.copyto(self.body, xs[0])
+        self._copy(self.body, xs[0])
         np.copyto(self.w_view, p["weight"])
         self.correlation.run(self.w)
         if "bias" in p:
@@ -212,10 +226,9 @@ class BoundCopyless:
             for name, array in self.dparams.items():
                 np.copyto(array, plain.dparams[name])
             return Grads(plain.dxs, self.dparams)
-        np.copyto(self.dy_body, dys[0])
+        self._copy(self.dy_body, dys[0])
         if self.dparams:
-            for windows, dy, shares in self.dw_products:
-                np.matmul(windows, dy, out=shares)
+            self.workers.each(_multiply_all, self.dw_products)
             np.add.reduce(self.shares, (1, 2), out=self.dw)
             np.copyto(self.dparams["weight"], self.dw_view)
             if "bias" in self.dparams:
@@ -226,8 +239,16 @@ class BoundCopyless:
         self.dx_correlation.run(self.flipped)
         return Grads((self.dx,), self.dparams)
 
+    def _copy(self, to: Array, maps: Array) -> None:
+        self.workers.each(lambda some: np.copyto(to[some], maps[some]), self.samples)
+
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         return saved
+
+
+def _multiply_all(products: list[tuple[Array, Array, Array]]) -> None:
+    for a, b, out in products:
+        np.matmul(a, b, out=out)
 
 
 KERNEL = Copyless()

@@ -8,15 +8,18 @@ from typing import ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, channels_last, pixels, small_part
+from engine.kernels.base import Site, Use, channels_last, pixels, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 from engine.layers.window import Window
+from engine.workers import Workers, split
 
 CHUNK_BYTES = 1 << 20
 """Windows are unrolled and multiplied in parts of about this size, which stay in cache."""
 FEWEST_ROWS = 512
 """But at least so many windows, because every part's share of dW is added to the sum of all."""
+MULTIPLY_NS = 0.02
+"""Time of a multiply-add, roughly."""
 ROWS_FOR_FLIPPING = 6
 """Pixels for each channel from which on the flipped kernel, rearranged in each step, pays."""
 
@@ -58,6 +61,8 @@ class BoundIm2col:
         window, dtype = layer.window, np.dtype(spec.dtype)
         kh, kw = window.kernel_size
         self.dparams, self.depth, self.o = site.dparams, kh * kw * c, o
+        self.pixels = n * rows * columns
+        self.workers = site.workers.worth(MULTIPLY_NS * self.pixels * self.depth * o)
         self.size = (rows, columns)
         unpadded = window.padded_size(h, w) == (h, w) and window.before == (0, 0)
         self.direct = (kh, kw, *window.stride) == (1, 1, 1, 1) and unpadded
@@ -67,15 +72,21 @@ class BoundIm2col:
         # x as (pixels, C), or its windows
         if self.direct:
             self.x = Rows(channels_last(site.take("call", spec.shape), spec.shape))
+            self.cuts = cuts_of(self.pixels, self.depth * o, self.workers)
         else:
-            self.unrolled = Unrolled(site, window, c, (h, w), (rows, columns), unpadded)
+            self.unrolled = Unrolled(
+                site, self.workers, window, c, (h, w), (rows, columns), unpadded
+            )
         if not site.backward:
             return
         # ---- gradients
         self.dy = Rows(channels_last(site.take("backward", out.shape), out.shape))
         self.dw = np.empty((self.depth, o), dtype)
-        self.dw_part = site.take("backward", self.dw.shape)
-        self.ones = np.ones(n * rows * columns, dtype)
+        shares = 1 if self.direct else len(self.unrolled.shares)
+        # of each thread a sum, but for the first, and a share that is to be added to it
+        self.dw_sums = [site.take("backward", self.dw.shape) for _ in range(shares - 1)]
+        self.dw_parts = [site.take("backward", self.dw.shape) for _ in range(shares)]
+        self.ones = np.ones(self.pixels, dtype)
         if "weight" in self.dparams:
             place = self.dparams["weight"].transpose(2, 3, 1, 0)
             self.in_place = place.flags.c_contiguous
@@ -108,7 +119,7 @@ class BoundIm2col:
                 ),
                 dilation=window.dilation,
             )
-            self.dy_unrolled = Unrolled(site, back, o, (rows, columns), (h, w), False)
+            self.dy_unrolled = Unrolled(site, self.workers, back, o, (rows, columns), (h, w), False)
             self.flipped = site.take("backward", (kh, kw, o, c))
         elif not self.direct:
             self._make_scatter(site, window)
@@ -122,11 +133,9 @@ class BoundIm2col:
         cells = channels_last(vector, (n, c, height, width))
         self.dx = window.body(cells, h, w)
         parts = parts_of(n, self.size, self.depth, self.dw.itemsize, whole_rows=False)
-        longest = max(part.place.stop - part.place.start for part in parts)
-        shares = site.take("backward", (longest, self.depth))
         self.scatter = []
-        for part in parts:
-            dcol = shares[: part.place.stop - part.place.start]
+        for part, buffer in buffers_for(parts, self.workers, site, "backward", self.depth):
+            dcol = buffer[: part.place.stop - part.place.start]
             some = cells[part.samples]
             by_tap = dcol.reshape(len(some), *self.size, *window.kernel_size, c)
             taps = [
@@ -137,16 +146,24 @@ class BoundIm2col:
             self.scatter.append((dcol, part.place, taps))
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        kernel = self.kernel.of(p["weight"])
+        x, kernel, bias = xs[0], self.kernel.of(p["weight"]), p.get("bias")
+
+        def multiply(rows: Array, place: slice) -> None:
+            y = self.y_rows[place]
+            _times(rows, kernel, y)
+            if bias is not None:
+                np.add(y, bias, out=y)
+
         if self.direct:
-            _times(self.x.of(xs[0]), kernel, self.y_rows)
+            rows = self.x.of(x)
+            self.workers.each(lambda place: multiply(rows[place], place), self.cuts)
         else:
-            self.unrolled.see(xs[0])
-            for part, windows in enumerate(self.unrolled.parts):
-                _times(self.unrolled.unroll(part), kernel, self.y_rows[windows.place])
-        if "bias" in p:
-            np.add(self.y_rows, p["bias"], out=self.y_rows)
-        return Result((self.y,), {"x": xs[0]})
+            unrolled = self.unrolled
+            unrolled.see(x)
+            self.workers.each(
+                lambda i: multiply(unrolled.unroll(i), unrolled.parts[i].place), unrolled.numbers
+            )
+        return Result((self.y,), {"x": x})
 
     def backward(
         self,
@@ -161,33 +178,54 @@ class BoundIm2col:
             self._weight_gradient(dy, saved["x"])
         if not need[0]:
             return Grads((None,), self.dparams)
-        if self.direct:
-            _times(dy, self.kernel.of(p["weight"]).T, self.dx_rows)
-        elif self.over_dy:
+        if self.over_dy:
             np.copyto(self.flipped, p["weight"][:, :, ::-1, ::-1].transpose(2, 3, 0, 1))
             flipped = self.flipped.reshape(-1, self.dx_rows.shape[1])
-            self.dy_unrolled.see(dys[0])
-            for part, windows in enumerate(self.dy_unrolled.parts):
-                _times(self.dy_unrolled.unroll(part), flipped, self.dx_rows[windows.place])
-        else:
-            kernel = self.kernel.of(p["weight"]).T
-            self.dpadded.fill(0)
-            for dcol, place, taps in self.scatter:
-                np.matmul(dy[place], kernel, out=dcol)
-                for cells, shares in taps:
-                    np.add(cells, shares, out=cells)
+            unrolled = self.dy_unrolled
+            unrolled.see(dys[0])
+            self.workers.each(
+                lambda i: _times(
+                    unrolled.unroll(i), flipped, self.dx_rows[unrolled.parts[i].place]
+                ),
+                unrolled.numbers,
+            )
+            return Grads((self.dx,), self.dparams)
+        kernel = self.kernel.of(p["weight"]).T
+        if self.direct:
+            self.workers.each(
+                lambda place: _times(dy[place], kernel, self.dx_rows[place]), self.cuts
+            )
+            return Grads((self.dx,), self.dparams)
+        self.dpadded.fill(0)
+
+        def scatter(part: tuple[Array, slice, list[tuple[Array, Array]]]) -> None:
+            dcol, place, taps = part
+            np.matmul(dy[place], kernel, out=dcol)
+            for cells, shares in taps:
+                np.add(cells, shares, out=cells)
+
+        self.workers.each(scatter, self.scatter)
         return Grads((self.dx,), self.dparams)
 
     def _weight_gradient(self, dy: Array, x: Array) -> None:
         if self.direct:
-            np.matmul(self.x.of(x).T, dy, out=self.dw)
+            columns, dw = self.x.of(x).T, self.dw
+            halves = cuts_of(len(columns), 0, self.workers)
+            self.workers.each(lambda c: np.matmul(columns[c], dy, out=dw[c]), halves)
         else:
             self.unrolled.see(x)
-            for part, windows in enumerate(self.unrolled.parts):
-                out = self.dw_part if part else self.dw
-                np.matmul(self.unrolled.unroll(part).T, dy[windows.place], out=out)
-                if part:
-                    np.add(self.dw, out, out=self.dw)
+            sums, unrolled = [self.dw, *self.dw_sums], self.unrolled
+
+            def add_up(share: int) -> None:
+                for position, i in enumerate(unrolled.shares[share]):
+                    out = self.dw_parts[share] if position else sums[share]
+                    np.matmul(unrolled.unroll(i).T, dy[unrolled.parts[i].place], out=out)
+                    if position:
+                        np.add(sums[share], out, out=sums[share])
+
+            self.workers.each(add_up, range(len(sums)))
+            for other in self.dw_sums:
+                np.add(self.dw, other, out=self.dw)
         if not self.in_place:
             np.copyto(self.dparams["weight"], self.dw_view)
         if "bias" in self.dparams:
@@ -246,6 +284,7 @@ class Unrolled:
     def __init__(
         self,
         site: Site,
+        workers: Workers,
         window: Window,
         channels: int,
         size: tuple[int, int],
@@ -256,9 +295,14 @@ class Unrolled:
         self.window, self.out, self.channels = window, out, channels
         depth = window.kernel_size[0] * window.kernel_size[1] * channels
         self.parts = parts_of(n, out, depth, np.dtype(site.inputs[0].dtype).itemsize)
-        longest = max(part.place.stop - part.place.start for part in self.parts)
-        buffer = site.take("call", (longest, depth))
-        self.columns = [buffer[: part.place.stop - part.place.start] for part in self.parts]
+        self.numbers = range(len(self.parts))
+        self.shares = split(self.numbers, workers.count)
+        self.columns = [
+            buffer[: part.place.stop - part.place.start]
+            for part, buffer in buffers_for(self.parts, workers, site, "call", depth)
+        ]
+        self.workers = workers
+        self.samples = [slice(share[0], share[-1] + 1) for share in split(range(n), workers.count)]
         self.seen: Array | None = None
         self.padded: Array | None = None
         if not unpadded:
@@ -305,7 +349,7 @@ class Unrolled:
         if self.padded is not None:
             for border in self.borders:  # others used the memory meanwhile
                 border.fill(0)
-            np.copyto(self.body, x)
+            self.workers.each(lambda some: np.copyto(self.body[some], x[some]), self.samples)
         elif x is not self.seen:
             self.seen = x
             self._look_at(x)
@@ -336,6 +380,29 @@ def parts_of(
             last = (stop - 1) * area + bottom * out[1]
             parts.append(Part(slice(start, stop), slice(top, bottom), slice(first, last)))
     return parts
+
+
+def buffers_for(
+    parts: list[Part], workers: Workers, site: Site, use: Use, depth: int
+) -> list[tuple[Part, Array]]:
+    """Each part with a buffer of (windows, depth): one for all that a thread gets."""
+    found = []
+    for share in split(parts, workers.count):
+        longest = max(part.place.stop - part.place.start for part in share)
+        buffer = site.take(use, (longest, depth))
+        found += [(part, buffer) for part in share]
+    return found
+
+
+def cuts_of(count: int, row: int, workers: Workers) -> list[slice]:
+    """Rows for each thread, in whole parts of a product; all for one where they are few."""
+    step = small_part(count, row) if row else 1
+    if count < FEWEST_ROWS and row:
+        return [slice(0, count)]
+    return [
+        slice(share[0] * step, (share[-1] + 1) * step)
+        for share in split(range(count // step), workers.count)
+    ]
 
 
 def _times(rows: Array, matrix: Array, out: Array) -> None:

@@ -11,6 +11,10 @@ import numpy as np
 from engine.kernels.base import WIDE, Site, like, memory
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.relu import ReLU
+from engine.workers import split
+
+PASS_NS = 0.2
+"""Time that a pass takes for a number, roughly."""
 
 
 class FastReLU:
@@ -41,6 +45,9 @@ class BoundReLU:
         # against an array of zeros maximum is several times faster than against a number, while
         # greater is fastest against a number
         self.zeros = np.zeros(min(WIDE, size), spec.dtype)
+        self.workers = workers = site.workers.worth(PASS_NS * size)
+        shares = split(range(spec.shape[0]), workers.count)
+        self.samples = [slice(share[0], share[-1] + 1) for share in shares]
         self.backward_wanted = site.backward and site.need[0]
         if self.backward_wanted:
             self.dx_vector = site.gradient()
@@ -62,13 +69,16 @@ class BoundReLU:
         whole = flat.size // wide * wide
         rows = flat[:whole].reshape(-1, wide), self.zeros, self.y_vector[:whole].reshape(-1, wide)
         rest = flat[whole:], self.zeros[: flat.size - whole], self.y_vector[whole:]
-        self.pieces = [piece for piece in (rows, rest) if piece[0].size]
+        shares = split(range(len(rows[0])), self.workers.count)
+        cuts = [slice(share[0], share[-1] + 1) for share in shares]
+        self.pieces = [(rows[0][cut], self.zeros, rows[2][cut]) for cut in cuts]
+        if rest[0].size:
+            self.pieces.append(rest)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if xs[0] is not self.x:
             self._see(xs[0])
-        for x, zeros, y in self.pieces:
-            np.maximum(x, zeros, out=y)
+        self.workers.each(_maximum, self.pieces)
         return self.result
 
     def backward(
@@ -81,16 +91,24 @@ class BoundReLU:
     ) -> Grads:
         if not need[0]:
             return Grads((None,))
-        np.greater(self.y, self.none, out=self.mask)
-        dy = dys[0]
-        if dy.strides != self.dx.strides:  # bools are converted fast only where all lies alike
-            np.copyto(self.dx, dy)
-            dy = self.dx
-        np.multiply(dy, self.mask, out=self.dx)
+        self.workers.each(lambda some: self._pass_on(dys[0][some], some), self.samples)
         return Grads((self.dx,))
+
+    def _pass_on(self, dy: Array, some: slice) -> None:
+        mask, dx = self.mask[some], self.dx[some]
+        np.greater(self.y[some], self.none, out=mask)
+        if dy.strides != dx.strides:  # bools are converted fast only where all lies alike
+            np.copyto(dx, dy)
+            dy = dx
+        np.multiply(dy, mask, out=dx)
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         return saved
+
+
+def _maximum(piece: tuple[Array, Array, Array]) -> None:
+    x, zeros, y = piece
+    np.maximum(x, zeros, out=y)
 
 
 KERNEL = FastReLU()

@@ -231,6 +231,11 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _c("train.stop", QT_TRANSLATE_NOOP("Commands", "Stop training"), icon="stop"),
     _c(
+        "train.go_on",
+        QT_TRANSLATE_NOOP("Commands", "Go on with the training that ended early"),
+        help="The run of this network goes on as if there had been no break.",
+    ),
+    _c(
         "train.restore",
         QT_TRANSLATE_NOOP("Commands", "Bring back the weights from before training"),
         help="Undo the last training: the weights become what they were when it started.",

@@ -351,6 +351,7 @@ class Window(QMainWindow):
             "train.start": t.start_with_last_settings,
             "train.pause": t.toggle_pause,
             "train.stop": t.stop,
+            "train.go_on": t.go_on,
             "train.restore": c.restore_weights,
             **{f"view.{w}": self._switcher(w) for w in WORKSPACES},
             "view.fit": self.canvas.fit,

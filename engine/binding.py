@@ -44,6 +44,12 @@ class Situation:
     targets: Mapping[str, Array] = field(default_factory=dict)
     optimizer: Optimizer | None = None
     update: int = 0
+    gains: Mapping[tuple[str, int], float] = field(default_factory=dict)
+
+    def scaled(self, array: Array, reader: str, slot: int) -> Array:
+        """An input, or the gradient that goes back along it, times the what-if's factor."""
+        gain = self.gains.get((reader, slot))
+        return array if gain is None else np.multiply(array, gain, dtype=array.dtype)
 
 
 @dataclass(frozen=True)
@@ -233,6 +239,7 @@ class Binding:
     def _forward(self, number: int, node: Node) -> None:
         bound, owner, values = self._bounds[node.id], node.owner, self.values
         refs = [r for r in node.inputs if r is not None]
+        slots = [slot for slot, r in enumerate(node.inputs) if r is not None]
         ports = self._ports(node)
         p = self.weights.by_owner.get(owner, {})
         situation, saved, fresh = self.situation, self._saved, self._new_statistics
@@ -240,7 +247,10 @@ class Binding:
 
         def work() -> tuple[Array, ...]:
             ctx = Ctx(situation.mode, (*situation.key, number))
-            ys, kept, statistics = bound.forward(p, *[values[r] for r in refs], ctx=ctx)
+            xs = [values[r] for r in refs]
+            if situation.gains:
+                xs = [situation.scaled(x, node_id, s) for x, s in zip(xs, slots, strict=True)]
+            ys, kept, statistics = bound.forward(p, *xs, ctx=ctx)
             values[first] = ys[0]
             if rest:
                 values.update(zip(rest, ys[1:], strict=True))
@@ -364,6 +374,8 @@ class Binding:
                 dx = dxs[position]
                 if dx is None:
                     raise TypeError(f"{node.id}: expected a gradient of input {position + 1}.")
+                if situation.gains:
+                    dx = situation.scaled(dx, node.id, connected[position][0])
                 store[key] = dx
                 written.append(dx)
             written += [dparams[name] for name in names]

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.cell import Cell
 from engine.graph import Graph, Loss, Node, Ref
-from engine.layers.base import Array, Term, Terms
+from engine.layers.base import Array, Record, Term, Terms
 from engine.trace import Key, Trace
 
 Direction = Literal["forward", "gradient"]
@@ -348,7 +348,7 @@ def _forward(
         record = trace.around(node, then, sample)
         if record is None:
             return None
-        terms = node.layer.reads(cell.index, record, cell.port)
+        terms = reads_of(node, record, cell.index, trace, cell.port)
     elif loss is not None:
         scores = _tensor(trace, trace.latest("value", loss.input, then), sample)
         if scores is None:
@@ -380,6 +380,47 @@ def _gradient(
     return Explanation(graph, place, value, tuple(shares))
 
 
+def reads_of(
+    node: Node, record: Record, index: tuple[int, ...], trace: Trace, port: int = 0
+) -> Terms:
+    """The terms of an output cell as the layer states them, with the factors of a what-if."""
+    terms = node.layer.reads(index, record, port)
+    gains = _gains_of(node, trace)
+    if not gains:
+        return terms
+
+    def scaled(term: Term) -> Term:
+        gain = gains.get(term.source[1], 1.0) if term.source[0] == "input" else 1.0
+        return term._replace(coefficient=term.coefficient * gain)
+
+    return terms._replace(terms=tuple(scaled(term) for term in terms.terms))
+
+
+def feeds_of(
+    node: Node, record: Record, index: tuple[int, ...], trace: Trace, slot: int = 0
+) -> Terms:
+    """The terms of an input cell's gradient, with the factor of a what-if on that input."""
+    terms = node.layer.feeds(index, record, slot)
+    gain = _gains_of(node, trace).get(slot)
+    if gain is None:
+        return terms
+    return terms._replace(
+        terms=tuple(t._replace(coefficient=t.coefficient * gain) for t in terms.terms)
+    )
+
+
+def _gains_of(node: Node, trace: Trace) -> dict[int, float]:
+    """Factors of a what-if by connected input, as layers count them."""
+    if not trace.gains:
+        return {}
+    connected = [slot for slot, ref in enumerate(node.inputs) if ref is not None]
+    return {
+        i: trace.gains[node.id, slot]
+        for i, slot in enumerate(connected)
+        if (node.id, slot) in trace.gains
+    }
+
+
 def _senders(graph: Graph, trace: Trace, ref: Ref, key: Key) -> list[tuple[str, int, Key]]:
     """Who sent the gradient ``key`` of a tensor: (reader, connected slot, what it sent).
 
@@ -409,7 +450,7 @@ def _feeds(
         return loss.function.feeds(cell.index, _saved(trace, loss, then), sample, loss.weight)
     node: Node = graph.node(reader)
     record = trace.around(node, then, sample)
-    return None if record is None else node.layer.feeds(cell.index, record, slot)
+    return None if record is None else feeds_of(node, record, cell.index, trace, slot)
 
 
 def _loss(graph: Graph, loss_id: str) -> Loss | None:

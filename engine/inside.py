@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.cell import Cell
+from engine.explain import feeds_of, reads_of
 from engine.graph import Graph, Node, Ref
 from engine.layers.base import Array, Record, Terms
 from engine.trace import Key, Step, Trace
@@ -219,11 +220,11 @@ class Sheet:
         return self._terms(number)
 
     def _ask(self, number: int) -> Terms:
-        index, layer = self.index(number), self.node.layer
+        index = self.index(number)
         if self.side == "output":
-            return layer.reads(index, self.record, 0)
+            return reads_of(self.node, self.record, index, self.trace)
         if self.side == "input":
-            return layer.feeds(index, self.record, self.slot)
+            return feeds_of(self.node, self.record, index, self.trace, self.slot)
         return Terms((), "sum")
 
     def value(self, number: int) -> float:

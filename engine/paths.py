@@ -16,12 +16,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
 from engine.graph import Graph, GraphError, Ref
 from engine.layers.base import Array, Ctx
 from engine.parameters import Parameters
+from engine.plan import Batch, compile
+from engine.trace import Gains, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +114,14 @@ def path_parts(
     parameters: Parameters,
     inputs: Mapping[str, Array],
     targets: Mapping[str, Array],
+    gains: Gains = MappingProxyType({}),
 ) -> tuple[PathParts, ...]:
     """The decomposed gradients at the input of each residual block, and of the network's inputs.
 
     ``inputs`` by id with a batch axis of 1, ``targets`` by loss id; all arithmetic in float64 and
     in evaluation mode, where batch norm's running statistics keep the rows apart. From the input
-    of the network to its last block. Costs about L + 1 passes for L blocks. Raises GraphError
-    where no skip meets a branch.
+    of the network to its last block. ``gains`` are the factors of a what-if. Costs about L + 1
+    passes for L blocks. Raises GraphError where no skip meets a branch.
     """
     joins = residual_joins(graph)
     if not joins or not graph.losses:
@@ -127,21 +131,30 @@ def path_parts(
         )
     rows = len(joins) + 1
     branches = {join.node: join.skip for join in joins}
+    # a run of the network gives what each layer kept; in its batch every row is the same picture
+    plan = compile(
+        graph,
+        parameters,
+        batch=rows,
+        mode="eval",
+        dtype="float64",
+    )
+    batch = Batch(
+        {name: np.repeat(np.asarray(x), rows, axis=0) for name, x in inputs.items()},
+        {name: np.repeat(np.asarray(target), rows, axis=0) for name, target in targets.items()},
+    )
+    trace = Trace()
+    losses = {loss.id for loss in graph.losses}
+    for step in plan.run(batch, trace=trace, gains=gains):
+        if step.phase == "backward" and step.node not in losses:
+            break  # from here on the parts go back
     p: dict[str, dict[str, Array]] = {}
-    for (owner, name), array in parameters.items():
-        p.setdefault(owner, {})[name] = np.asarray(array, np.float64)
-
-    values: dict[Ref, Array] = {}
-    for entry in graph.inputs:
-        x = np.asarray(inputs[entry.id], np.float64)
-        values[entry.id, 0] = np.repeat(x, rows, axis=0)
-    saved = {}
-    for number, node in enumerate(graph.order):
-        xs = [values[ref] for ref in node.inputs if ref is not None]
-        ctx = Ctx("eval", (0, 0, number))
-        result = node.layer.forward(p.get(node.owner, {}), *xs, ctx=ctx)
-        saved[node.id] = result.saved
-        values.update({(node.id, port): y for port, y in enumerate(result.ys)})
+    for (owner, name), array in plan.parameters().items():
+        p.setdefault(owner, {})[name] = array
+    saved: dict[str, dict[str, Array]] = {}
+    for key in tuple(trace.keys()):
+        if key.kind == "saved":
+            saved.setdefault(key.ref[0], {})[key.ref[1]] = trace.at(key)
 
     grads: dict[Ref, Array] = {}
     counts: dict[Ref, list[int]] = {}
@@ -151,24 +164,30 @@ def path_parts(
         counts[ref] = [a + b for a, b in zip(counts.get(ref, [0] * rows), count, strict=True)]
 
     for loss in graph.losses:
-        _, kept = loss.function.forward(values[loss.input][:1], targets[loss.id])
-        seed = np.zeros(values[loss.input].shape)
-        seed[:1] = loss.function.backward(kept, loss.weight)
+        sent = trace.look("part", (loss.id, 0))
+        if sent is None:
+            sent = trace.look("grad", loss.input)
+        if sent is None:
+            continue  # nothing before this loss has a gradient
+        seed = np.zeros(sent.shape)
+        seed[0] = sent[0] * rows  # a loss is the mean over its batch
         arrive(loss.input, seed, [1] + [0] * (rows - 1))
     for number, node in reversed(list(enumerate(graph.order))):
-        ports = [ref for ref in values if ref[0] == node.id]
+        ports = [ref for ref in plan.specs if ref[0] == node.id]
         if not any(ref in grads for ref in ports):
             continue
-        dys = tuple(grads.get(ref, np.zeros(values[ref].shape)) for ref in ports)
+        dys = tuple(grads.get(ref, np.zeros(plan.specs[ref].shape)) for ref in ports)
+        slots = [slot for slot, ref in enumerate(node.inputs) if ref is not None]
         refs = [ref for ref in node.inputs if ref is not None]
         ctx = Ctx("eval", (0, 0, number))
         dxs = node.layer.backward(
-            p.get(node.owner, {}), saved[node.id], dys, (True,) * len(refs), ctx
+            p.get(node.owner, {}), saved.get(node.id, {}), dys, (True,) * len(refs), ctx
         ).dxs
         count = [sum(c) for c in zip(*(counts[r] for r in ports if r in counts), strict=True)]
         for slot, (ref, dx) in enumerate(zip(refs, dxs, strict=True)):
             if dx is None:
                 continue
+            dx = dx * gains.get((node.id, slots[slot]), 1.0)
             if node.id in branches and slot != branches[node.id]:
                 # on a branch: what has crossed k of them has now crossed k + 1
                 moved = np.zeros_like(dx)

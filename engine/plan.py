@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.binding import Binding, Blueprint, Choice, Kept, Situation
 from engine.graph import Graph, GraphError, Ref
+from engine.layers.add import Add
 from engine.layers.base import Array, Mode
 from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
@@ -162,19 +163,19 @@ class Plan:
         backward: bool = True,
         optimizer: Optimizer | None = None,
         trace: Trace | None = None,
-        gains: Gains = MappingProxyType({}),
+        gains: Gains | None = None,
     ) -> Iterator[Step]:
         """Run once, yielding a Step after each operation has been carried out.
 
         ``key`` = (seed, step) decides all randomness. Without targets the run ends after forward;
         with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, as a
-        copy. ``gains`` is a what-if, by (node id, input slot): the node reads that input times the
-        factor, and the gradient that it sends back along it is multiplied too; 0 mutes it. A run
+        copy. ``gains`` is a what-if, by (id of an Add, input slot): that input counts times the
+        factor, and so does the gradient that goes back along it; 0 mutes it. A run
         may be abandoned; once another has started, it cannot go on. Raises BatchError, or
         GraphError for the gain of an input that is not there, at the first step, and RunError when
         a later run has taken its buffers.
         """
-        self._check_gains(gains)
+        gains = self._checked_gains(gains)
         inputs = self._inputs(batch, copy=trace is not None)
         phases = self._phases(batch, backward, optimizer)
         binding, situation = self._binding, self._situation
@@ -186,10 +187,10 @@ class Plan:
         situation.targets = batch.targets
         situation.optimizer = optimizer
         situation.update = self._updates
-        situation.gains = dict(gains)
+        situation.gains = gains
         keep = Keeper(inputs.values())
         if trace is not None:
-            trace.gains = dict(gains)
+            trace.gains = gains
             self._give(trace, inputs, run, updates)
         for index, op in enumerate(binding.ops_of(phases)):
             if self._runs != run + 1:
@@ -207,15 +208,16 @@ class Plan:
                 trace.record(step, arrays, op.saved(keep) if op.saved else {})
             yield step
 
-    def _check_gains(self, gains: Gains) -> None:
-        for node_id, slot in gains:
+    def _checked_gains(self, gains: Gains | None) -> Gains:
+        for node_id, slot in gains or ():
             node = self.graph.by_id.get(node_id)
-            inputs = node.inputs if node is not None else ()
+            inputs = node.inputs if node is not None and type(node.layer) is Add else ()
             if not 0 <= slot < len(inputs) or inputs[slot] is None:
                 raise GraphError(
-                    f"What-if: expected a connected input of a node, received {node_id}, input "
+                    f"What-if: expected a connected input of an Add, received {node_id}, input "
                     f"{slot + 1}. Reset the what-if."
                 )
+        return dict(gains or {})
 
     def _give(self, trace: Trace, inputs: Mapping[Ref, Array], run: int, updates: int) -> None:
         """Record what is there before the first step."""

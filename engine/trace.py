@@ -120,6 +120,8 @@ class Step:
         )
 
 
+Gains = Mapping[tuple[str, int], float]
+"""Factors of a what-if, by (id of an Add, input slot)."""
 Entry = Array | Callable[[], Array]
 Arrays = tuple[Array, ...]
 Saved = Mapping[str, Entry]
@@ -135,6 +137,8 @@ class Trace:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.failure: str | None = None
+        self.gains: Gains = {}
+        """The what-if of the run: its values along these connections were multiplied."""
         # recorded, but not yet in the two indexes below: a run should not wait for them
         self._pending: list[tuple[int, tuple[Key, Entry] | tuple[Step, Arrays, Saved]]] = []
         self._by_key: dict[Key, Entry] = {}
@@ -303,6 +307,7 @@ class Trace:
             "steps": steps,
             "keys": [[k.kind, *k.ref, k.version, self.position_of(k)] for k in keys],
             "failure": self.failure,
+            "gains": [[*place, gain] for place, gain in self.gains.items()],
         }
         path = Path(path)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
@@ -343,6 +348,7 @@ class Trace:
                 ]
                 trace.steps = [Step(i, operations[o], r, u) for i, o, r, u in data["steps"]]
                 trace.failure = data["failure"]
+                trace.gains = {(node, slot): gain for node, slot, gain in data.get("gains", ())}
                 for i, (kind, a, b, version, position) in enumerate(data["keys"]):
                     array = np.lib.format.read_array(
                         io.BytesIO(archive.read(f"{i}.npy")), allow_pickle=False

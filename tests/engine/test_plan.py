@@ -453,6 +453,12 @@ def test_only_the_binding_calls_layers() -> None:
         ("benchmarks/engine/theirs.py", "self.loss.backward()"),
         # turns the scores of a finished run into the percentages that are printed
         ("engine/cli/step.py", "Softmax().forward({}, scores)"),
+        # takes a gradient apart, back through what a run has kept
+        (
+            "engine/paths.py",
+            "node.layer.backward(p.get(node.owner, {}), saved.get(node.id, {}), dys, "
+            "(True,) * len(refs), ctx)",
+        ),
     }
     one_layer = "engine/gradient_check.py"  # differences of a single layer, not a network
     assert [c for c in found if c not in apart and c[0] != one_layer] == []

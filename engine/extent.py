@@ -68,6 +68,9 @@ class Slide:
     frame: bool = True
 
     def sees(self, span: Span, padded: bool) -> Span | None:
+        if self._is_shift:
+            shifted = (span[0] - self.before, span[1] - self.before)
+            return shifted if padded and self.frame else _inside(shifted, self.size)
         first, last = span[0], span[1] - 1
         if padded and self.frame:
             start = first * self.stride - self.before
@@ -82,7 +85,13 @@ class Slide:
                 found += (low * self.stride + offset, high * self.stride + offset)
         return (min(found), max(found) + 1) if found else None
 
+    @property
+    def _is_shift(self) -> bool:
+        return self.kernel_size == 1 and self.stride == 1
+
     def reaches(self, span: Span) -> Span | None:
+        if self._is_shift:
+            return _inside((span[0] + self.before, span[1] + self.before), self.out)
         first, last = span[0], span[1] - 1
         found: list[int] = []
         for i in range(self.kernel_size):
@@ -92,6 +101,11 @@ class Slide:
             if low <= high:
                 found += (low, high)
         return (min(found), max(found) + 1) if found else None
+
+
+def _inside(span: Span, size: int) -> Span | None:
+    first, end = max(0, span[0]), min(size, span[1])
+    return (first, end) if first < end else None
 
 
 @dataclass(frozen=True, slots=True)

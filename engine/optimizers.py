@@ -39,14 +39,55 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """What all optimizers have: bounds of the gradient, and what weight decay concerns."""
+    """What all optimizers have: bounds of the gradient, and what weight decay concerns.
+
+    ``decay_in_gradient``: weight decay is added to the gradient; else the weights shrink apart
+    from it, by lr · weight_decay.
+    """
 
     title: ClassVar[str] = ""
     slots: ClassVar[int] = 0
+    decay_in_gradient: ClassVar[bool] = True
 
     _: KW_ONLY
     clip_norm: float = 0.0
     decay_biases: bool = True
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; every rule has it as a field."""
+        raise NotImplementedError
+
+    @property
+    def weight_decay(self) -> float:
+        """How strongly weights are pulled towards zero; every rule has it as a field."""
+        raise NotImplementedError
+
+    def move(self, p: Array, g: Array, state: list[Array], step: int) -> Array:
+        """What the gradient g subtracts from p, a new array; ``state`` is changed in place."""
+        raise NotImplementedError
+
+    def update(
+        self,
+        p: Array,
+        g: Array,
+        state: list[Array],
+        step: int,
+        out: Array,
+        decays: Array | None = None,
+    ) -> None:
+        """Write the new parameters to ``out``; ``state`` is changed in place; step ≥ 1.
+
+        All arrays are flat and of one dtype; ``state`` holds ``slots`` of them, zeros at first.
+        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
+        """
+        real = p.dtype.type
+        if self.weight_decay and self.decay_in_gradient:
+            g = g + real(self.weight_decay) * _decayed(p, decays)
+        move = self.move(p, g, state, step)
+        if self.weight_decay and not self.decay_in_gradient:
+            move += real(self.lr * self.weight_decay) * _decayed(p, decays)
+        np.subtract(p, move, out=out)
 
 
 def clipped(g: Array, norm: float) -> Array:
@@ -88,33 +129,12 @@ class SGD(Rule):
     weight_decay: float = 0.0
     nesterov: bool = False
 
-    def update(
-        self,
-        p: Array,
-        g: Array,
-        state: list[Array],
-        step: int,
-        out: Array,
-        decays: Array | None = None,
-    ) -> None:
-        """Write the new parameters to ``out``; ``state[0]`` is v, changed in place.
-
-        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
-        """
+    def move(self, p: Array, g: Array, state: list[Array], step: int) -> Array:
         (v,) = state
         real = p.dtype.type
-        np.multiply(v, real(self.momentum), out=v)
-        np.add(v, g, out=v)
-        pull = real(self.weight_decay) * _decayed(p, decays) if self.weight_decay else None
-        if pull is not None:
-            v += pull
-        if not self.nesterov:
-            np.subtract(p, v * real(self.lr), out=out)
-            return
-        ahead = v * real(self.momentum) + g
-        if pull is not None:
-            ahead += pull
-        np.subtract(p, ahead * real(self.lr), out=out)
+        v *= real(self.momentum)
+        v += g
+        return (v * real(self.momentum) + g if self.nesterov else v) * real(self.lr)
 
 
 @dataclass(frozen=True)
@@ -136,25 +156,7 @@ class Adam(Rule):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
-    def update(
-        self,
-        p: Array,
-        g: Array,
-        state: list[Array],
-        step: int,
-        out: Array,
-        decays: Array | None = None,
-    ) -> None:
-        """Write the new parameters to ``out``; ``state`` is [m, v], changed in place; step ≥ 1.
-
-        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
-        """
-        if self.weight_decay:
-            g = g + p.dtype.type(self.weight_decay) * _decayed(p, decays)
-        np.subtract(p, self._step(p, g, state, step), out=out)
-
-    def _step(self, p: Array, g: Array, state: list[Array], step: int) -> Array:
-        """What is subtracted from p."""
+    def move(self, p: Array, g: Array, state: list[Array], step: int) -> Array:
         m, v = state
         real = p.dtype.type
         m *= real(self.beta1)
@@ -178,23 +180,9 @@ class AdamW(Adam):
     """
 
     title: ClassVar[str] = "AdamW"
+    decay_in_gradient: ClassVar[bool] = False
 
     weight_decay: float = 0.01
-
-    def update(
-        self,
-        p: Array,
-        g: Array,
-        state: list[Array],
-        step: int,
-        out: Array,
-        decays: Array | None = None,
-    ) -> None:
-        """As Adam's."""
-        move = self._step(p, g, state, step)
-        if self.weight_decay:
-            move = move + p.dtype.type(self.lr * self.weight_decay) * _decayed(p, decays)
-        np.subtract(p, move, out=out)
 
 
 @dataclass(frozen=True)
@@ -216,28 +204,14 @@ class RMSProp(Rule):
     momentum: float = 0.0
     weight_decay: float = 0.0
 
-    def update(
-        self,
-        p: Array,
-        g: Array,
-        state: list[Array],
-        step: int,
-        out: Array,
-        decays: Array | None = None,
-    ) -> None:
-        """Write the new parameters to ``out``; ``state`` is [s, v], changed in place.
-
-        ``decays`` (as p): 1 where weight decay acts, else 0; None: everywhere.
-        """
+    def move(self, p: Array, g: Array, state: list[Array], step: int) -> Array:
         s, v = state
         real = p.dtype.type
-        if self.weight_decay:
-            g = g + real(self.weight_decay) * _decayed(p, decays)
         s *= real(self.alpha)
         s += real(1 - self.alpha) * np.square(g)
         v *= real(self.momentum)
         v += g / (np.sqrt(s) + real(self.eps))
-        np.subtract(p, v * real(self.lr), out=out)
+        return np.asarray(v * real(self.lr))
 
 
 AnyOptimizer = SGD | Adam | AdamW | RMSProp

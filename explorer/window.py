@@ -132,6 +132,7 @@ class Window(QMainWindow):
         areas = {
             "layers": left,
             "outline": left,
+            "history": left,
             "inspector": right,
             "cell": right,
             "inside": right,
@@ -156,7 +157,9 @@ class Window(QMainWindow):
             dock.visibilityChanged.connect(self._filler(name))
             self.addDockWidget(area, dock)
             dock.hide()  # Qt leaves dead tab bars behind where docks in sight become tabs
-            if area in first and area != left:
+            if name == "history":
+                self.tabifyDockWidget(self.docks["outline"], dock)
+            elif area in first and area != left:
                 self.tabifyDockWidget(first[area], dock)
             first.setdefault(area, dock)
             self.docks[name] = dock
@@ -199,6 +202,8 @@ class Window(QMainWindow):
             outline.set_network(self.document.graph, self.document.inference)
             outline.set_selection(self.document.selection)
             return outline
+        if name == "history":
+            return panels.HistoryPanel(controller.undo_stack, self)
         if name == "cell":
             return self._make_cell_panel()
         if name == "paths":

@@ -21,8 +21,8 @@ WORKSPACES: dict[str, Workspace] = {
     for w in (
         Workspace(
             "build",
-            frozenset(("layers", "outline", "properties", "problems")),
-            ("properties", "layers"),
+            frozenset(("layers", "outline", "history", "properties", "problems")),
+            ("properties", "layers", "outline"),
         ),
         Workspace(
             "step",
@@ -49,6 +49,7 @@ def panel_title(panel: str) -> str:
     titles = {
         "layers": QCoreApplication.translate("Workspaces", "Layers"),
         "outline": QCoreApplication.translate("Workspaces", "Outline"),
+        "history": QCoreApplication.translate("Workspaces", "History"),
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
         "cell": QCoreApplication.translate("Workspaces", "Where from?"),
         "inside": QCoreApplication.translate("Workspaces", "Inside"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from explorer.panels.breakpoints import Breakpoints
     from explorer.panels.cell import CellPanel
     from explorer.panels.flow import FlowPanel
+    from explorer.panels.history import HistoryPanel
     from explorer.panels.inside import InsidePanel
     from explorer.panels.inspector import Inspector
     from explorer.panels.narration import Narration
@@ -28,6 +29,7 @@ __all__ = [
     "Breakpoints",
     "CellPanel",
     "FlowPanel",
+    "HistoryPanel",
     "InsidePanel",
     "Inspector",
     "Narration",
@@ -45,6 +47,7 @@ _MODULES = {
     "Breakpoints": "breakpoints",
     "CellPanel": "cell",
     "FlowPanel": "flow",
+    "HistoryPanel": "history",
     "InsidePanel": "inside",
     "Inspector": "inspector",
     "Narration": "narration",

@@ -19,12 +19,17 @@ from engine.layers.base import Ctx, Layer, ShapeError
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
+from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
+from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
+from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.relu import ReLU
+from engine.layers.sigmoid import Sigmoid
+from engine.layers.silu import SiLU
 
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
 Draw = tuple[Layer, tuple[tuple[int, ...], ...]]
@@ -114,6 +119,17 @@ def neighbouring(rng: np.random.Generator) -> Draw:
     return LRN(size, alpha, 2 * beta, k + 0.5, divide), (tuple(sizes(rng, 4, 12, 7, 7)),)
 
 
+def cells(kind: type[Layer], **choices: tuple[Any, ...]) -> Callable[[np.random.Generator], Draw]:
+    """Maps or vectors, with a choice of each hyper-parameter."""
+
+    def draw(rng: np.random.Generator) -> Draw:
+        chosen = {name: some[rng.integers(len(some))] for name, some in choices.items()}
+        shape = sizes(rng, 4, 20, 7, 7) if rng.random() < 0.7 else sizes(rng, 5, 9)
+        return kind(**chosen), (tuple(shape),)
+
+    return draw
+
+
 def linear(rng: np.random.Generator) -> Draw:
     return Linear(sizes(rng, 9)[0], bool(rng.integers(2))), (tuple(sizes(rng, 5, 9)),)
 
@@ -131,6 +147,11 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "flatten": (maps(Flatten),),
     "gemm": (linear,),
     "rows": (maps(BatchNorm2d),),
+    "elu": (cells(ELU, alpha=(1.0, 0.3, 0.0)),),
+    "gelu": (cells(GELU, tanh=(False, True)),),
+    "leaky relu": (cells(LeakyReLU, alpha=(0.01, 1.0, 0.3)),),
+    "sigmoid": (cells(Sigmoid),),
+    "silu": (cells(SiLU),),
     "shifted sums": (neighbouring,),
     "sums of sums": (average,),
     "global average": (maps(GlobalAvgPool),),

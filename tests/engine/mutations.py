@@ -71,8 +71,8 @@ MUTATIONS = (
     Mutation(
         "sign flipped in the update",
         "engine/optimizers.py",
-        "        if not self.nesterov:\n            np.subtract(p, ",
-        "        if not self.nesterov:\n            np.add(p, ",
+        "scale *= real(self.lr / (1 - self.beta1**step))",
+        "scale *= -real(self.lr / (1 - self.beta1**step))",
         (OPTIMIZERS,),
     ),
     Mutation(
@@ -120,8 +120,8 @@ MUTATIONS = (
     Mutation(
         "missing accumulate where a tensor has several readers",
         "engine/binding.py",
-        "np.add(before, self._parts[second], out=sums[i])",
-        "np.add(before, 0, out=sums[i])",
+        "add(before, self._parts[second], sums[i])",
+        "np.copyto(sums[i], before)",
         (PLAN,),
     ),
     Mutation(
@@ -190,8 +190,8 @@ MUTATIONS = (
     Mutation(
         "momentum order: the new gradient is weakened along with the old step",
         "engine/optimizers.py",
-        "        np.multiply(v, real(self.momentum), out=v)\n        np.add(v, g, out=v)",
-        "        np.add(v, g, out=v)\n        np.multiply(v, real(self.momentum), out=v)",
+        "v *= real(self.momentum)\n        v += g / (np.sqrt(s) + real(self.eps))",
+        "v += g / (np.sqrt(s) + real(self.eps))\n        v *= real(self.momentum)",
         (OPTIMIZERS,),
     ),
     Mutation(

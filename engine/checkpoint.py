@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from engine import workers
 from engine.atomic_file import reason, replacing
 from engine.data.dataset import Dataset
 from engine.graph import Graph
@@ -39,11 +40,12 @@ class CheckpointError(ValueError):
 class Standing:
     """Where a run stands: everything of a checkpoint but its arrays.
 
-    ``kernels``: the form that ran each node, by node id. ``threads``: BLAS threads. ``data``:
-    see ``data_mark``. ``recent``: (right answers, seconds) of the last batches. ``validated``:
-    accuracy and loss of the last validation. ``updates``: updates that the optimizer has made.
-    ``custom_augment``: a function changed the batches that the file cannot hold. ``source``: the
-    data set as it was asked for ("digits", "mnist:DIR"), if that is known.
+    ``kernels``: the form that ran each node, by node id. ``threads``: those that share large
+    operations; ``blas_threads``: BLAS's own. ``data``: see ``data_mark``. ``recent``: (right
+    answers, seconds) of the last batches. ``validated``: accuracy and loss of the last validation.
+    ``updates``: updates that the optimizer has made. ``custom_augment``: a function changed the
+    batches that the file cannot hold. ``source``: the data set as it was asked for ("digits",
+    "mnist:DIR"), if that is known.
     """
 
     graph: Graph
@@ -57,6 +59,7 @@ class Standing:
     validated: tuple[float, float] | None
     kernels: Mapping[str, str]
     threads: int
+    blas_threads: int
     numpy: str
     data: Mapping[str, Any]
     custom_augment: bool = False
@@ -113,7 +116,9 @@ def data_mark(dataset: Dataset) -> dict[str, Any]:
 
 
 def blas_threads() -> int:
-    """Threads of the matrix products: as the environment says, else one for each processor."""
+    """Threads of the matrix products: as BLAS says, else the environment, else all processors."""
+    if (known := workers.blas_threads()) is not None:
+        return known
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         text = os.environ.get(name, "")
         if text.isascii() and text.isdigit() and int(text):
@@ -163,6 +168,7 @@ _PLAIN = (
     "updates",
     "seconds",
     "threads",
+    "blas_threads",
     "numpy",
     "custom_augment",
     "source",

@@ -122,15 +122,16 @@ class Trainer:
     ``parameters`` are copied. ``flat``, if given, is the array that will hold the trained weights
     (its memory may be shared with another process). ``augment`` changes each training batch, after
     the settings' own augmentation: it gets float32 (n, C, H, W) inputs, as the network sees them,
-    and a generator that depends on seed and step alone. ``pin`` as ``compile`` has it.
+    and a generator that depends on seed and step alone. ``pin`` and ``threads`` as ``compile`` has
+    them.
 
     Every epoch shuffles the samples and takes whole batches; the rest, fewer than ``batch_size``
     samples and others in each epoch, sits out. A data set smaller than a batch makes one batch.
 
     The same seed gives the same numbers, bit for bit, on the same machine with the same number of
-    BLAS threads. Another number of threads may divide the sums of a matrix product in another
-    way, so that results differ in their last digits, which training enlarges;
-    ``OPENBLAS_NUM_THREADS=1`` makes a run independent of the number of processors.
+    ``threads`` and of BLAS threads. Another number may divide a sum over samples or within a
+    matrix product in another way, so that results differ in their last digits, which training
+    enlarges; ``OPENBLAS_NUM_THREADS=1`` makes a run independent of the number of processors.
 
     Raises TrainingError where network and data do not fit, and what ``compile`` raises.
     """
@@ -146,6 +147,7 @@ class Trainer:
         *,
         augment: Augment | None = None,
         pin: dict[str, str] | None = None,
+        threads: int = 1,
     ) -> None:
         for dataset in (training, validation):
             if dataset is not None:
@@ -165,7 +167,9 @@ class Trainer:
             input_gradients=False,
             pin=pin,
             flat=flat,
+            threads=threads,
         )
+        self.threads = threads
         self._scores = graph.losses[0].input
         self._step = 0
         self._seconds = 0.0
@@ -218,7 +222,8 @@ class Trainer:
             recent=tuple(self._recent),
             validated=self._validated,
             kernels={choice.node: choice.kernel for choice in self._plan.choices},
-            threads=blas_threads(),
+            threads=self.threads,
+            blas_threads=blas_threads(),
             numpy=np.__version__,
             data=self._mark,
             custom_augment=self._augment is not None,
@@ -257,8 +262,8 @@ class Trainer:
     ) -> Trainer:
         """The trainer of a checkpoint, which goes on to the same numbers.
 
-        ``graph``, if given, is the network that the run should belong to. The kernels are pinned
-        to those of the run. Where numbers may yet differ (another number of threads, another
+        ``graph``, if given, is the network that the run should belong to. Kernels and threads are
+        those of the run. Where numbers may yet differ (another number of threads, another
         NumPy), ``notes`` says so in sentences. Raises CheckpointError for another network, other
         data, or kernels that are not there, and TrainingError as ``Trainer`` does.
         """
@@ -294,6 +299,7 @@ class Trainer:
                 flat,
                 augment=augment,
                 pin=kernels,
+                threads=standing.threads,
             )
         except GraphError as error:
             raise CheckpointError(
@@ -316,7 +322,7 @@ class Trainer:
             f"The checkpoint was made with {what} {before}, and this is {now}: results may differ "
             "in their last digits."
             for what, before, now in (
-                ("a number of threads of", standing.threads, blas_threads()),
+                ("a number of BLAS threads of", standing.blas_threads, blas_threads()),
                 ("NumPy", standing.numpy, np.__version__),
             )
             if before != now

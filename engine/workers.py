@@ -149,6 +149,12 @@ def _blas() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     return None
 
 
+def blas_threads() -> int | None:
+    """How many threads BLAS has now; None where it does not say."""
+    found = _blas()
+    return None if found is None else found[0]()
+
+
 def controls_blas() -> bool:
     """Whether the number of BLAS threads can be set; without, workers would get in its way."""
     return _blas() is not None

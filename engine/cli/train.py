@@ -87,6 +87,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--batch-size", type=whole_number, metavar="N", help="samples a step (default: 32)"
     )
+    run.add_argument(
+        "--threads",
+        type=whole_number,
+        metavar="N",
+        help="that share large operations; another number may change last digits (default: 1)",
+    )
     run.add_argument("--seed", type=whole_number, metavar="N", help="same seed, same run (0)")
     step = parser.add_argument_group("step")
     step.add_argument(
@@ -205,7 +211,8 @@ def _run_train(chosen: argparse.Namespace) -> int:
         start = project.parameters
         if chosen.fresh:
             start = initial_parameters(project.graph, settings.seed)
-        trainer = Trainer(project.graph, start, training, held_out, settings)
+        threads = 1 if chosen.threads is None else chosen.threads
+        trainer = Trainer(project.graph, start, training, held_out, settings, threads=threads)
     print(
         f"{project.graph.name}: {len(training):,} pictures of {training.name}, "
         f"{trainer.steps_total:,} steps of {trainer.batch_size}, {len(held_out):,} held out",
@@ -238,7 +245,7 @@ def _checkpoint(chosen: argparse.Namespace) -> Checkpoint:
     """The checkpoint of --resume, with steps left; raises CheckpointError."""
     from engine import checkpoint as checkpoints
 
-    names = (*_RUN, "optimizer", "lr", *_STEP, *_ANY_STEP, *_AUGMENT)
+    names = (*_RUN, "threads", "optimizer", "lr", *_STEP, *_ANY_STEP, *_AUGMENT)
     given = [f"--{name.replace('_', '-')}" for name in _given(chosen, names)]
     given = ["--no-decay-biases" if name == "--decay-biases" else name for name in given]
     if given or chosen.fresh:

@@ -151,6 +151,20 @@ def test_the_kernels_are_those_of_the_run(tmp_path: Path) -> None:
     assert pinned == {**chosen, "conv": "plain", "bn": "plain"}
 
 
+def test_the_threads_are_those_of_the_run() -> None:
+    graph = network()
+    start = initial_parameters(graph, 0)
+    run = Trainer(graph, start, *data(), trainer().settings, threads=2)
+    taken = run.checkpoint()
+    again = Trainer.resume(taken, *data())
+    assert taken.standing.threads == again.threads == 2
+    list(run.reports())
+    list(again.reports())
+    assert same(again.parameters(), run.parameters())
+    for one in (run, again):
+        one.plan.close()
+
+
 def changed(taken: Checkpoint, **values: Any) -> Checkpoint:
     return dataclasses.replace(taken, standing=dataclasses.replace(taken.standing, **values))
 
@@ -189,13 +203,14 @@ def test_other_data_are_refused(change: str) -> None:
 
 
 def test_another_number_of_threads_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    monkeypatch.setattr("engine.workers.blas_threads", lambda: 3)
     taken = trainer().checkpoint()
-    assert taken.standing.threads == 3
+    assert taken.standing.blas_threads == 3
+    monkeypatch.setattr("engine.workers.blas_threads", lambda: None)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     (note,) = Trainer.resume(taken, *data()).notes
-    assert "threads of 3, and this is 1" in note and "last digits" in note
-    taken = changed(taken, numpy="1.0", threads=1)
+    assert "BLAS threads of 3, and this is 1" in note and "last digits" in note
+    taken = changed(taken, numpy="1.0", blas_threads=1)
     (note,) = Trainer.resume(taken, *data()).notes
     assert "NumPy 1.0" in note
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from engine.graph import Loss as Loss
     from engine.graph import Node as Node
     from engine.losses import CrossEntropy as CrossEntropy
+    from engine.node_check import check_node as check_node
     from engine.onnx.writer import export_onnx as export_onnx
     from engine.optimizers import SGD as SGD
     from engine.optimizers import Adam as Adam
@@ -91,6 +92,7 @@ _HOMES = {
     "Trainer": "engine.train",
     "Weight": "engine.explain",
     "check_gradients": "engine.gradient_check:gradient_check",
+    "check_node": "engine.node_check",
     "compile": "engine.plan",
     "effective_receptive_field": "engine.fields",
     "evaluate": "engine.train",

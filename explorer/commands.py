@@ -80,6 +80,13 @@ COMMANDS: tuple[Command, ...] = (
         icon="export",
         help="Write network and weights as an ONNX file that other programs run.",
     ),
+    _c(
+        "file.picture",
+        QT_TRANSLATE_NOOP("Commands", "Save picture of the network…"),
+        "Ctrl+Shift+E",
+        icon="image",
+        help="Write the network as it is shown as a PNG, twice as large, or as an SVG.",
+    ),
     _c("file.quit", QT_TRANSLATE_NOOP("Commands", "Quit"), "Ctrl+Q"),
     _c("edit.undo", QT_TRANSLATE_NOOP("Commands", "Undo"), "Ctrl+Z", icon="undo"),
     _c("edit.redo", QT_TRANSLATE_NOOP("Commands", "Redo"), "Ctrl+Shift+Z", "Ctrl+Y", icon="redo"),

@@ -39,7 +39,8 @@ from engine.cell import Cell
 from engine.explain import Direction
 from engine.project_file import SUFFIX
 from explorer import panels, theme
-from explorer.canvas import Canvas
+from explorer.background import Background
+from explorer.canvas import Canvas, picture
 from explorer.canvas.card import StopMark
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
@@ -53,8 +54,11 @@ from explorer.panels import Inspector, Narration, Properties, SampleBar, Timelin
 from explorer.path_shares import PathShares
 from explorer.settings import Settings
 from explorer.training_session import TrainingSession
+from explorer.what_if import WhatIfBar
 from explorer.workspaces import WORKSPACES, panel_title
 
+PICTURE_SCALE = 2.0
+"""Pixels for each unit of the canvas in a picture of the network."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".npy", ".webp")
 _SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -70,6 +74,7 @@ class Window(QMainWindow):
         self.controller = Controller(self.document, self.settings, self)
         self.training = TrainingSession(self.document, self.controller, self)
         self.paths = PathShares(self.document, self)
+        self._writer = Background(self)
         self.fields = FieldsInSight(self.document, self.settings, self)
         self.setMinimumSize(1024, 680)
         self.setAcceptDrops(True)
@@ -326,6 +331,7 @@ class Window(QMainWindow):
             "file.save": self.save,
             "file.save_as": self.ask_save,
             "file.export": self.ask_export,
+            "file.picture": self.ask_network_picture,
             "file.quit": self.quit,
             "edit.undo": c.undo,
             "edit.redo": c.redo,
@@ -904,6 +910,31 @@ class Window(QMainWindow):
         if path := self._ask(title, self.tr("ONNX (*.onnx)"), saving=True, name=name):
             self.training.export(path if path.suffix else path.with_suffix(".onnx"))
 
+    def ask_network_picture(self) -> None:
+        """Let the user choose where a picture of the network goes."""
+        name = f"{self.document.title}.png"
+        kinds = self.tr("Pictures (*.png *.svg)")
+        title = self.tr("Save picture of the network")
+        if path := self._ask(title, kinds, saving=True, name=name):
+            self.save_network_picture(path if path.suffix else path.with_suffix(".png"))
+
+    def save_network_picture(self, path: Path) -> None:
+        """Draw the network and write it beside the window's work; says so, or why not."""
+        try:
+            write = picture.writer(self.canvas.network, path, self.document.title, PICTURE_SCALE)
+        except picture.PictureError as error:
+            self._show_notice(Notice("error", str(error)))
+            return
+
+        def done(result: Any) -> None:
+            if isinstance(result, Path):
+                text = self.tr("Saved {0}.").format(result.name)
+                self._show_notice(Notice("success", text))
+            else:
+                self._show_notice(Notice("error", str(result) or type(result).__name__))
+
+        self._writer.run(write, done)
+
     def ask_picture(self) -> None:
         """Let the user choose a picture for the network."""
         kinds = " ".join(f"*{s}" for s in PICTURE_SUFFIXES)
@@ -1040,5 +1071,6 @@ class Window(QMainWindow):
         self.settings.set("windows", {"geometry": geometry})
         self.training.close()
         self.paths.close()
+        self._writer.close()
         self.controller.close()
         event.accept()

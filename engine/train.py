@@ -520,12 +520,14 @@ def evaluate(
 ) -> Evaluation:
     """Answer every sample of a data set, in evaluation mode; nothing is changed.
 
-    The last batch may be smaller. ``loss`` is the mean over samples. Raises TrainingError where
-    network and data do not fit.
+    The last batch may be smaller. ``loss`` is the mean over samples; losses that judge no output,
+    as those of GoogLeNet's auxiliary heads, are left out with their layers. Raises TrainingError
+    where network and data do not fit.
     """
     if batch_size < 1:
         raise TrainingError(f"Batch size: expected at least 1, received {batch_size}.")
     _check_fit(graph, dataset)
+    graph = _answering(graph)
     plans: dict[int, Plan] = {}
     predictions = []
     total_loss = 0.0
@@ -542,6 +544,18 @@ def evaluate(
     return Evaluation(
         correct / len(dataset), total_loss / len(dataset), correct, len(dataset), answers
     )
+
+
+def _answering(graph: Graph) -> Graph:
+    """Without what helps in training alone: losses that judge no output, and their layers."""
+    outputs = {ref for _, ref in graph.outputs}
+    losses = tuple(x for x in graph.losses if x.input in outputs) or graph.losses[:1]
+    if len(losses) == len(graph.losses):
+        return graph
+    ends = outputs | {loss.input for loss in losses}
+    kept = {ref[0] for ref in ends}.union(*(graph.ancestors(ref[0]) for ref in ends))
+    nodes = tuple(node for node in graph.nodes if node.id in kept)
+    return dataclasses.replace(graph, nodes=nodes, losses=losses)
 
 
 def _check_fit(graph: Graph, dataset: Dataset) -> None:

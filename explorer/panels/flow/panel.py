@@ -6,7 +6,15 @@ import time
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from engine.flow import Flow, Meter
 from engine.graph import Graph
@@ -49,6 +57,13 @@ class FlowPanel(QWidget):
             self.order.addItem(order_name(order), order)
         self.measure.setAccessibleName(self.tr("What is measured"))
         self.order.setAccessibleName(self.tr("Order of the layers"))
+        self.keep = QToolButton()
+        self.keep.setCheckable(True)
+        self.keep.setText(self.tr("Compare"))
+        self.keep.setToolTip(
+            self.tr("Keep these numbers as lines across the bars, to compare with what comes next")
+        )
+        self.keep.toggled.connect(self._keep)
         self.legend = QLabel()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -62,6 +77,7 @@ class FlowPanel(QWidget):
         head.setSpacing(m.space_2)
         head.addWidget(self.measure)
         head.addWidget(self.order)
+        head.addWidget(self.keep)
         head.addWidget(self.legend, 1)
         foot = QHBoxLayout()
         foot.setContentsMargins(m.space_2, 0, m.space_2, m.space_1)
@@ -141,6 +157,11 @@ class FlowPanel(QWidget):
         self.rules.setVisible(bool(rules))
         self._show_legend()
 
+    def _keep(self, on: bool) -> None:
+        """Another picture, other weights or another position is compared with this one."""
+        self.plot.set_kept(self._flows if on else ())
+        self._show_legend()
+
     def _show_legend(self) -> None:
         tokens = theme.current()
         entries = [
@@ -148,9 +169,11 @@ class FlowPanel(QWidget):
             (tokens.backward, "■", self.tr("gradients")),
         ]
         if any(flow.weight_ratio is not None for flow in self._flows):
-            entries.append((tokens.phase_update, "◆", self.tr("‖∂W‖ / ‖W‖ of the weights")))
+            entries.append((tokens.phase_update, "◆", self.tr("weights ‖∂W‖ / ‖W‖")))
         if any(flow.forked and flow.gradient is not None for flow in self._flows):
-            entries.append((tokens.phase_accumulate, "▬", self.tr("added up here")))
+            entries.append((tokens.phase_accumulate, "▬", self.tr("added up")))
+        if self.keep.isChecked():
+            entries.append((tokens.text, "―", self.tr("kept")))
         self.legend.setText(
             "&nbsp;&nbsp; ".join(
                 f'<span style="color:{colour}">{sign}</span>&nbsp;{text.replace(" ", "&nbsp;")}'

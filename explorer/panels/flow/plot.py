@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from PySide6.QtCore import QEvent, QLineF, QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -21,8 +21,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
 
 from engine.flow import Flow
+from engine.graph import Ref
 from explorer import theme
-from explorer.panels.flow.words import Measure, amount, text_of
+from explorer.panels.flow.words import Measure, amount, numbers_of, text_of
 from explorer.tensors.scales import format_number
 
 
@@ -37,6 +38,7 @@ class FlowPlot(QAbstractScrollArea):
         self._measure: Measure = "norm"
         self._anything = False
         self._range = (-3, 0)
+        self._kept: Mapping[Ref, Flow] = {}
         self._selection: frozenset[str] = frozenset()
         self._hover: int | None = None
         self._cursor = 0
@@ -61,6 +63,18 @@ class FlowPlot(QAbstractScrollArea):
         self._describe()
         self._scroll_range()
         self.viewport().update()
+
+    def set_kept(self, flows: Sequence[Flow]) -> None:
+        """Draw these too, as lines across the bars of the same tensors; none: nothing."""
+        self._kept = {flow.ref: flow for flow in flows}
+        self._range = self._decades()
+        self._describe()
+        self.viewport().update()
+
+    @property
+    def kept(self) -> tuple[Flow, ...]:
+        """What is compared with."""
+        return tuple(self._kept.values())
 
     def set_selection(self, ids: frozenset[str]) -> None:
         """Mark these nodes, without asking for it."""
@@ -91,6 +105,21 @@ class FlowPlot(QAbstractScrollArea):
             self._bar(left, amount(flow.value, self._measure)),
             self._bar(right, amount(flow.gradient, self._measure)),
         )
+
+    def lines_of(self, index: int) -> tuple[QLineF | None, QLineF | None]:
+        """The lines of the kept activation and gradient of a column; None where there is none."""
+        kept = self._kept.get(self._flows[index].ref)
+        if kept is None:
+            return None, None
+        places = self._halves(self.rect_of(index))
+        bars = (
+            self._bar(place, amount(found, self._measure))
+            for place, found in zip(places, (kept.value, kept.gradient), strict=True)
+        )
+        left, right = (
+            None if bar is None else QLineF(bar.topLeft(), bar.topRight()) for bar in bars
+        )
+        return left, right
 
     # ---- geometry --------------------------------------------------------------------------
 
@@ -142,7 +171,7 @@ class FlowPlot(QAbstractScrollArea):
 
     def _values(self) -> Iterator[float]:
         """Everything positive that has a place on the axis."""
-        for flow in self._flows:
+        for flow in (*self._flows, *self._kept.values()):
             shown = [amount(flow.value, self._measure), amount(flow.gradient, self._measure)]
             if not self._linear:
                 shown.append(flow.weight_ratio)
@@ -283,8 +312,13 @@ class FlowPlot(QAbstractScrollArea):
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(QColor(colour))
                 painter.drawRoundedRect(bar, m.line, m.line)
-            if value is not None:
+            if value is not None and not self._kept:  # a kept line would strike the number out
                 self._paint_number(painter, tokens, m, index, place is places[1], value)
+        for line in self.lines_of(index):
+            if line is not None:  # with a halo, so that it stands out from bar and ground
+                for colour, width in ((tokens.surface, 2 * m.line), (tokens.text, m.line)):
+                    painter.setPen(QPen(QColor(colour), width))
+                    painter.drawLine(line)
         _, gradient = self.bars_of(index)
         if flow.forked and gradient is not None:  # gradients were added here
             height = min(gradient.height(), m.space_1)
@@ -377,7 +411,7 @@ class FlowPlot(QAbstractScrollArea):
             if index is None:
                 QToolTip.hideText()
             else:
-                QToolTip.showText(event.globalPos(), text_of(self._flows[index]), self.viewport())
+                QToolTip.showText(event.globalPos(), self._words(index), self.viewport())
             return True
         if event.type() == QEvent.Type.Leave and self._hover is not None:
             self._hover = None
@@ -436,10 +470,22 @@ class FlowPlot(QAbstractScrollArea):
         if chosen != self._selection:
             self.select_requested.emit(chosen)
 
+    def _words(self, index: int) -> str:
+        """A column in words, with what is kept of it."""
+        flow = self._flows[index]
+        kept = self._kept.get(flow.ref)
+        if kept is None:
+            return text_of(flow)
+        return "\n".join((text_of(flow), self.tr("Kept for comparison:"), numbers_of(kept)))
+
     def _describe(self) -> None:
         known = [flow for flow in self._flows if flow.value is not None]
         self.setAccessibleDescription(
-            "; ".join(text_of(flow).replace("\n", ", ") for flow in known)
+            "; ".join(
+                self._words(i).replace("\n", ", ")
+                for i, flow in enumerate(self._flows)
+                if flow.value is not None
+            )
             if known
             else self.tr("Nothing has been computed yet")
         )

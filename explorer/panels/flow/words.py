@@ -103,7 +103,20 @@ def ordered(flows: Sequence[Flow], order: Order, measure: Measure) -> tuple[Flow
 
 def text_of(flow: Flow) -> str:
     """A tensor in words, a line each for activations, gradients, weights and what is wrong."""
-    lines = [flow.name]
+    lines = [flow.name, numbers_of(flow)]
+    if flow.dead:
+        lines.append(
+            tr("{dead} of {units} units are dead").format(dead=flow.dead, units=flow.units)
+        )
+    if flow.forked:
+        lines.append(tr("Several layers read this tensor: their gradients were added here"))
+    lines += [f"⚠ {flag_name(flag)}: {tr(RULES[flag])}" for flag in flow.flags]
+    return "\n".join(lines)
+
+
+def numbers_of(flow: Flow) -> str:
+    """The measured numbers of a tensor, a line each for activations, gradients and weights."""
+    lines = []
     if flow.value is None:
         lines.append(tr("Not computed yet"))
     else:
@@ -115,13 +128,6 @@ def text_of(flow: Flow) -> str:
     if flow.weight_ratio is not None:
         ratio = format_number(flow.weight_ratio)
         lines.append(tr("Weights: ‖gradient‖ / ‖weights‖ = {ratio}").format(ratio=ratio))
-    if flow.dead:
-        lines.append(
-            tr("{dead} of {units} units are dead").format(dead=flow.dead, units=flow.units)
-        )
-    if flow.forked:
-        lines.append(tr("Several layers read this tensor: their gradients were added here"))
-    lines += [f"⚠ {flag_name(flag)}: {tr(RULES[flag])}" for flag in flow.flags]
     return "\n".join(lines)
 
 

@@ -212,3 +212,38 @@ def test_before_anything_ran_the_panel_says_what_to_do(qtbot, ran):
     empty = panel.plot.viewport().grab().toImage()
     panel.set_run(Graph(), None, 0)
     assert panel.plot.viewport().grab().toImage() != empty
+
+
+def test_a_kept_run_is_drawn_as_lines_across_another(qtbot, ran, run):
+    theme.set_mode("light")
+    panel, _ = shown(qtbot, ran, len(ran.trace))
+    first = panel.flows
+    assert panel.plot.lines_of(0) == (None, None)
+    panel.keep.setFocus()
+    qtbot.keyClick(panel.keep, Qt.Key.Key_Space)
+    assert panel.plot.kept == first
+    for i in range(len(first)):  # of the same run they lie on its bars
+        for bar, line in zip(panel.plot.bars_of(i), panel.plot.lines_of(i), strict=True):
+            assert line.y1() == pytest.approx(bar.top())
+    other = run(ran.graph, seed=3)
+    panel.set_run(other.graph, other.trace, len(other.trace))
+    qtbot.waitUntil(lambda: panel.flows == flow_of(other.graph, other.trace))
+    assert panel.plot.kept == first
+    column = panel.plot.rect_of(0)
+    moved = 0
+    for i, (now, then) in enumerate(zip(panel.flows, first, strict=True)):
+        for bar, line, found, before in zip(
+            panel.plot.bars_of(i),
+            panel.plot.lines_of(i),
+            (now.value, now.gradient),
+            (then.value, then.gradient),
+            strict=True,
+        ):
+            assert (bar.top() < line.y1()) == (found.norm > before.norm)
+            moved += abs(bar.top() - line.y1()) > 0.5
+    assert moved > 3 and column.height() > 50
+    assert "kept" in panel.legend.text()
+    assert "Kept for comparison:" in panel.plot.accessibleDescription().replace(", ", "\n")
+    qtbot.keyClick(panel.keep, Qt.Key.Key_Space)
+    assert panel.plot.kept == () and "kept" not in panel.legend.text()
+    theme.set_mode("system")

@@ -77,13 +77,15 @@ class PathParts:
     """The gradient of one tensor by the number of branches that it crossed on its way back.
 
     ``parts`` float64 (k, *shape of the tensor without batch): row k crossed exactly k branches;
-    ``counts[k]`` is the number of such paths, Binomial(L, k) behind L blocks in a row.
+    ``counts[k]`` is the number of such paths, Binomial(L, k) behind L blocks in a row. ``join`` is
+    the Add that ends the block, empty for an input of the network.
     """
 
     ref: Ref
     block: str
     parts: Array
     counts: tuple[int, ...]
+    join: str = ""
 
     @cached_property
     def total(self) -> Array:
@@ -196,14 +198,14 @@ def path_parts(
             else:
                 arrive(ref, np.asarray(dx), count)
 
-    places: list[tuple[Ref, str]] = [((entry.id, 0), entry.id) for entry in graph.inputs]
+    places: list[tuple[Ref, str, str]] = [((entry.id, 0), entry.id, "") for entry in graph.inputs]
     for join in joins:
         if join.fork is not None:
-            places.append((join.fork, join.node.rpartition("/")[0] or join.node))
+            places.append((join.fork, join.node.rpartition("/")[0] or join.node, join.node))
     found: list[PathParts] = []
-    for ref, block in places:
+    for ref, block, ends in places:
         if ref in grads and all(ref != other.ref or other.block != block for other in found):
             crossed = max((k for k, n in enumerate(counts[ref]) if n), default=0)
             parts = grads[ref][: crossed + 1]
-            found.append(PathParts(ref, block, parts, tuple(counts[ref][: crossed + 1])))
+            found.append(PathParts(ref, block, parts, tuple(counts[ref][: crossed + 1]), ends))
     return tuple(found)

@@ -215,6 +215,13 @@ COMMANDS: tuple[Command, ...] = (
         "it changes in every layer after it.",
     ),
     _c(
+        "focus.reset",
+        QT_TRANSLATE_NOOP("Commands", "Reset the what-if"),
+        "Ctrl+R",
+        icon="undo",
+        help="Run the network as it is again, without changed factors.",
+    ),
+    _c(
         "sample.previous",
         QT_TRANSLATE_NOOP("Commands", "Previous picture"),
         "Ctrl+,",

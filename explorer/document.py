@@ -17,10 +17,11 @@ from engine.cell import Cell
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, Inference
 from engine.inside import Inside
+from engine.layers.add import Add
 from engine.layers.base import Array, Cost
 from engine.parameters import initial_parameters
 from engine.project_file import Project
-from engine.trace import Operation, Step, Trace
+from engine.trace import Gains, Operation, Step, Trace
 from explorer import breakpoints
 from explorer.breakpoints import Breakpoint, Stop
 from explorer.run import Run
@@ -53,6 +54,7 @@ class Document(QObject):
     selection_changed = Signal()
     focus_changed = Signal()
     breakpoints_changed = Signal()
+    gains_changed = Signal()
     identity_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -71,6 +73,8 @@ class Document(QObject):
         self.selection: frozenset[str] = frozenset()
         self.focus: Cell | None = None
         self.breakpoints: tuple[Breakpoint, ...] = ()
+        self.gains: Gains = {}
+        """The what-if: factors of inputs of an Add. It is outside of the network, and not saved."""
         self.stop: Stop | None = None
         """Why stepping stopped at the position, where it did so by itself."""
         self.inside: Inside | None = None
@@ -166,6 +170,7 @@ class Document(QObject):
         self.metadata = dict(project.metadata)
         self.run, self.position, self.focus, self.stop = None, 0, None, None
         self.inside = None
+        self.gains = {}
         self.breakpoints = breakpoints.from_plain(self.settings.get("breakpoints"))
         self.selection = frozenset()
         # nothing of the project before may enter this one, however well it would fit
@@ -179,6 +184,7 @@ class Document(QObject):
         self.selection_changed.emit()
         self.focus_changed.emit()
         self.breakpoints_changed.emit()
+        self.gains_changed.emit()
         self.parameters_changed.emit()
         self.set_identity(path, modified=False)
 
@@ -208,6 +214,7 @@ class Document(QObject):
                 self.set_breakpoints(
                     replace(b, node=new) if b.node == old else b for b in self.breakpoints
                 )
+            self._keep_gains(dict([renamed]) if renamed else {})
             if self.selection != selection:
                 self.selection_changed.emit()
             if self.focus != focus:
@@ -277,6 +284,22 @@ class Document(QObject):
         if (position, stop, inside) != (self.position, self.stop, self.inside):
             self.position, self.stop, self.inside = position, stop, inside
             self.position_changed.emit()
+
+    def set_gains(self, gains: Gains) -> None:
+        """Ask what the network would do if inputs of an Add counted more, less or not at all."""
+        if dict(gains) != dict(self.gains):
+            self.gains = dict(gains)
+            self.gains_changed.emit()
+
+    def _keep_gains(self, names: Mapping[str, str]) -> None:
+        """A what-if ends with the connection that it is about."""
+        kept = {}
+        for (name, slot), gain in self.gains.items():
+            node = self.graph.by_id.get(names.get(name, name))
+            connected = node is not None and slot < len(node.inputs) and node.inputs[slot]
+            if node is not None and isinstance(node.layer, Add) and connected:
+                kept[node.id, slot] = gain
+        self.set_gains(kept)
 
     def set_breakpoints(self, points: Iterable[Breakpoint]) -> None:
         """Stop at these; those of layers that are gone wait for them to come back."""

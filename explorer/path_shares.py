@@ -89,11 +89,12 @@ class PathShares(QObject):
         ticket = self._ticket
         parameters = dict(document.parameters)
         inputs = {graph.inputs[0].id: np.asarray(document.sample.x)[None]}
+        gains = dict(document.gains)
         targets = {loss.id: np.array([target]) for loss in graph.losses}
 
         def work() -> Any:
             with np.errstate(all="ignore"):  # weights that are not finite have no shares
-                return path_parts(graph, parameters, inputs, targets)
+                return path_parts(graph, parameters, inputs, targets, gains)
 
         def done(result: Any) -> None:
             if ticket != self._ticket:

@@ -14,7 +14,7 @@ from engine.layers.base import Mode
 from engine.optimizers import Optimizer
 from engine.parameters import Parameters
 from engine.plan import Batch, compile
-from engine.trace import Operation, Step, Trace
+from engine.trace import Gains, Operation, Step, Trace
 
 SLICE_SECONDS = 0.008
 TELL_SECONDS = 0.1
@@ -40,6 +40,7 @@ class Run(QObject):
         optimizer: Optimizer,
         *,
         mode: Mode = "eval",
+        gains: Gains | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -53,7 +54,9 @@ class Run(QObject):
         self.operations: tuple[Operation, ...] = plan.operations()
         self.forward_length = sum(o.phase == "forward" for o in self.operations)
         """Number of forward steps."""
-        self._steps: Iterator[Step] | None = plan.run(batch, optimizer=optimizer, trace=self.trace)
+        self._steps: Iterator[Step] | None = plan.run(
+            batch, optimizer=optimizer, trace=self.trace, gains=gains
+        )
         self._told = time.perf_counter()
         self._timer = QTimer(self)
         self._timer.setInterval(0)

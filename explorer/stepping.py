@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.inside import Inside, Level, Sheet, Side, sides_of
+from engine.layers.add import Add
 from engine.optimizers import SGD
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
@@ -46,6 +48,7 @@ class Stepping(QObject):
         self._play.timeout.connect(self._play_on)
         document.parameters_changed.connect(self.rerun)
         document.sample_changed.connect(self.rerun)
+        document.gains_changed.connect(self.rerun)
 
     # ---- the run ---------------------------------------------------------------------------
 
@@ -102,7 +105,15 @@ class Stepping(QObject):
             return None  # only while another project comes in
         label = sample.label if sample.label in range(self._class_count()) else None
         try:
-            run = Run(graph, document.parameters, sample.x, label, self._optimizer(), parent=self)
+            run = Run(
+                graph,
+                document.parameters,
+                sample.x,
+                label,
+                self._optimizer(),
+                gains=document.gains,
+                parent=self,
+            )
         except (ValueError, MemoryError) as error:
             self._say("warning", str(error) or type(error).__name__)
             return None
@@ -335,6 +346,21 @@ class Stepping(QObject):
             number = int(np.ravel_multi_index(index, sheet.shape)) + 1
             level = at.level if sheet.unit(at.level) == 1 else "cell"
             self._stand(replace(at, level=level, cells=number, terms=0), 0)
+
+    # ---- what-ifs --------------------------------------------------------------------------
+
+    def set_gain(self, node_id: str, slot: int, gain: float) -> None:
+        """What if an input of an Add counted times ``gain``; 1 is how the network is."""
+        others = {k: v for k, v in self.document.gains.items() if k != (node_id, slot)}
+        node = self.document.graph.by_id.get(node_id)
+        there = node is not None and isinstance(node.layer, Add) and slot < len(node.inputs)
+        if there and gain != 1.0 and math.isfinite(gain):
+            others[node_id, slot] = gain
+        self.document.set_gains(others)
+
+    def reset_gains(self) -> None:
+        """The network as it is."""
+        self.document.set_gains({})
 
     # ---- breakpoints -----------------------------------------------------------------------
 

@@ -89,7 +89,9 @@ class Window(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         self.sample_bar = SampleBar(self)
+        self.what_if = WhatIfBar(self)
         column.addWidget(self.notices)
+        column.addWidget(self.what_if)
         column.addWidget(self.sample_bar)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.narration)
@@ -248,6 +250,13 @@ class Window(QMainWindow):
         d, shares = self.document, self.paths
         panel = panels.PathsPanel(self)
         panel.select_requested.connect(self.controller.select)
+        panel.gain_requested.connect(self.controller.stepping.set_gain)
+
+        def show_gains() -> None:
+            panel.set_gains(d.graph, d.gains)
+
+        d.gains_changed.connect(show_gains)
+        d.network_changed.connect(show_gains)
 
         def show() -> None:
             panel.set_parts(shares.parts, shares.note)
@@ -258,6 +267,7 @@ class Window(QMainWindow):
         self.docks["paths"].visibilityChanged.connect(shares.watch)
         shares.watch(True)
         show()
+        show_gains()
         return panel
 
     def _make_inside(self) -> QWidget:
@@ -354,6 +364,7 @@ class Window(QMainWindow):
             "focus.back": c.why_back,
             "focus.forward": c.why_forward,
             "focus.side": self._asker(c.other_side),
+            "focus.reset": c.stepping.reset_gains,
             "focus.field": self._toggle_fields,
             "sample.previous": c.pictures.previous,
             "sample.next": c.pictures.next,
@@ -552,6 +563,8 @@ class Window(QMainWindow):
         for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
             pair.forward_grid.selected.connect(self._side_asker("forward"))
             pair.gradient_grid.selected.connect(self._side_asker("gradient"))
+        self.inspector.gain_requested.connect(c.stepping.set_gain)
+        self.what_if.reset_requested.connect(c.stepping.reset_gains)
         self.inspector.scale_mode_requested.connect(self._set_scale_mode)
         self.inspector.set_scale_mode(self.settings["scale_mode"])
         self.properties.change_requested.connect(c.change_layer)
@@ -570,6 +583,7 @@ class Window(QMainWindow):
         c.undo_stack.undoTextChanged.connect(self._name_undo)
         c.undo_stack.redoTextChanged.connect(self._name_undo)
         self.actions_by_id["edit.undo"].setEnabled(False)
+        self.actions_by_id["focus.reset"].setEnabled(False)
         self.actions_by_id["edit.redo"].setEnabled(False)
 
     def _connect_document(self) -> None:
@@ -584,6 +598,7 @@ class Window(QMainWindow):
         self.fields.shown_changed.connect(self.inspector.set_fields)
         self.actions_by_id["focus.field"].setChecked(self.fields.on)
         d.breakpoints_changed.connect(self._show_breakpoints)
+        d.gains_changed.connect(self._show_gains)
         self.controller.trail_changed.connect(self._show_trail)
         self._show_trail()
         d.sample_changed.connect(self._show_sample)
@@ -605,6 +620,12 @@ class Window(QMainWindow):
         self.timeline.set_operations(d.operations)
         self._show_breakpoints()
         self._show_position()
+
+    def _show_gains(self) -> None:
+        d = self.document
+        self.what_if.set_gains(d.graph, d.gains)
+        self.inspector.set_gains(d.gains)
+        self.actions_by_id["focus.reset"].setEnabled(bool(d.gains))
 
     def _show_breakpoints(self) -> None:
         """Dots on the ticks of the timeline and on the cards of the canvas."""

@@ -9,7 +9,7 @@ from engine.graph import Node
 from explorer.narration.joins import join_at
 from explorer.narration.numbers import percent, shape_text, size_text, strongest, where_text
 from explorer.narration.record import Describe, Run, number, out, peak
-from explorer.narration.sentence import Link, Parts, fill, link_to, listed, tr
+from explorer.narration.sentence import Link, Parts, Text, fill, link_to, listed, tr
 from explorer.tensors.scales import format_number
 
 
@@ -206,8 +206,12 @@ def _add(run: Run, node: Node) -> Parts:
         for name, (source, _) in zip(join.names, inputs, strict=True)
     )
     parts += fill(tr(" cell by cell; in {where}, "), where=where_text(index))
-    for i, (source, x) in enumerate(inputs):
+    slots = [slot for slot, source in enumerate(node.inputs) if source is not None]
+    for i, (slot, (source, x)) in enumerate(zip(slots, inputs, strict=True)):
         parts += fill(" + {value}" if i else "{value}", value=number(source, x, index))
+        gain = run.trace.gains.get((node.id, slot))
+        if gain is not None:  # a what-if
+            parts += (Text(f" × {format_number(gain)}"),)
     return parts + fill(tr(" = {value}."), value=number(ref, y, index))
 
 

@@ -18,9 +18,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.graph import Graph
 from engine.paths import PathParts
+from engine.trace import Gains
 from explorer import theme
 from explorer.narration import percent
+from explorer.panels.gains import GainsBox
 from explorer.panels.labels import wrapped
 from explorer.tensors.scales import format_number
 
@@ -163,11 +166,14 @@ class PathsPanel(QWidget):
     """Shows the parts of the gradient at one block; which one is chosen here or by a selection."""
 
     select_requested = Signal(object)  # frozenset of ids
+    gain_requested = Signal(str, int, float)  # an Add, its input, its factor
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._parts: tuple[PathParts, ...] = ()
         self._note = ""
+        self._graph = Graph()
+        self._gains: Gains = {}
         m = theme.metrics()
         self.setAccessibleName(self.tr("Residual paths"))
         self.block = QComboBox()
@@ -199,7 +205,9 @@ class PathsPanel(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(m.space_2)
-        for widget in (self.sentence, self.bars, self.remark):
+        self.gains = GainsBox()
+        self.gains.gain_requested.connect(self.gain_requested)
+        for widget in (self.sentence, self.bars, self.gains, self.remark):
             column.addWidget(widget)
         column.addStretch(1)
         self.area = QScrollArea()
@@ -228,6 +236,11 @@ class PathsPanel(QWidget):
             return
         self._parts, self._note = found, note
         self._show()
+
+    def set_gains(self, graph: Graph, gains: Gains) -> None:
+        """The what-if, of which the factors at the block in sight are shown."""
+        self._graph, self._gains = graph, gains
+        self.gains.set_join(graph, self.shown.join if self.shown is not None else "", gains)
 
     def set_selection(self, ids: frozenset[str]) -> None:
         """Show the block that a selected node belongs to."""
@@ -258,6 +271,7 @@ class PathsPanel(QWidget):
     def _show_block(self) -> None:
         parts = self.shown
         self.bars.set_parts(parts)
+        self.gains.set_join(self._graph, parts.join if parts is not None else "", self._gains)
         if parts is None:
             return
         blocks = len(parts.counts) - 1

@@ -311,3 +311,43 @@ class TestInside:
         s.look_inside()
         bench.controller.delete({"relu1"})
         assert d.inside is None and s.sheet is None
+
+
+class TestWhatIf:
+    ADD = "stage1/block1/add"
+
+    @pytest.fixture(autouse=True)
+    def residual(self, bench: Any) -> None:
+        bench.controller.projects.open_shipped("resnet-digits")
+
+    def test_it_runs_at_once_and_the_network_stays(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        before, graph = d.trace.look("value", ("fc", 0)), d.graph
+        s.set_gain(self.ADD, 1, 0.5)
+        assert d.gains == {(self.ADD, 1): 0.5} == d.trace.gains
+        after = d.trace.look("value", ("fc", 0))
+        assert not np.allclose(before, after)
+        assert d.graph == graph and not d.modified and not bench.controller.undo_stack.canUndo()
+        s.set_gain(self.ADD, 1, 1.0)  # as the network is
+        assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
+        s.set_gain(self.ADD, 0, 0.0)
+        s.reset_gains()
+        assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
+
+    def test_it_is_of_an_add_alone(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        for place in (("fc", 0), ("gone", 0), (self.ADD, 7)):
+            s.set_gain(*place, 0.5)
+        s.set_gain(self.ADD, 0, float("nan"))
+        assert d.gains == {} and bench.notices == []
+
+    def test_it_goes_with_its_node(self, bench: Any) -> None:
+        c, d = bench.controller, bench.document
+        c.stepping.set_gain(self.ADD, 1, 0.5)
+        c.rename(self.ADD, "sum")
+        assert d.gains == {("sum", 1): 0.5} == d.trace.gains
+        c.delete({"sum"})
+        assert d.gains == {} and d.run is not None
+        c.stepping.set_gain("stage2/block2/add", 0, 0.0)
+        c.projects.open_shipped("lenet5")
+        assert d.gains == {} and d.run.error == ""

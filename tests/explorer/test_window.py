@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
-from PySide6.QtGui import QAction, QDragEnterEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtGui import QAction, QColor, QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
@@ -482,3 +482,39 @@ class TestResidualPaths:
         share = panel.shown.shares[0]
         assert f"Through skips only came {100 * share:.1f}%" in panel.sentence.text()
         assert not panel.bars.visibleRegion().isEmpty()
+
+
+class TestWhatIf:
+    def test_a_banner_says_it_and_leads_back(self, window: Window, qtbot: QtBot) -> None:
+        window.controller.projects.open_shipped("resnet-digits")
+        window.controller.select({"stage1/block1/add"})
+        settle()
+        assert not window.what_if.isVisible()
+        box = window.inspector.gains
+        box.sliders[1].setFocus()
+        press(box.sliders[1], Qt.Key.Key_Home)
+        assert window.what_if.isVisible()
+        assert window.what_if.label.text() == "What if: skip of stage1/block1/add muted"
+        assert window.document.gains == {("stage1/block1/add", 1): 0.0}
+        box.sliders[0].setValue(10)
+        settle()
+        assert "branch of stage1/block1/add × 0.5" in window.what_if.label.text()
+        add = next(
+            i
+            for i, o in enumerate(window.document.operations)
+            if (o.phase, o.node) == ("forward", "stage1/block1/add")
+        )
+        window.controller.stepping.go_to(add + 1)
+        assert "× 0.5 + " in window.narration.sentence.text
+        assert " × 0 = " in window.narration.sentence.text
+        colour = QColor(theme.current().selection)
+        image = window.what_if.grab().toImage()
+        assert image.pixelColor(image.width() // 2, 3) == colour
+        QTest.mouseClick(window.what_if.reset, Qt.MouseButton.LeftButton)
+        settle()
+        assert not window.what_if.isVisible() and window.document.gains == {}
+        assert box.sliders[1].value() == 20
+        window.controller.stepping.set_gain("stage1/block1/add", 0, 2.0)
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+        assert window.document.gains == {}

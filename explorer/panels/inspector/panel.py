@@ -21,9 +21,10 @@ from engine.cell import Cell
 from engine.fields import Fields
 from engine.graph import Graph, Inference, Node, Ref
 from engine.layers.base import Array
-from engine.trace import Key, Trace
+from engine.trace import Gains, Key, Trace
 from explorer import theme
 from explorer.narration import strongest
+from explorer.panels.gains import GainsBox
 from explorer.panels.inspector.channel_zoom import ChannelZoom
 from explorer.panels.inspector.lens import Lens, is_kind, name_of
 from explorer.panels.inspector.numbers import class_rows, tensor_rows
@@ -57,6 +58,7 @@ class Inspector(QWidget):
     """Shows what the trace holds at a position around one node; asks for cells to be selected."""
 
     focus_requested = Signal(object)  # Cell
+    gain_requested = Signal(str, int, float)  # an Add, its input, its factor
     scale_mode_requested = Signal(str)  # "shared", "per channel" or "frozen"
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -99,11 +101,17 @@ class Inspector(QWidget):
         self.pool_note.setContentsMargins(m.space_2, 0, m.space_2, m.space_1)
         self._zooms = (ChannelZoom(self.source), ChannelZoom(self.output))
         self.join, self.fork = PathsBox(), PathsBox()
+        self.gains = GainsBox()
+        self.gains.setContentsMargins(m.space_3, 0, m.space_2, m.space_2)
+        self.gains.gain_requested.connect(self.gain_requested)
+        self._gains: Gains = {}
         self.empty = wrapped("muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.stack = QStackedWidget()
         self._pages: dict[str, int] = {}
-        self._add_page(OUTPUT, self.join, self.fork, self.source, self.pool_note, self.output)
+        self._add_page(
+            OUTPUT, self.join, self.gains, self.fork, self.source, self.pool_note, self.output
+        )
         self._add_page(INPUT, self.input)
         self._add_page(WEIGHTS, self.weights)
         self._pages[STATISTICS] = self.stack.addWidget(self.table)
@@ -194,6 +202,11 @@ class Inspector(QWidget):
         """Outline what the focused cell sees and changes in the maps shown; None: nothing."""
         for pair in (self.output, self.source, self.input):
             pair.set_fields(fields)
+
+    def set_gains(self, gains: Gains) -> None:
+        """The what-if, of which the factors at the Add in sight are shown."""
+        self._gains = gains
+        self.gains.set_join(self._lens.graph, self._lens.node_id, gains)
 
     def set_scale_mode(self, mode: Mode) -> None:
         """Colour all tensors here by one scale, one per channel, or the present one."""
@@ -337,6 +350,7 @@ class Inspector(QWidget):
         if pooling and node is not None:
             self._show_pooling(node)
         self.join.show_join(self._lens, node)
+        self.gains.set_join(self._lens.graph, self._lens.node_id, self._gains)
         self.fork.show_fork(self._lens, ref if loss is None else None)
 
     def _show_pooling(self, node: Node) -> None:

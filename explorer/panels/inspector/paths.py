@@ -42,9 +42,12 @@ def shares_of(labels: Sequence[str], parts: Sequence[Array], total: Array) -> Sh
 def values_joined(graph: Graph, trace: Trace, position: int, node: Node) -> Shares | None:
     """What each input of an Add contributes to its output; None while it has not run."""
     total = trace.look("value", (node.id, 0), position)
-    sources = [ref for ref in node.inputs if ref is not None]
-    parts = [trace.look("value", ref, position) for ref in sources]
-    known = [part[0] for part in parts if part is not None]
+    sources = [(slot, ref) for slot, ref in enumerate(node.inputs) if ref is not None]
+    parts = [(slot, trace.look("value", ref, position)) for slot, ref in sources]
+    # in a what-if an input counts times its factor
+    known = [
+        part[0] * trace.gains.get((node.id, slot), 1.0) for slot, part in parts if part is not None
+    ]
     if total is None or len(known) < len(sources) or len(known) < 2:
         return None
     return shares_of(join_at(graph, node.id).names, known, total[0])

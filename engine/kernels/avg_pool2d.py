@@ -11,13 +11,10 @@ from engine.kernels.base import Site, channels_last
 from engine.kernels.overlapping_max_pool2d import Lanes, by_row
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
+from engine.layers.window import Window
 
 
 class SummedAvgPool:
-    """x is copied once, between columns of zeros, into lanes, as for max pooling; backward adds
-    the shares to rows, then to lanes. Where windows do not overlap they are copied instead.
-    """
-
     name: ClassVar[str] = "sums of sums"
     layer: ClassVar[type[Layer]] = AvgPool2d
     keeps: ClassVar[tuple[str, ...]] = ()
@@ -30,50 +27,84 @@ class SummedAvgPool:
         return BoundSummedAvgPool(site)
 
 
-class BoundSummedAvgPool:
-    """Everything is seen as (N, rows, columns · C)."""
+class WindowSums:
+    """The sum of each window, and the way back: a share of each for all cells of its window.
 
-    def __init__(self, site: Site) -> None:
-        layer = cast(AvgPool2d, site.layer)
+    x is copied once, between columns of zeros, into lanes, as for max pooling; the way back adds
+    shares to rows, then to lanes. Where windows do not overlap they are copied instead.
+
+    ``sums`` and ``shares`` are (N, rows, columns · C).
+    """
+
+    def __init__(self, site: Site, window: Window) -> None:
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         rows, columns = out.shape[2:]
-        window, dtype, line = layer.window, np.dtype(spec.dtype), columns * c
         top, height = window.before[0], window.padded_size(h, w)[0]
-        divisor = layer.divisor(h, w).astype(dtype)
-        self.divisor = divisor.repeat(c, 1)
-        if (divisor == divisor[0, 0]).all():
-            self.divisor = divisor[0, 0]
         self.lanes = Lanes(site, window, 0)
-        whole = np.zeros((n, height, line), dtype)
+        whole = np.zeros((n, height, columns * c), spec.dtype)
         self.across, self.across_rows = whole[:, top : top + h], by_row(window, whole, rows)
-        self.y = channels_last(site.value(), out.shape)
-        self.y_rows = self.y.transpose(0, 2, 3, 1).reshape(n, rows, line)
         self.seen: Array | None = None
         self.take: list[tuple[Array, Array]] = []
         if not (site.backward and site.need[0]):
             return
-        self.share = np.empty((n, rows, line), dtype)
-        self.dy = self.share.reshape(n, rows, columns, c).transpose(0, 3, 1, 2)
-        self.dwhole = np.zeros_like(whole)
-        self.dacross, self.dacross_rows = (
-            self.dwhole[:, top : top + h],
-            by_row(window, self.dwhole, rows),
-        )
-        self.dlanes = Lanes(site, window, 0)
         self.apart = all(k <= s for k, s in zip(window.kernel_size, window.stride, strict=True))
+        self.dwhole = np.zeros_like(whole)
+        self.dacross = self.dwhole[:, top : top + h]
+        self.dacross_rows = by_row(window, self.dwhole, rows)
+        self.dlanes = Lanes(site, window, 0)
         self.dx = site.channels_last(spec)
         self.give = self.dlanes.pairs(self.dx)
         if window.stride[1] == 1:  # the only lane has all of it
             self.dx, self.give = self.give[0][0], []
 
-    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        if xs[0] is not self.seen:
-            self.seen, self.take = xs[0], self.lanes.pairs(xs[0])
+    def add(self, x: Array, sums: Array) -> None:
+        """Write the sum of each window of x (N, C, H, W)."""
+        if x is not self.seen:
+            self.seen, self.take = x, self.lanes.pairs(x)
         for place, cells in self.take:
             np.copyto(place, cells)
-        _sum(self.lanes.under, self.across)
-        _sum(self.across_rows, self.y_rows)
+        for parts, out in ((self.lanes.under, self.across), (self.across_rows, sums)):
+            np.copyto(out, parts[0])
+            for part in parts[1:]:
+                np.add(out, part, out=out)
+
+    def give_back(self, shares: Array) -> Array:
+        """Maps of x's shape in which every cell has the shares of its windows."""
+        for whole, parts, share in (
+            (self.dwhole, self.dacross_rows, shares),
+            (self.dlanes.memory, self.dlanes.under, self.dacross),
+        ):
+            if self.apart:  # what no window meets keeps its zero
+                for part in parts:
+                    np.copyto(part, share)
+                continue
+            whole.fill(0)
+            for part in parts:
+                np.add(part, share, out=part)
+        for place, cells in self.give:
+            np.copyto(cells, place)
+        return self.dx
+
+
+class BoundSummedAvgPool:
+    def __init__(self, site: Site) -> None:
+        layer = cast(AvgPool2d, site.layer)
+        (spec,), (out,) = site.inputs, site.outputs
+        n, c, rows, columns = out.shape
+        divisor = layer.divisor(*spec.shape[2:]).astype(spec.dtype)
+        self.divisor = divisor.repeat(c, 1)
+        if (divisor == divisor[0, 0]).all():
+            self.divisor = divisor[0, 0]
+        self.windows = WindowSums(site, layer.window)
+        self.y = channels_last(site.value(), out.shape)
+        self.y_rows = self.y.transpose(0, 2, 3, 1).reshape(n, rows, columns * c)
+        if site.backward and site.need[0]:
+            self.dy = channels_last(site.take("backward", out.shape), out.shape)
+            self.share = self.dy.transpose(0, 2, 3, 1).reshape(n, rows, columns * c)
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
+        self.windows.add(xs[0], self.y_rows)
         np.divide(self.y_rows, self.divisor, out=self.y_rows)
         return Result((self.y,), {"x": xs[0]})
 
@@ -89,30 +120,10 @@ class BoundSummedAvgPool:
             return Grads((None,))
         np.copyto(self.dy, dys[0])
         np.divide(self.share, self.divisor, out=self.share)
-        for whole, parts, share in (
-            (self.dwhole, self.dacross_rows, self.share),
-            (self.dlanes.memory, self.dlanes.under, self.dacross),
-        ):
-            if self.apart:  # what no window meets keeps its zero
-                for part in parts:
-                    np.copyto(part, share)
-                continue
-            whole.fill(0)
-            for part in parts:
-                np.add(part, share, out=part)
-        for place, cells in self.give:
-            np.copyto(cells, place)
-        return Grads((self.dx,))
+        return Grads((self.windows.give_back(self.share),))
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:
         return saved
-
-
-def _sum(parts: list[Array], out: Array) -> None:
-    """Element-wise sum of one or more arrays."""
-    np.copyto(out, parts[0])
-    for part in parts[1:]:
-        np.add(out, part, out=out)
 
 
 KERNEL = SummedAvgPool()

@@ -27,9 +27,11 @@ from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.relu import ReLU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
+from engine.layers.trainable_subsampling import TrainableSubsampling
 
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
 Draw = tuple[Layer, tuple[tuple[int, ...], ...]]
@@ -82,6 +84,12 @@ def grouped(rng: np.random.Generator) -> Draw:
     return layer, ((n, c * groups, h, w),)
 
 
+def partial_conv(rng: np.random.Generator) -> Draw:
+    layer, ((n, c, h, w),) = conv(rng, 7)
+    table, c = (("lenet-c3", 6), ("neighbours", c + 2))[rng.integers(2)]
+    return PartialConv2d(table, layer.kernel_size, layer.stride, layer.padding), ((n, c, h, w),)
+
+
 def tiled_pool(rng: np.random.Generator) -> Draw:
     kernel = tuple(sizes(rng, 3, 3))
     ceil_mode = bool(rng.integers(2))
@@ -105,6 +113,10 @@ def average(rng: np.random.Generator) -> Draw:
     padding: Any = tuple(int(rng.integers(k // 2 + 1)) for k in 2 * kernel)
     layer = AvgPool2d(kernel, stride, padding, bool(rng.integers(2)), bool(rng.integers(2)))
     return layer, (tuple(sizes(rng, 4, 5, 12, 12)),)
+
+
+def subsampling(rng: np.random.Generator) -> Draw:
+    return TrainableSubsampling(tuple(sizes(rng, 4, 4))), (tuple(sizes(rng, 4, 5, 12, 12)),)
 
 
 def side_by_side(rng: np.random.Generator) -> Draw:
@@ -140,6 +152,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "banded": (conv,),
     "depthwise": (depthwise,),
     "by group": (grouped,),
+    "whole": (partial_conv,),
     "tiled maxima": (tiled_pool,),
     "overlapping maxima": (overlapping_pool,),
     "relu": (maps(ReLU),),
@@ -154,6 +167,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "silu": (cells(SiLU),),
     "shifted sums": (neighbouring,),
     "sums of sums": (average,),
+    "scaled sums": (subsampling,),
     "global average": (maps(GlobalAvgPool),),
     "side by side": (side_by_side,),
 }

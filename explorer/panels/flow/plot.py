@@ -160,7 +160,7 @@ class FlowPlot(QAbstractScrollArea):
         bar = self.horizontalScrollBar()
         plot = self._plot()
         total = self._pitch() * len(self._flows)
-        bar.setRange(0, max(0, math.ceil(total - plot.width())))
+        bar.setRange(0, max(0, round(total - plot.width())))
         bar.setPageStep(int(plot.width()))
         bar.setSingleStep(int(self._pitch()))
 

@@ -247,3 +247,13 @@ def test_a_kept_run_is_drawn_as_lines_across_another(qtbot, ran, run):
     qtbot.keyClick(panel.keep, Qt.Key.Key_Space)
     assert panel.plot.kept == () and "kept" not in panel.legend.text()
     theme.set_mode("system")
+
+
+def test_columns_that_fit_need_no_scrolling(qtbot, ran):
+    panel, _ = shown(qtbot, ran, len(ran.trace))
+    for width in range(700, 760, 7):
+        panel.resize(width, 240)
+        qtbot.waitUntil(lambda width=width: panel.width() == width)
+        assert panel.plot.horizontalScrollBar().maximum() == 0
+    panel.plot.set_flows(panel.flows * 30, "norm", True)
+    assert panel.plot.horizontalScrollBar().maximum() > 0

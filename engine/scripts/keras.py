@@ -292,9 +292,13 @@ def _pad(site: Site) -> Written:
     if layer.mode == "edge":
         raise site.refuse("that repeats the edge has no Keras form.")
     sides = ((top, bottom), (left, right))
+    front, behind = pair(layer.channels)
+    maps = (f"ops.pad({{0}}, ((0, 0), (0, 0), (0, 0), ({front}, {behind})))",)
+    behind_frame = maps if front or behind else ()
     if layer.mode == "zeros":
-        return Written(_zeros(sides) or ("{0}",))
-    return Written((f'ops.pad({{0}}, {((0, 0), *sides, (0, 0))!r}, mode="reflect")',))
+        return Written((*_zeros(sides), *behind_frame) or ("{0}",))
+    framed = f'ops.pad({{0}}, {((0, 0), *sides, (0, 0))!r}, mode="reflect")'
+    return Written((framed, *behind_frame))
 
 
 def _slice(site: Site) -> Written:

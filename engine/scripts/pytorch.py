@@ -122,6 +122,8 @@ def _conv_transpose(site: Site) -> Written:
 
 def _max_pool(site: Site) -> Written:
     layer = cast(MaxPool2d, site.layer)
+    if len(site.outputs) > 1:
+        raise site.refuse("that gives its indices has no PyTorch form here.")
     padding, before = _sides(layer.padding)
     if before and layer.ceil_mode:
         raise site.refuse("with ceil_mode and different padding on two sides has no PyTorch form.")
@@ -300,7 +302,11 @@ def _pad(site: Site) -> Written:
     layer = cast(Pad, site.layer)
     (top, left), (bottom, right) = padding_sides(layer.padding)
     mode = {"zeros": "", "reflect": ', mode="reflect"', "edge": ', mode="replicate"'}[layer.mode]
-    return Written(f"F.pad({{0}}, ({left}, {right}, {top}, {bottom}){mode})")
+    framed = f"F.pad({{0}}, ({left}, {right}, {top}, {bottom}){mode})"
+    front, behind = pair(layer.channels)
+    if front or behind:
+        framed = f"F.pad({framed}, (0, 0, 0, 0, {front}, {behind}))"
+    return Written(framed)
 
 
 def _slice(site: Site) -> Written:

@@ -76,6 +76,8 @@ LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Pad((1, 2, 0, 1)), (2, 4, 5)),
     (Pad(2, "reflect"), (2, 4, 5)),
     (Pad((0, 1, 2, 0), "edge"), (2, 4, 5)),
+    (Pad(0, channels=(0, 3)), (2, 4, 5)),
+    (Pad(1, "reflect", channels=(2, 1)), (2, 4, 5)),
     (PartialConv2d(padding=(1, 0, 0, 2)), (6, 7, 8)),
     (PartialConv2d("neighbours", (2, 3), 2, 1), (4, 7, 8)),
     (RBF(4), (6,)),

@@ -339,6 +339,8 @@ class OnnxOp:
 
 
 REGISTRY: dict[str, type[Layer]] = {}
+UNLISTED: dict[str, type[Layer]] = {}
+"""Layers that nobody can add: they stand in an opened file for what the program does not have."""
 
 
 @dataclass(frozen=True)
@@ -356,12 +358,14 @@ class Layer:
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     index_slots: ClassVar[tuple[int, ...]] = ()
     abstract: ClassVar[bool] = True
+    listed: ClassVar[bool] = True
+    """Whether a person can choose it from the list of layers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.abstract = bool(cls.__dict__.get("abstract", False))
         if not cls.abstract:
-            REGISTRY[cls.__name__] = cls
+            (REGISTRY if cls.listed else UNLISTED)[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         for field in self.hyperparameters():
@@ -455,6 +459,10 @@ def check_hyperparameter(owner: str, field: HyperField, value: Any) -> None:
         return
     kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
     words = set(re.findall(r"\w+", kind))
+    if words == {"str"}:
+        if not isinstance(value, str):
+            raise HyperparameterError(f"{where}: expected text, received {value!r}.")
+        return
     if words == {"bool"}:
         if not isinstance(value, bool):
             raise HyperparameterError(f"{where}: expected true or false, received {value!r}.")
@@ -468,6 +476,8 @@ def check_hyperparameter(owner: str, field: HyperField, value: Any) -> None:
             raise HyperparameterError(
                 f"{where}: expected one number or (rows, columns), received {value!r}."
             )
+    elif kind.startswith("tuple"):
+        raise HyperparameterError(f"{where}: expected a row of numbers, received {value!r}.")
     for part in value if isinstance(value, tuple) else (value,):
         if "float" in words:
             whole = isinstance(part, int) and not isinstance(part, bool)
@@ -512,11 +522,11 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
 def layer_from_dict(data: Mapping[str, Any]) -> Layer:
     """The layer that ``layer_to_dict`` described; raises HyperparameterError on unknown data."""
     kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in REGISTRY:
+    if not isinstance(kind, str) or kind not in {**REGISTRY, **UNLISTED}:
         raise HyperparameterError(
             f"Layer kind: expected one of {', '.join(sorted(REGISTRY))}, received {kind!r}."
         )
-    cls = REGISTRY[kind]
+    cls = REGISTRY.get(kind) or UNLISTED[kind]
     known = {f.name for f in dataclasses.fields(cls)}
     extra = sorted(set(data) - known - {"kind"})
     if extra:

@@ -24,6 +24,7 @@ from engine.layers.base import (
     hyper,
     pair,
 )
+from engine.layers.separable import product
 
 MODES = ("nearest", "linear")
 
@@ -76,7 +77,7 @@ class Resize(Layer):
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         (x,) = xs
         r, c = self.matrices(*x.shape[2:])
-        return Result((_product(r, x, c),), {"x": x})
+        return Result((product(r, x, c),), {"x": x})
 
     def backward(
         self,
@@ -89,7 +90,7 @@ class Resize(Layer):
         if not need[0]:
             return Grads((None,))
         r, c = self.matrices(*saved["x"].shape[2:])
-        return Grads((_product(r.T, dys[0], c.T),))
+        return Grads((product(r.T, dys[0], c.T),))
 
     def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
         k, row, column = cell
@@ -139,17 +140,3 @@ class Resize(Layer):
                 **({} if linear else {"nearest_mode": "floor"}),
             },
         )
-
-
-def _product(rows: Array, x: Array, columns: Array) -> Array:
-    """rows · x · columnsᵀ for each map of x (N, C, H, W), in x's dtype.
-
-    A factor of 0 takes no part: 0 · NaN would spread NaN over the whole map.
-    """
-    for matrix in (rows, columns):  # each pass multiplies from the left and turns the maps
-        y = np.empty((*x.shape[:2], x.shape[3], len(matrix)), x.dtype)
-        for i, factors in enumerate(matrix.astype(x.dtype)):
-            used = np.flatnonzero(factors)
-            y[..., i] = factors[used] @ x[:, :, used]
-        x = y
-    return x

@@ -445,7 +445,7 @@ def tanh(place: Place) -> Nodes:
     ]
 
 
-RULES: Mapping[str, Callable[[Place], Nodes]] = {
+RULES: dict[str, Callable[[Place], Nodes]] = {
     "AveragePool": pool,
     "BatchNormalization": batch_normalization,
     "Dropout": dropout,

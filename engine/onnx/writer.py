@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,7 +69,7 @@ def export_onnx(
         check_parameters(wanted, parameters)
     except (GraphError, ShapeError, ParameterError) as error:
         raise ExportError(f"{error} Then export again.") from error
-    writer = _Writer(graph, specs, parameters, opset, batch)
+    writer = _Writer(graph, specs, wanted, parameters, opset, batch)
     try:
         model = writer.model(with_softmax)
     except RuleError as error:
@@ -136,11 +136,13 @@ class _Writer:
         self,
         graph: Graph,
         specs: Mapping[Ref, Spec],
+        wanted: Container[tuple[str, str]],
         parameters: Parameters,
         opset: int,
         batch: int | None,
     ) -> None:
         self.graph, self.specs, self.parameters = graph, specs, parameters
+        self.wanted = wanted
         self.opset, self.batch = opset, batch
         # Tensors (initializers among them) share one space of names, nodes have another.
         self.tensors, self.nodes = _Names(), _Names()
@@ -228,7 +230,11 @@ class _Writer:
             mapped=mapped,
             inputs=tuple(self.names[ref] for ref in node.inputs if ref is not None),
             specs=tuple(self.specs[ref] for ref in node.inputs if ref is not None),
-            params=tuple(self._parameter(node, name) for name in mapped.params),
+            params=tuple(
+                self._parameter(node, name)
+                for name in mapped.params
+                if (node.owner, name) in self.wanted
+            ),
             outputs=tuple(self.names[node.id, port] for port in ports),
             opset=self.opset,
             constant=lambda role, array: self._constant((node.id, role), array),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
@@ -195,6 +196,33 @@ class RealField(Field):
         return (self.box,)
 
 
+class RowField(Field):
+    """A row of whole numbers of any length, as text: 2 × 3 × 4."""
+
+    def __init__(self, field: HyperField) -> None:
+        super().__init__()
+        self.box = QLineEdit()
+        self.box.setMinimumWidth(2 * theme.metrics().control_height)
+        self.box.setPlaceholderText(self.tr("none"))
+        self.box.textEdited.connect(lambda _: self.typed.emit())
+        self.box.editingFinished.connect(self.committed)
+        self._fill().addWidget(self.box)
+
+    def value(self) -> Any:
+        parts = re.split(r"[\s,;×]+", self.box.text().strip().replace("−", "-"))
+        try:
+            return tuple(int(part) for part in parts if part)
+        except ValueError:
+            return None
+
+    def set_value(self, value: Any) -> None:
+        if self.value() != value or (value == () and self.box.text()):
+            self.box.setText(" × ".join(map(str, value)))
+
+    def boxes(self) -> tuple[QWidget, ...]:
+        return (self.box,)
+
+
 class BooleanField(Field):
     """Yes or no."""
 
@@ -347,6 +375,8 @@ def field_for(field: HyperField) -> Field:
     kind = str(field.type)
     if field.choices:
         return ChoiceField(field)
+    if kind.startswith("tuple"):
+        return RowField(field)
     if "tuple" in kind:
         return SizeField(field)
     if "bool" in kind:

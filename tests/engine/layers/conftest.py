@@ -9,48 +9,81 @@ import pytest
 
 from engine.layers import REGISTRY
 from engine.layers.add import Add
+from engine.layers.arithmetic import Arithmetic
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Ctx, Grads, Layer, Mode, Record, Result, Spec
 from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.celu import CELU
+from engine.layers.clip import Clip
+from engine.layers.compare import Compare
 from engine.layers.concat import Concat
+from engine.layers.constant import Constant
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
+from engine.layers.depth_to_space import DepthToSpace
 from engine.layers.dropout import Dropout
 from engine.layers.elu import ELU
+from engine.layers.expand import Expand
+from engine.layers.feature_norm import FeatureNorm
 from engine.layers.flatten import Flatten
+from engine.layers.frame import Frame
+from engine.layers.function import FUNCTIONS, Function
+from engine.layers.gather import Gather
 from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.global_max_pool import GlobalMaxPool
 from engine.layers.group_norm import GroupNorm
+from engine.layers.hard_sigmoid import HardSigmoid
 from engine.layers.hard_swish import HardSwish
 from engine.layers.identity import Identity
 from engine.layers.instance_norm import InstanceNorm
+from engine.layers.interpolate import Interpolate
+from engine.layers.join import Join
 from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.log_softmax import LogSoftmax
+from engine.layers.lp_pool2d import LpPool2d
 from engine.layers.lrn import LRN
+from engine.layers.matmul import MatMul
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.max_unpool2d import MaxUnpool2d
+from engine.layers.mish import Mish
 from engine.layers.mul import Mul
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
+from engine.layers.permute import Permute
 from engine.layers.prelu import PReLU
 from engine.layers.rbf import RBF
+from engine.layers.reduce import OPERATORS as REDUCTIONS
+from engine.layers.reduce import Reduce
 from engine.layers.relu import ReLU
 from engine.layers.reshape import Reshape
 from engine.layers.resize import Resize
+from engine.layers.selu import SELU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.slice import Slice
 from engine.layers.softmax import Softmax
+from engine.layers.softplus import Softplus
+from engine.layers.softsign import Softsign
+from engine.layers.space_to_depth import SpaceToDepth
 from engine.layers.spatial_dropout import SpatialDropout
+from engine.layers.split import Split
 from engine.layers.stochastic_depth import StochasticDepth
+from engine.layers.strided_slice import StridedSlice
 from engine.layers.tanh import Tanh
+from engine.layers.thresholded_relu import ThresholdedReLU
 from engine.layers.trainable_subsampling import TrainableSubsampling
+from engine.layers.view import View
+from engine.layers.where import Where
 
 MAPS = (2, 4, 6, 5)
 HALF = (2, 4, 3, 2)
+ARITHMETIC = ("add", "subtract", "multiply", "divide", "minimum", "maximum")
+COMPARISONS = ("greater", "greater_equal", "less", "less_equal")
+POSITIVE = ("log", "sqrt", "reciprocal")
+FLAT = ("sign", "floor", "ceil", "round", "truncate", "not")
 
 
 @dataclass(frozen=True)
@@ -62,6 +95,10 @@ class Case:
     mode: Mode = "eval"
     indices: tuple[int, int] | None = None
     """Rows and columns of the maps that the second input points into."""
+    flat: bool = False
+    """The gradient of every input is zero everywhere."""
+    positive: bool = False
+    """The layer has no value for numbers below zero."""
     ctx: Ctx = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +127,9 @@ class Case:
             area = self.indices[0] * self.indices[1]
             places = [rng.permutation(area)[: rows * columns] for _ in range(n * c)]
             found[1] = np.array(places, dtype).reshape(self.shapes[1])
-        return tuple(map(frozen, found))
+        if isinstance(self.layer, Where) or self.layer == Function("not"):
+            found[0].reshape(-1)[::13] = 0  # random numbers alone would never say no
+        return tuple(frozen(np.abs(x) + x.dtype.type(0.5) if self.positive else x) for x in found)
 
     def params(self, seed: int, dtype: str = "float64") -> dict[str, Array]:
         """Random values: the zeros and ones that some start with would hide wrong factors."""
@@ -272,6 +311,91 @@ CASES: tuple[Case, ...] = (
     Case(StochasticDepth()),
     Case(StochasticDepth(0.3), ((4, 2, 2, 3),), mode="train"),
     Case(StochasticDepth(0.2), ((5, 4),), mode="train"),
+    *(Case(Arithmetic(operation=name), (MAPS, (2, 4, 1, 5))) for name in ARITHMETIC),
+    Case(Arithmetic(2.5, operation="subtract", swapped=True)),
+    Case(Arithmetic(3.0, operation="power"), ((2, 7),)),
+    Case(Arithmetic(2.0, operation="power", swapped=True), ((2, 7),)),
+    Case(Arithmetic(0.5, operation="divide", swapped=True), ((2, 7),), positive=True),
+    Case(Arithmetic(operation="multiply", operand=(4, 1, 1))),
+    Case(Arithmetic(operation="divide", operand=(2, 3, 5), swapped=True), ((2, 1, 5),)),
+    Case(Arithmetic(operation="maximum"), ((2, 3, 4), (2, 2, 3, 1))),
+    *(Case(Compare(comparison=name), (MAPS, (2, 1, 6, 1)), flat=True) for name in COMPARISONS),
+    Case(Compare(0.25), ((2, 7),), flat=True),
+    Case(Compare(0.25, swapped=True), ((2, 7),), flat=True),
+    Case(Compare(comparison="less", operand=(7,)), ((2, 7),), flat=True),
+    *(
+        Case(Function(name), ((2, 3, 4),), flat=name in FLAT, positive=name in POSITIVE)
+        for name in FUNCTIONS
+    ),
+    *(
+        Case(Reduce(name, (2, 3)), ((2, 3, 2, 4),), positive=name.startswith("log"))
+        for name in REDUCTIONS
+    ),
+    Case(Reduce("max", (1, 3), False), ((2, 3, 2, 4),)),
+    Case(Reduce("product", (2,), False), ((2, 3, 4),)),
+    Case(MatMul(), ((2, 3, 4),)),
+    Case(MatMul(3)),
+    Case(MatMul(), ((2, 3, 4), (2, 4, 2))),
+    Case(MatMul(), ((2, 1, 3, 4), (2, 2, 4, 5))),
+    Case(MatMul(), ((2, 3, 3, 4), (2, 4, 5))),
+    Case(Where(), (MAPS, MAPS)),
+    Case(Where(), (MAPS, (2, 4, 1, 1), (2, 1, 5))),
+    Case(Where(-2.0), ((2, 17), (2, 17))),
+    Case(Join(), (MAPS, (2, 2, 6, 5))),
+    Case(Join(3), (MAPS, MAPS, (2, 4, 6, 2))),
+    Case(Split()),
+    Case(Split(2, (1, -1, 2))),
+    Case(View()),
+    Case(View((2, 12, 5))),
+    Case(View((4, -1)), ((2, 2, 6),)),
+    Case(Permute()),
+    Case(Permute((2, 1)), ((2, 3, 4),)),
+    Case(StridedSlice()),
+    Case(StridedSlice(3, 4, -2, 3)),
+    Case(Gather()),
+    Case(Gather(3, (4, 0, 0, 2))),
+    Case(Expand()),
+    Case(Expand((2, 3, 4)), ((2, 3, 1),)),
+    Case(DepthToSpace()),
+    Case(DepthToSpace(2), ((2, 8, 3, 2),)),
+    Case(DepthToSpace(2, "channel first"), ((2, 8, 3, 2),)),
+    Case(SpaceToDepth()),
+    Case(SpaceToDepth(2), ((2, 3, 4, 6),)),
+    Case(SpaceToDepth(2, "channel first"), ((2, 3, 4, 6),)),
+    Case(Frame()),
+    Case(Frame((1, 0, 2), (0, -2, 1), value=1.5)),
+    Case(Frame((0, 2, 1), (0, -1, 2), "reflect")),
+    Case(Frame((1, -2, 3), (0, 1, 1), "edge")),
+    Case(Frame((0, 2, 1), (0, 1, 2), "wrap")),
+    Case(Interpolate()),
+    Case(Interpolate(4, 7, 0.0, 0.0, "cubic", "align_corners")),
+    Case(Interpolate(5, 3, 0.0, 0.0, "nearest", "asymmetric", "floor")),
+    Case(Interpolate(0, 0, 1.5, 0.7, "cubic", "pytorch_half_pixel", cubic=-0.5)),
+    Case(Interpolate(0, 0, 0.6, 2.3, "cubic", exclude_outside=True)),
+    Case(Interpolate(0, 0, 0.6, 0.5, "linear", "half_pixel_symmetric", antialias=True)),
+    Case(Interpolate(0, 0, 2.0, 0.5, "nearest", rounding="ceil")),
+    Case(LpPool2d()),
+    Case(LpPool2d(3, 3, 2, 1)),
+    Case(LpPool2d(1, (3, 2), (1, 2), (1, 0), (1, 2), ceil_mode=True)),
+    Case(Constant()),
+    Case(Constant((2, 3)), ((2, 7),)),
+    Case(FeatureNorm()),
+    Case(FeatureNorm(3, 0.1, bias=False)),
+    Case(FeatureNorm(2, centred=False, scale=False), ((2, 3, 4),)),
+    Case(FeatureNorm(2, centred=False, scale=False, bias=False), ((2, 3, 4),)),
+    Case(Softplus()),
+    Case(Softsign()),
+    Case(SELU()),
+    Case(SELU(1.2, 0.8), ((2, 7),)),
+    Case(CELU()),
+    Case(CELU(0.5), ((2, 7),)),
+    Case(HardSigmoid()),
+    Case(HardSigmoid(0.3, 0.4), ((2, 7),)),
+    Case(Mish()),
+    Case(Clip()),
+    Case(Clip(-0.5, 0.75), ((2, 17),)),
+    Case(ThresholdedReLU()),
+    Case(ThresholdedReLU(0.3), ((2, 17),)),
 )
 
 

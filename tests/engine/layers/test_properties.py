@@ -42,6 +42,21 @@ LIMITS: dict[str, tuple[float, float]] = {
     "LRN.alpha": (0.01, 2.0),
     "BatchNorm2d.eps": (1e-5, 0.5),
     "Tanh.amplitude": (0.1, 5.0),
+    "Arithmetic.value": (0.5, 3.0),
+    "Compare.value": (-3.0, 3.0),
+    "Where.otherwise": (-3.0, 3.0),
+    "Clip.low": (-3.0, 0.0),
+    "Clip.high": (0.5, 3.0),
+    "Interpolate.row_scale": (0.5, 3.0),
+    "Interpolate.column_scale": (0.5, 3.0),
+    "Interpolate.cubic": (-1.0, 0.0),
+    "LpPool2d.p": (1, 4),
+    "HardSigmoid.alpha": (0.1, 1.0),
+    "HardSigmoid.beta": (-1.0, 1.0),
+    "ThresholdedReLU.alpha": (-2.0, 2.0),
+    "FeatureNorm.eps": (1e-5, 0.5),
+    "StridedSlice.step": (-2, 2),
+    "CELU.alpha": (0.1, 2.0),
     "Tanh.steepness": (0.1, 3.0),
 }
 """Where a hyper-parameter's own range is too wide to compute with; by name, or layer and name."""
@@ -55,6 +70,8 @@ OWN: dict[str, st.SearchStrategy[Any]] = {
     "Frame.before": WIDTHS,
     "Frame.after": WIDTHS,
     "Frame.value": st.floats(-9, 9),
+    # that several parts come out is tested by the cases
+    "Split.sizes": st.just((-1,)),
 }
 """Hyper-parameters whose values would hardly ever fit if they were drawn one by one."""
 

@@ -1,0 +1,57 @@
+"""The same numbers with other axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
+from engine.layers.rearrangement import Rearrangement, moved_spec
+
+
+@dataclass(frozen=True)
+class View(Rearrangement):
+    """Reads the same numbers of a sample with other axes, of any number; none of them changes.
+
+    y = x, cut anew in the order of memory (the last axis runs fastest). One size may be −1: as
+    many as fill the rest. Without sizes each sample is a single number.
+
+    Gradient: dx = dy in x's shape.
+
+    Source: ONNX operators Reshape, Squeeze, Unsqueeze and Flatten; PyTorch's view.
+    """
+
+    title: ClassVar[str] = "View"
+    slug: ClassVar[str] = "view"
+
+    shape: tuple[int, ...] = hyper(
+        (-1,), "Sizes of a sample; −1 for as many as fit.", low=-1, high=1 << 30
+    )
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        sample = specs[0].shape[1:]
+        count, sizes = int(np.prod(sample)), list(self.shape)
+        known = int(np.prod([size for size in sizes if size >= 0]))
+        free = sizes.count(-1)
+        if free == 1 and known > 0 and count % known == 0:
+            sizes[sizes.index(-1)] = count // known
+        elif free or known != count:
+            raise ShapeError(
+                f"sizes with {count} numbers for View, as many as {specs[0]} has",
+                f"{'×'.join(map(str, self.shape)) or 'a single number'}",
+                "Choose sizes with that product.",
+                (Fix("Make it one row of numbers", "set", (-1,), "shape"),),
+            )
+        return moved_spec(specs[0], tuple(sizes))
+
+    def move(self, x: Array, fill: float) -> Array:
+        if -1 in self.shape:
+            (out,) = self.outputs(Spec(x.shape))
+            return x.reshape(out.shape)
+        return x.reshape(len(x), *self.shape)
+
+    @property
+    def onnx(self) -> OnnxOp:
+        return OnnxOp("View")

@@ -1,0 +1,893 @@
+"""Turns the nodes of an ONNX graph into layers, one after another.
+
+A tensor of the file is either known at import (``Known``) or made by the network (``Tensor``). The
+network's own axis 0 is always the samples. Usually that is the file's axis 0 too, and the number
+of samples stays free. Where an operator mixes samples, the network is opened for one sample at a
+time; a tensor may then be ``hidden``: the samples' axis is not in the file's tensor at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from engine.graph import Graph, GraphError, Input, Node, Ref
+from engine.layers.base import Array, HyperparameterError, Layer, ShapeError, Spec
+from engine.layers.constant import Constant
+from engine.layers.opaque import Opaque
+from engine.layers.view import View
+from engine.onnx.folding import FOLDABLE, FoldError, Known, fold
+from engine.onnx.model_file import ModelFile, OnnxError
+
+FREE = (2, 3)
+"""The two batch sizes of shape arithmetic where the number of samples stays free."""
+ONE = (1, 1)
+STANDARD = ("", "ai.onnx")
+
+
+class MixesSamplesError(Exception):
+    """An operator mixes the samples of a batch."""
+
+
+class UnsupportedError(Exception):
+    """An operator has a form that no layer has; says which."""
+
+
+class ValueNeededError(OnnxError):
+    """An input of the file is what a layer has as a parameter or setting; ``name`` is its name."""
+
+    def __init__(self, name: str, where: str) -> None:
+        self.name = name
+        super().__init__(
+            f"Input {name}: expected its values when the file is opened, because {where} takes "
+            "them as its weights or settings. Give them, or export the model with them inside."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor of the network, with its shape (samples first) for the two batch sizes."""
+
+    ref: Ref
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    hidden: bool = False
+    whole: bool = False
+    """Whether its type in the file is one of whole numbers."""
+
+    @property
+    def sample(self) -> tuple[int, ...]:
+        """The shape of a sample."""
+        return self.first[1:]
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shape in the file, for the two batch sizes."""
+        return (self.first[1:], self.second[1:]) if self.hidden else (self.first, self.second)
+
+    @property
+    def rank(self) -> int:
+        """The number of axes in the file."""
+        return len(self.first) - self.hidden
+
+
+@dataclass(frozen=True, eq=False)
+class Missing:
+    """An output of an operator that does not run, whose shape nobody knows."""
+
+    ref: Ref
+
+
+Value: TypeAlias = Known | Tensor | Missing
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A node that could not become a layer: its id, operator, and why.
+
+    ``missing``: the program lacks the operator or this form of it; else it only comes after one.
+    """
+
+    node: str
+    operator: str
+    reason: str
+    missing: bool
+
+
+Rule: TypeAlias = Callable[["Site"], Sequence[Value]]
+IMPORTS: dict[str, Rule] = {}
+"""By operator, what turns it into layers."""
+_R = TypeVar("_R", bound=Rule)
+
+
+def imports(*operators: str) -> Callable[[_R], _R]:
+    """Enter a rule under the operators that it reads."""
+
+    def enter(rule: _R) -> _R:
+        for operator in operators:
+            IMPORTS[operator] = rule
+        return rule
+
+    return enter
+
+
+@dataclass
+class Importer:
+    """Reads one model; ``batches`` is FREE or ONE."""
+
+    file: ModelFile
+    batches: tuple[int, int]
+    shapes: Mapping[str, Sequence[int]]
+    given: Mapping[str, Array]
+    progress: Callable[[int, int], None] | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
+    input_names: dict[str, str] = field(default_factory=dict)
+    parameters: dict[tuple[str, str], Array] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=lambda: {"loss"})
+    fixed_batch: int | None = None
+    constants: dict[str, Known] = field(default_factory=dict)
+    _owners: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    _shown: dict[Ref, Tensor] = field(default_factory=dict)
+    _hidden: dict[Ref, Tensor] = field(default_factory=dict)
+    _declared: dict[str, tuple[int | None, ...]] | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether the number of samples is free."""
+        return self.batches == FREE
+
+    def note(self, text: str) -> None:
+        """Something that the user should know, said once."""
+        self.notes.setdefault(text)
+
+    # ---- names -----------------------------------------------------------------------------
+
+    def fresh_id(self, text: str, stem: str) -> str:
+        """A valid id that resembles ``text``, or else ``stem`` and a number; given once."""
+        parts = [re.sub(r"[^A-Za-z0-9_.\-]+", "_", part).strip("_") for part in text.split("/")]
+        made = "/".join(part for part in parts if part.strip("."))[:200]
+        if not made or not re.search(r"[A-Za-z]", made):
+            made = f"{stem}{made}" if made else stem
+            if made == stem:
+                number = 1
+                while f"{stem}{number}" in self.taken:
+                    number += 1
+                made = f"{stem}{number}"
+        found, number = made, 2
+        while found in self.taken:
+            found, number = f"{made}_{number}", number + 1
+        self.taken.add(found)
+        return found
+
+    # ---- the network -----------------------------------------------------------------------
+
+    def add(
+        self,
+        layer: Layer,
+        inputs: Sequence[Tensor | Missing | None],
+        node_id: str,
+        params: Mapping[str, Array] | None = None,
+        key: tuple[str, ...] = (),
+    ) -> tuple[Tensor, ...]:
+        """A node and its outputs; ``key`` names the file's tensors, so that shared weights stay so.
+
+        Raises ShapeError where the inputs do not fit the layer.
+        """
+        tensors = [t for t in inputs if isinstance(t, Tensor)]
+        first = layer.outputs(*(Spec(t.first) for t in tensors))
+        second = layer.outputs(*(Spec(t.second) for t in tensors))
+        owner = None
+        if params:
+            wanted = layer.parameters(*(Spec(t.first) for t in tensors))
+            for name, spec in wanted.items():
+                if params[name].shape != spec.shape:
+                    raise UnsupportedError(
+                        f"{name} of shape {spec.shape} was expected, {params[name].shape} received"
+                    )
+            sharing = (type(layer), tuple(sorted(params)), *key)
+            if key and all(key) and sharing in self._owners:
+                owner = self._owners[sharing]
+            else:
+                if key and all(key):
+                    self._owners[sharing] = node_id
+                for name, array in params.items():
+                    self.parameters[node_id, name] = array
+        hidden = bool(tensors) and tensors[0].hidden
+        refs = tuple(t.ref if t is not None else None for t in inputs)
+        self.nodes.append(Node(node_id, layer, refs, owner))
+        return tuple(
+            Tensor((node_id, port), a.shape, b.shape, hidden)
+            for port, (a, b) in enumerate(zip(first, second, strict=True))
+        )
+
+    def anchor(self) -> Tensor:
+        """A tensor that says how many samples there are: the first input."""
+        for entry in self.inputs:
+            value = self.values.get(self.input_names[entry.id])
+            if isinstance(value, Tensor):
+                return value
+        raise UnsupportedError("the network has no input")
+
+    def source(self, node_id: str) -> str | None:
+        """The input that a value is, or the input of sizes that it was computed from."""
+        if node_id in self.input_names:
+            return self.input_names[node_id]
+        by_id = {node.id: node for node in self.nodes}
+        stack, seen = [node_id], set()
+        while stack:
+            current = stack.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            if current in self.input_names:
+                value = self.values.get(self.input_names[current])
+                if isinstance(value, Tensor) and value.whole and value.rank <= 1:
+                    return self.input_names[current]
+                continue
+            stack += [ref[0] for ref in by_id[current].inputs if ref is not None]
+        return None
+
+    def hide(self, tensor: Tensor) -> Tensor:
+        """The tensor with the file's axis 0 among the sample's."""
+        if tensor.hidden:
+            return tensor
+        if self.batches == FREE:
+            raise MixesSamplesError
+        if tensor.ref not in self._hidden:
+            node_id = self.fresh_id(f"{tensor.ref[0]}_whole", "view")
+            (found,) = self.add(View((1, *tensor.sample)), [tensor], node_id)
+            found = Tensor(found.ref, found.first, found.second, True, tensor.whole)
+            self._hidden[tensor.ref] = found
+            self._shown[found.ref] = tensor
+        return self._hidden[tensor.ref]
+
+    def show(self, tensor: Tensor) -> Tensor:
+        """The tensor with the samples as the file's axis 0."""
+        if not tensor.hidden:
+            return tensor
+        if not tensor.sample or tensor.sample[0] != 1:
+            raise MixesSamplesError
+        if tensor.ref not in self._shown:
+            node_id = self.fresh_id(f"{tensor.ref[0]}_samples", "view")
+            (found,) = self.add(View(tensor.sample[1:]), [tensor], node_id)
+            found = Tensor(found.ref, found.first, found.second, False, tensor.whole)
+            self._shown[tensor.ref] = found
+            self._hidden[found.ref] = tensor
+        return self._shown[tensor.ref]
+
+    # ---- the run ---------------------------------------------------------------------------
+
+    def run(self) -> Graph:
+        """Read all that the file's outputs depend on. Raises OnnxError, MixesSamplesError."""
+        graph = self.file.model.graph
+        initializers: dict[str, onnx.TensorProto] = {t.name: t for t in graph.initializer}
+        for sparse in graph.sparse_initializer:
+            self.values[sparse.values.name] = Known.of(
+                _dense(self.file, sparse), sparse.values.name
+            )
+        self._inputs(initializers)
+        order = self._order(graph, set(initializers) | set(self.values))
+        for number, proto in enumerate(order):
+            if self.progress is not None:
+                self.progress(number, len(order))
+            for name in proto.input:
+                if name and name not in self.values:
+                    # loaded when first needed, so that what nobody needs is never touched
+                    self.values[name] = Known.of(self.file.array(initializers[name]), name)
+            self._node(proto)
+        outputs = []
+        seen: set[str] = set()
+        for entry in graph.output:
+            if entry.name in seen:
+                raise OnnxError(
+                    f"{self.file.where}: output {entry.name!r}: expected to be named once."
+                )
+            seen.add(entry.name)
+            if entry.name not in self.values and entry.name in initializers:
+                self.values[entry.name] = Known.of(
+                    self.file.array(initializers[entry.name]), entry.name
+                )
+            value = self.values[entry.name]
+            if isinstance(value, Known):
+                self.constants[entry.name] = value
+            else:
+                outputs.append((entry.name, value.ref))
+        name = graph.name or "network"
+        return Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs), name=name)
+
+    def _inputs(self, initializers: Mapping[str, onnx.TensorProto]) -> None:
+        graph = self.file.model.graph
+        wanted: dict[str, tuple[int | None, ...] | None] = {}
+        whole: set[str] = set()
+        for entry in graph.input:
+            if entry.name in self.given:
+                self.values[entry.name] = Known.of(self.given[entry.name], entry.name)
+                continue
+            if entry.name in initializers or entry.name in self.values:
+                continue
+            if not entry.type.HasField("tensor_type"):
+                raise OnnxError(
+                    f"{self.file.where}: input {entry.name}: expected a tensor of numbers, "
+                    "received a sequence, map or optional. This program cannot feed it."
+                )
+            kind = entry.type.tensor_type
+            if kind.elem_type in (onnx.TensorProto.STRING, 0) or kind.elem_type in (14, 15):
+                raise OnnxError(
+                    f"{self.file.where}: input {entry.name}: expected real numbers, received "
+                    "another type. This program cannot feed it."
+                )
+            floats = (1, 10, 11, 16, 17, 18, 19, 20)
+            if kind.elem_type not in floats:
+                whole.add(entry.name)
+            wanted[entry.name] = _dims(entry)
+        if not wanted:
+            self.note("The file has no input: all that it gives is known.")
+            return
+        unknown = {}
+        full: dict[str, tuple[int | None, ...]] = {}
+        for name, dims in wanted.items():
+            chosen = self.shapes.get(name)
+            if chosen is not None:
+                sizes = tuple(int(n) for n in chosen)
+                if dims is not None and len(sizes) == len(dims) - 1:
+                    sizes = (dims[0] or 0, *sizes)
+                fits = dims is None or (
+                    len(sizes) == len(dims)
+                    and all(dims[i] in (None, sizes[i]) for i in range(1, len(dims)))
+                )
+                if not fits or min(sizes[1:], default=1) < 1:
+                    raise OnnxError(
+                        f"Input {name}: expected sizes that fit {_spell(dims)}, received "
+                        f"{'×'.join(map(str, chosen))}."
+                    )
+                dims = (sizes[0] or None, *sizes[1:]) if sizes else ()
+            if dims is None or any(d is None for d in dims[1:]):
+                unknown[name] = dims
+            else:
+                full[name] = dims
+        if unknown:
+            raise SizesNeededError(self.file.where, unknown)
+        self._enter_inputs(full, whole)
+
+    def _enter_inputs(self, full: Mapping[str, tuple[int | None, ...]], whole: set[str]) -> None:
+        sizes = {dims[0] if dims else -1 for dims in full.values()}
+        if self.batches == FREE:
+            known = sizes - {None}
+            if -1 in sizes or len(known) > 1:
+                raise MixesSamplesError  # their first axes are not the same samples
+            self.fixed_batch = next(iter(known), None)
+        for name, dims in full.items():
+            node_id = self.fresh_id(name, "input")
+            self.input_names[node_id] = name
+            if any(d == 0 for d in dims):
+                raise OnnxError(
+                    f"{self.file.where}: input {name}: expected sizes from 1, received {dims}."
+                )
+            sample = tuple(int(d) for d in dims[1:] if d is not None)
+            hidden = self.batches == ONE and (not dims or dims[0] not in (None, 1))
+            if hidden:
+                sample = tuple(int(d) for d in dims if d is not None)
+            self.inputs.append(Input(node_id, sample))
+            p, q = self.batches
+            self.values[name] = Tensor(
+                (node_id, 0), (p, *sample), (q, *sample), hidden, name in whole
+            )
+
+    def _order(self, graph: onnx.GraphProto, known: set[str]) -> list[onnx.NodeProto]:
+        """The nodes that the outputs need, in an order of computation."""
+        maker: dict[str, int] = {}
+        for number, proto in enumerate(graph.node):
+            for name in proto.output:
+                if not name:
+                    continue
+                if name in maker or name in known or name in self.values:
+                    raise OnnxError(
+                        f"{self.file.where}: tensor {name!r}: expected to be made once, received "
+                        "several nodes, inputs or weights of that name. The file is damaged."
+                    )
+                maker[name] = number
+        state = [0] * len(graph.node)
+        order: list[onnx.NodeProto] = []
+        for entry in graph.output:
+            if entry.name not in maker:
+                if entry.name in known or entry.name in self.values:
+                    continue
+                raise OnnxError(
+                    f"{self.file.where}: output {entry.name!r}: expected a node that makes it, "
+                    "received none. The file is damaged."
+                )
+            stack = [maker[entry.name]]
+            while stack:
+                number = stack[-1]
+                if state[number] == 2:
+                    stack.pop()
+                    continue
+                state[number] = 1
+                waiting = []
+                for name in graph.node[number].input:
+                    if not name or name in known or name in self.values:
+                        continue
+                    if name not in maker:
+                        raise OnnxError(
+                            f"{self.file.where}: node "
+                            f"{graph.node[number].name or graph.node[number].op_type!r}: expected "
+                            f"a tensor {name!r}, which nothing makes. The file is damaged."
+                        )
+                    source = maker[name]
+                    if state[source] == 1:
+                        raise OnnxError(
+                            f"{self.file.where}: expected a network without a circle, received "
+                            f"one through {name!r}. The file is damaged."
+                        )
+                    if state[source] == 0:
+                        waiting.append(source)
+                if waiting:
+                    stack += waiting[:1]
+                else:
+                    state[number] = 2
+                    order.append(graph.node[number])
+                    stack.pop()
+        return order
+
+    def _node(self, proto: onnx.NodeProto) -> None:
+        inputs = [self.values[name] if name else None for name in proto.input]
+        label = proto.name or next((name for name in proto.output if name), "")
+        standard = proto.domain in STANDARD
+        known = [v for v in inputs if isinstance(v, Known)]
+        site = Site(self, proto, inputs, label)
+        constant = len(known) == sum(v is not None for v in inputs)
+        nested = any(_is_graph(a) for a in proto.attribute)
+        if standard and constant and proto.op_type in FOLDABLE and not nested:
+            try:
+                self._set(
+                    proto,
+                    fold(
+                        proto,
+                        self.file.opset,
+                        [v for v in inputs if v is None or isinstance(v, Known)],
+                    ),
+                )
+            except FoldError as error:
+                self._opaque(site, str(error), True)
+            return
+        if any(isinstance(v, Missing) for v in inputs):
+            self._opaque(site, "it needs what an operator before it does not give", False)
+            return
+        rule = IMPORTS.get(proto.op_type) if standard else None
+        if rule is None:
+            set_ = f" of {proto.domain}" if not standard else ""
+            self._opaque(site, f"the operator {proto.op_type}{set_} is not known", True)
+            return
+        start = len(self.nodes)
+        before = set(self.parameters)
+        try:
+            self._set(proto, rule(site))
+            return
+        except MixesSamplesError:
+            if self.batches == FREE:
+                self.blamed = f"{proto.op_type} ({label})"
+                raise
+            reason = "it mixes samples in a way that no layer has"
+        except UnsupportedError as error:
+            reason = str(error)
+        except OnnxError:
+            raise
+        except (ShapeError, HyperparameterError, GraphError) as error:
+            reason = str(error)
+        except (
+            ValueError,
+            TypeError,
+            IndexError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ) as error:
+            text = " ".join(str(error).split())[:120]
+            reason = f"its inputs or attributes do not fit it ({type(error).__name__}: {text})"
+        # nothing of a rule that gave up stays behind
+        for node in self.nodes[start:]:
+            self.taken.discard(node.id)
+            self._hidden = {k: v for k, v in self._hidden.items() if v.ref[0] != node.id}
+            self._shown = {k: v for k, v in self._shown.items() if v.ref[0] != node.id}
+        del self.nodes[start:]
+        for key in set(self.parameters) - before:
+            del self.parameters[key]
+        gone = {n for n in self._owners if self._owners[n] not in {x.id for x in self.nodes}}
+        for owner in gone:
+            del self._owners[owner]
+        self._opaque(site, reason, True)
+
+    blamed: str = ""
+
+    def _set(self, proto: onnx.NodeProto, found: Sequence[Value]) -> None:
+        for name, value in zip(proto.output, found, strict=False):
+            if name:
+                self.values[name] = value
+        for name in proto.output[len(found) :]:
+            if name:
+                raise UnsupportedError(f"its output {len(found) + 1} is not known")
+
+    # ---- what cannot run -------------------------------------------------------------------
+
+    def _opaque(self, site: Site, reason: str, missing: bool) -> None:
+        proto = site.proto
+        shapes = [self._sample_of(name) for name in proto.output]
+        layer = Opaque(
+            proto.op_type,
+            proto.domain,
+            json.dumps(_plain_attributes(proto), ensure_ascii=False),
+            json.dumps(shapes),
+        )
+        refs = tuple(v.ref for v in site.inputs if v is not None and not isinstance(v, Known))
+        node_id = self.fresh_id(site.label, "opaque")
+        self.names[node_id] = site.label
+        self.nodes.append(Node(node_id, layer, refs))
+        self.problems.append(Problem(node_id, proto.op_type, reason, missing))
+        p, q = self.batches
+        complete = all(s is not None for s in shapes)
+        for port, (name, shape) in enumerate(zip(proto.output, shapes, strict=True)):
+            if not name:
+                continue
+            if complete and shape is not None:
+                self.values[name] = Tensor(
+                    (node_id, port),
+                    (p, *shape),
+                    (q, *shape),
+                    self.batches == ONE and self._hides(name),
+                )
+            else:
+                self.values[name] = Missing((node_id, port))
+
+    def _hides(self, name: str) -> bool:
+        dims = (self._declared or {}).get(name)
+        return dims is None or not dims or dims[0] not in (None, 1)
+
+    def _sample_of(self, name: str) -> list[int] | None:
+        """The shape of a sample of a tensor as onnx infers it, or None."""
+        if self._declared is None:
+            self._declared = _inferred(self.file.model)
+        dims = self._declared.get(name)
+        if dims is None or any(d is None for d in dims[1:]) or not dims:
+            return None
+        if self.batches == ONE and self._hides(name):
+            return [int(d) for d in dims if d is not None] if dims[0] is not None else None
+        if self.batches == FREE and dims[0] not in (None, self.fixed_batch):
+            return None
+        sizes = [int(d) for d in dims[1:] if d is not None]
+        return sizes if all(size > 0 for size in sizes) else None
+
+
+class SizesNeededError(OnnxError):
+    """Inputs have sizes that the file leaves open; ``wanted`` maps names to (size or None, …)."""
+
+    def __init__(self, where: str, wanted: Mapping[str, tuple[int | None, ...] | None]) -> None:
+        self.wanted = dict(wanted)
+        some = "; ".join(f"{name}: {_spell(dims)}" for name, dims in wanted.items())
+        super().__init__(
+            f"{where}: the file leaves sizes of its inputs open ({some}). Say which to use, for "
+            "example 3×224×224."
+        )
+
+
+def _spell(dims: tuple[int | None, ...] | None) -> str:
+    if dims is None:
+        return "any shape"
+    return "×".join("?" if d is None else str(d) for d in dims) or "a single number"
+
+
+def _dims(entry: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
+    """The declared sizes of a tensor, None where open; None without a shape."""
+    kind = entry.type.tensor_type
+    if not kind.HasField("shape"):
+        return None
+    return tuple(
+        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None
+        for d in kind.shape.dim
+    )
+
+
+def _inferred(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Shapes as onnx infers them, of the model without its large weights."""
+    from onnx import shape_inference
+
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    kept = []
+    for tensor in light.graph.initializer:
+        if tensor.ByteSize() < 4096:
+            kept.append(tensor)
+        else:
+            light.graph.input.append(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            )
+    names = {t.name for t in kept}
+    copies = [onnx.TensorProto.FromString(t.SerializeToString()) for t in kept]
+    del light.graph.initializer[:]
+    light.graph.initializer.extend(c for c in copies if c.name in names)
+    with contextlib.suppress(Exception):  # a damaged or unknown part: then nothing is inferred
+        light = shape_inference.infer_shapes(light, data_prop=True)
+    found = {}
+    for entry in (*light.graph.value_info, *light.graph.output):
+        dims = _dims(entry)
+        if dims is not None:
+            found[entry.name] = dims
+    return found
+
+
+def _is_graph(attribute: onnx.AttributeProto) -> bool:
+    return attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+def _dense(file: ModelFile, sparse: onnx.SparseTensorProto) -> Array:
+    """A sparse tensor written out."""
+    shape = tuple(sparse.dims)
+    if math.prod(shape) > 1 << 26:
+        raise OnnxError(
+            f"{file.where}: expected a sparse tensor of a usual size, received {shape}."
+        )
+    values, indices = file.array(sparse.values), file.array(sparse.indices)
+    dense = np.zeros(shape, values.dtype)
+    try:
+        if indices.ndim == 1:
+            dense.reshape(-1)[indices] = values
+        else:
+            dense[tuple(indices.T)] = values
+    except (IndexError, ValueError) as error:
+        raise OnnxError(f"{file.where}: a sparse tensor has places outside its shape.") from error
+    return dense
+
+
+def _plain_attributes(proto: onnx.NodeProto) -> dict[str, Any]:
+    """Attributes as plain data; large ones by their size."""
+    found: dict[str, Any] = {}
+    for attribute in proto.attribute:
+        if attribute.type == onnx.AttributeProto.TENSOR:
+            found[attribute.name] = f"tensor {list(attribute.t.dims)}"
+            continue
+        if _is_graph(attribute):
+            found[attribute.name] = "graph"
+            continue
+        try:
+            value = helper.get_attribute_value(attribute)
+        except Exception:
+            continue
+        if isinstance(value, bytes):
+            found[attribute.name] = value.decode("utf-8", "replace")[:1000]
+        elif isinstance(value, float):
+            found[attribute.name] = value if math.isfinite(value) else str(value)
+        elif isinstance(value, int):
+            found[attribute.name] = value
+        else:
+            try:
+                found[attribute.name] = [
+                    v.decode("utf-8", "replace") if isinstance(v, bytes) else v
+                    for v in list(value)[:64]
+                    if isinstance(v, (bytes, int, float))
+                ]
+            except TypeError:
+                found[attribute.name] = str(type(value).__name__)
+    return found
+
+
+@dataclass
+class Site:
+    """A node that a rule turns into layers."""
+
+    importer: Importer
+    proto: onnx.NodeProto
+    inputs: Sequence[Value | None]
+    label: str
+    _attributes: dict[str, Any] | None = None
+    _used: bool = False
+
+    @property
+    def opset(self) -> int:
+        return self.importer.file.opset
+
+    @property
+    def op(self) -> str:
+        return self.proto.op_type
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs somebody asks for."""
+        return len(self.proto.output)
+
+    def wants(self, port: int) -> bool:
+        """Whether the output has a name."""
+        return port < len(self.proto.output) and bool(self.proto.output[port])
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute (text as str)."""
+        if self._attributes is None:
+            self._attributes = {}
+            for a in self.proto.attribute:
+                value = helper.get_attribute_value(a)
+                self._attributes[a.name] = (
+                    value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+                )
+        return self._attributes.get(name, default)
+
+    def has(self, slot: int) -> bool:
+        """Whether an input is there."""
+        return slot < len(self.inputs) and self.inputs[slot] is not None
+
+    def value(self, slot: int) -> Value:
+        """An input; raises UnsupportedError where it is left out."""
+        found = self.inputs[slot] if slot < len(self.inputs) else None
+        if found is None:
+            raise UnsupportedError(f"its input {slot + 1} is left out")
+        return found
+
+    def known(self, slot: int) -> Known:
+        """An input that has to be known; raises ValueNeededError or UnsupportedError."""
+        value = self.value(slot)
+        if isinstance(value, Known):
+            return value
+        if isinstance(value, Tensor):
+            name = self.importer.source(value.ref[0])
+            if name is not None:
+                raise ValueNeededError(name, f"{self.op} ({self.label})")
+        raise UnsupportedError(f"its input {slot + 1} is computed by the network")
+
+    def array(self, slot: int) -> Array:
+        """The numbers of an input that is known and does not depend on the batch."""
+        value = self.known(slot)
+        if not value.fixed:
+            raise MixesSamplesError
+        return value.first
+
+    def integers(self, slot: int) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.array(slot).ravel())
+
+    def number(self, slot: int, default: float) -> float:
+        """A single number, or the default where it is left out."""
+        if not self.has(slot):
+            return default
+        array = self.array(slot)
+        if array.size != 1:
+            raise UnsupportedError(f"its input {slot + 1} is not one number")
+        return float(array.ravel()[0])
+
+    def weights(self, slot: int) -> tuple[Array, str]:
+        """An input as float32 numbers, with its name in the file."""
+        value = self.known(slot)
+        return self.floats(self.array(slot)), value.name
+
+    def floats(self, array: Array) -> Array:
+        if array.dtype == np.float32:
+            return array
+        if array.dtype == np.float64:
+            self.importer.note("Weights of 64 bits are computed in float32.")
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
+
+    def ints_or_attribute(self, slot: int, name: str, default: Any = None) -> Any:
+        """Whole numbers that older opsets have as an attribute and newer ones as an input."""
+        if self.has(slot):
+            return self.integers(slot)
+        return self.attribute(name, default)
+
+    # ---- tensors ---------------------------------------------------------------------------
+
+    def tensor(self, value: Value | int) -> Tensor:
+        """An input as a tensor of the network; a known one becomes a Constant layer."""
+        if isinstance(value, int):
+            value = self.value(value)
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Missing):
+            raise UnsupportedError("what it needs is not known")
+        anchor = self.importer.anchor()
+        if value.fixed and self.importer.batches == FREE:
+            array = value.first
+            if array.ndim and array.shape[0] == 1:
+                array = array[0]  # serves all samples
+            else:
+                raise MixesSamplesError
+            hidden = False
+        elif value.fixed:
+            array, hidden = value.first, True
+        else:
+            array, hidden = self._rows(value), False
+        constant = self.floats(array)
+        shape = tuple(constant.shape) or (1,)
+        (found,) = self.importer.add(
+            Constant(shape),
+            [anchor],
+            self.new_id("constant"),
+            {"weight": constant.reshape(shape)},
+            (value.name,) if value.name else (),
+        )
+        made = Tensor(found.ref, found.first, found.second, hidden)
+        if constant.ndim == 0:
+            made = self.view(made, ())
+        return made
+
+    def _rows(self, value: Known) -> Array:
+        """What each sample has of a value with one equal row per sample."""
+        a, b = value.first, value.second
+        p, q = self.importer.batches
+        if not (a.ndim == b.ndim > 0 and (len(a), len(b)) == (p, q)) or a.shape[1:] != b.shape[1:]:
+            raise MixesSamplesError
+        if not all(np.array_equal(a[0], row) for row in (*a, *b)):
+            raise MixesSamplesError
+        return np.asarray(a[0])
+
+    def maps(self, slot: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """An input as maps (N, C, H, W), and what brings a result back to the file's rank."""
+        tensor = self.importer.show(self.tensor(slot))
+        rank = len(tensor.first)
+        if rank == 4:
+            return tensor, lambda t: t
+        if rank == 3:
+            channels, length = tensor.sample
+            made = self.view(tensor, (channels, 1, length))
+            return made, lambda t: self.view(t, (t.sample[0], t.sample[2]))
+        raise UnsupportedError(f"tensors with {rank} axes are not maps")
+
+    def axes(self, tensor: Tensor, axes: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
+        """The network's axes for axes of the file; the tensor is hidden where samples take part."""
+        rank = tensor.rank
+        found = []
+        for axis in axes:
+            if not -rank <= axis < rank:
+                raise UnsupportedError(f"axis {axis} does not exist in a tensor of {rank} axes")
+            found.append(axis % rank)
+        if not tensor.hidden and 0 in found:
+            tensor = self.importer.hide(tensor)
+        shift = int(tensor.hidden)
+        return tensor, tuple(axis + shift for axis in found)
+
+    # ---- layers ----------------------------------------------------------------------------
+
+    def new_id(self, role: str = "") -> str:
+        """The node's own id; with a role, that of a layer beside it."""
+        text = f"{self.label}_{role}" if role else self.label
+        stem = f"{self.op.lower()}_{role}" if role else self.op.lower()
+        return self.importer.fresh_id(text, stem)
+
+    def layers(
+        self,
+        layer: Layer,
+        *inputs: Tensor,
+        role: str = "",
+        params: Mapping[str, Array] | None = None,
+        key: tuple[str, ...] = (),
+        hidden: bool | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Add a layer; returns its outputs."""
+        node_id = self.new_id(role)
+        found = self.importer.add(layer, inputs, node_id, params, key)
+        if not role:
+            self.importer.names[node_id] = self.label
+        if hidden is None:
+            return found
+        return tuple(Tensor(t.ref, t.first, t.second, hidden) for t in found)
+
+    def layer(self, layer: Layer, *inputs: Tensor, **options: Any) -> Tensor:
+        """Add a layer of one output."""
+        return self.layers(layer, *inputs, **options)[0]
+
+    def view(self, tensor: Tensor, sample: tuple[int, ...], hidden: bool | None = None) -> Tensor:
+        """The tensor with another shape of a sample."""
+        hidden = tensor.hidden if hidden is None else hidden
+        if tensor.sample == sample and tensor.hidden == hidden:
+            return tensor
+        if tensor.sample == sample:
+            return Tensor(tensor.ref, tensor.first, tensor.second, hidden, tensor.whole)
+        return self.layer(View(sample), tensor, role="view", hidden=hidden)

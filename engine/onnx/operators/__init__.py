@@ -1,0 +1,5 @@
+"""What turns each operator of a file into layers, a file for each family."""
+
+from engine.onnx.operators import activation, arithmetic, convolution, loss, normalisation, shape
+
+__all__ = ["activation", "arithmetic", "convolution", "loss", "normalisation", "shape"]

@@ -53,10 +53,11 @@ class WindowSums:
         self.dacross = self.dwhole[:, top : top + h]
         self.dacross_rows = by_row(window, self.dwhole, rows)
         self.dlanes = Lanes(site, window, 0)
-        self.dx = site.channels_last(spec)
+        if window.stride[1] == 1:  # the only lane has all of dx
+            self.dx, self.give = self.dlanes.maps, []
+            return
+        self.dx = channels_last(site.gradient(), spec.shape)
         self.give = self.dlanes.pairs(self.dx)
-        if window.stride[1] == 1:  # the only lane has all of it
-            self.dx, self.give = self.give[0][0], []
 
     def add(self, x: Array, sums: Array) -> None:
         """Write the sum of each window of x (N, C, H, W)."""

@@ -18,7 +18,15 @@ from typing import ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import WIDE, Site, looks_finite, pixels_of, repeats_of, runs_of
+from engine.kernels.base import (
+    WIDE,
+    Site,
+    channels_last,
+    looks_finite,
+    pixels_of,
+    repeats_of,
+    runs_of,
+)
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 from engine.layers.window import Window
@@ -27,6 +35,8 @@ from engine.layers.window import Window
 class Depthwise:
     name: ClassVar[str] = "depthwise"
     layer: ClassVar[type[Layer]] = Conv2d
+    keeps: ClassVar[tuple[str, ...]] = ("x",)
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         layer, channels = cast(Conv2d, site.layer), site.inputs[0].shape[1]
@@ -105,7 +115,7 @@ class BoundDepthwise:
         window, dtype = layer.window, np.dtype(spec.dtype)
         kh, kw = window.kernel_size
         self.dparams = site.dparams
-        self.y = site.channels_last(out)
+        self.y = channels_last(site.value(), out.shape)
         y_last = self.y.transpose(0, 2, 3, 1)
         # ---- x between zeros: one copy, or one for each column of the kernel
         height, width = window.padded_size(h, w)
@@ -170,8 +180,11 @@ class BoundDepthwise:
         self.ones = np.ones(len(self.dy_pixels), dtype)
         if not site.need[0]:
             return
-        # ---- dx, remainder by remainder; cells that no window meets keep their zero
-        self.dx = site.channels_last(spec, zeros=True)
+        # ---- dx, remainder by remainder
+        if all(sum(m.cells for m in axis) == size for axis, size in zip(axes, (h, w), strict=True)):
+            self.dx = channels_last(site.gradient(), spec.shape)
+        else:  # cells that no window meets keep their zero
+            self.dx = site.channels_last(spec, zeros=True)
         self.remainders: list[tuple[Windows, Array, tuple[Array, Array] | None]] = []
         for down in axes[0]:
             for across in axes[1]:

@@ -24,6 +24,8 @@ class TiledMaxPool:
 
     name: ClassVar[str] = "tiled maxima"
     layer: ClassVar[type[Layer]] = MaxPool2d
+    keeps: ClassVar[tuple[str, ...]] = ("x", "y")
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         layer = cast(MaxPool2d, site.layer)

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, all_finite, pixels_of
+from engine.kernels.base import Site, all_finite, channels_last, pixels_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.window import Window
@@ -29,6 +29,8 @@ class OverlappingMaxPool:
 
     name: ClassVar[str] = "overlapping maxima"
     layer: ClassVar[type[Layer]] = MaxPool2d
+    keeps: ClassVar[tuple[str, ...]] = ("x", "y")
+    passes_on: ClassVar[bool] = False
 
     def offers(self, site: Site) -> bool:
         """Not where a window lies in padding alone: its −∞ would be taken for one of x."""
@@ -106,6 +108,12 @@ class Lanes:
             first = (lane - window.before[1]) % step
             self.places.append(((first + window.before[1]) // step, slice(first, w, step)))
 
+    @property
+    def maps(self) -> Array:
+        """The cells of x (N, C, H, W) where one lane has them all."""
+        (lane,), ((start, columns),) = self.memory, self.places
+        return lane[:, :, start : start + columns.stop].transpose(0, 3, 1, 2)
+
     def pairs(self, maps: Array) -> list[tuple[Array, Array]]:
         """Views of the cells in the lanes and of those of maps (N, C, H, W) that they are."""
         pairs = []
@@ -138,7 +146,7 @@ class BoundOverlappingMaxPool:
         top, height = window.before[0], window.padded_size(h, w)[0]
         self.lanes = Lanes(site, window, -np.inf)
         across = np.full((n, height, line), -np.inf, dtype)
-        self.y = site.channels_last(out)
+        self.y = channels_last(site.value(), out.shape)
         y = self.y.transpose(0, 2, 3, 1).reshape(n, rows, line)
         stages = [
             (self.lanes.under, across[:, top : top + h]),
@@ -154,7 +162,7 @@ class BoundOverlappingMaxPool:
         self.take: list[tuple[Array, Array]] = []
         if not (site.backward and site.need[0]):
             return
-        self.rest = site.channels_last(out)
+        self.rest = channels_last(site.take("backward", out.shape), out.shape)
         rest = self.rest.transpose(0, 2, 3, 1).reshape(y.shape)
         self.rest_flat = rest.reshape(-1)
         self.dacross, self.dlanes = np.empty_like(across), Lanes(site, window, 0)
@@ -176,10 +184,11 @@ class BoundOverlappingMaxPool:
                         share[: some.size].reshape(some.shape),
                     )
                 )
-        self.dx = site.channels_last(spec)
+        if window.stride[1] == 1:  # the only lane has all of dx
+            self.dx, self.give = self.dlanes.maps, []
+            return
+        self.dx = channels_last(site.gradient(), spec.shape)
         self.give = self.dlanes.pairs(self.dx)
-        if window.stride[1] == 1:  # the only lane has all of it
-            self.dx, self.give = self.give[0][0], []
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if xs[0] is not self.seen:

@@ -79,7 +79,8 @@ def check(graph: Graph) -> None:
     for loss in graph.losses:
         if loss.id in graph.by_id:
             raise GraphError(f"{loss.id}: the loss has this name. Choose another name.")
-    graph.parameter_specs(graph.infer().specs)
+    if any(node.params for node in graph.nodes):
+        graph.parameter_specs(graph.infer().specs)  # that shared weights fit all who share them
 
 
 def appended(graph: Graph, node: Node, ref: Ref) -> Graph:

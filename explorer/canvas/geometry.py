@@ -85,6 +85,7 @@ class Route:
     label: QPointF
     direct: bool
     lane: float = 0.0
+    lift: float = 0.0
 
     def rects(self, margin: float) -> list[QRectF]:
         """Small rectangles that cover the path, so that a repaint touches little else."""
@@ -128,10 +129,7 @@ def _rounded(points: Sequence[tuple[float, float]], radius: float) -> QPainterPa
     return path
 
 
-def _sampled(path: QPainterPath, direct: bool) -> NDArray[np.float64]:
-    if direct and path.elementCount() == 2:
-        ends = [path.elementAt(0), path.elementAt(1)]
-        return np.array([[e.x, e.y] for e in ends], np.float64)
+def _sampled(path: QPainterPath) -> NDArray[np.float64]:
     polygon = path.toSubpathPolygons()[0]
     points = np.array([[p.x(), p.y()] for p in polygon.toList()], np.float64)
     return points if len(points) > 1 else np.vstack([points, points])
@@ -142,10 +140,11 @@ def direct_route(start: QPointF, end: QPointF) -> Route:
     path = QPainterPath(start)
     if abs(start.x() - end.x()) < 1 and end.y() > start.y():
         path.lineTo(end)
+        points = np.array([[start.x(), start.y()], [end.x(), end.y()]])
     else:
         pull = max(BEND, abs(end.y() - start.y()) / 2)
         path.cubicTo(start + QPointF(0, pull), end - QPointF(0, pull), end)
-    points = _sampled(path, True)
+        points = _sampled(path)
     return Route(path, points, start, end, start, True)
 
 
@@ -162,7 +161,7 @@ def lane_route(start: QPointF, end: QPointF, lane: float, lift: float = 0.0) -> 
     ]
     path = _rounded(corners, BEND)
     return Route(
-        path, _sampled(path, False), start, end, QPointF(lane, (out + back) / 2), False, lane
+        path, _sampled(path), start, end, QPointF(lane, (out + back) / 2), False, lane, lift
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QTimer
 from PySide6.QtWidgets import QGraphicsScene
@@ -200,11 +199,12 @@ class NetworkScene(QGraphicsScene):
 
     def _set_edges(self, edges: Mapping[EdgeKey, EdgeFacts]) -> None:
         routes = self._routes(edges)
-        rerouted = sum(
-            key in self.edges and not _same(self.edges[key].route, route)
+        rerouted = {
+            key
             for key, route in routes.items()
-        )
-        if rerouted > MANY:
+            if key in self.edges and not _same(self.edges[key].route, route)
+        }
+        if len(rerouted) > MANY:
             self.touch_all()
         labelled: set[Ref] = set()
         for key, facts in edges.items():
@@ -215,7 +215,7 @@ class NetworkScene(QGraphicsScene):
                 item.setVisible(not self.far)
                 self.addItem(item)
                 self.touch(item)
-            elif item.facts != facts or not _same(item.route, route):
+            elif key in rerouted or item.facts != facts:
                 self.touch(item)
                 item.facts = facts
                 item.setZValue(-1 if facts.skip else 0)
@@ -575,4 +575,6 @@ def _sample(trace: Trace, key: Key) -> Callable[[], NDArray]:
 
 
 def _same(a: geometry.Route, b: geometry.Route) -> bool:
-    return a.points.shape == b.points.shape and bool(np.array_equal(a.points, b.points))
+    return (a.direct, a.lane, a.lift) == (b.direct, b.lane, b.lift) and (
+        a.start == b.start and a.end == b.end
+    )

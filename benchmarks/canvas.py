@@ -29,7 +29,6 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
 from PySide6.QtWidgets import QGraphicsScene, QGraphicsView
 
-from engine.architectures import ARCHITECTURES
 from engine.graph import Graph, Input, Node, Ref
 from engine.layers.add import Add
 from engine.layers.conv2d import Conv2d

@@ -46,15 +46,28 @@ class TargetError(ValueError):
     """A target does not fit the output; names expected and received."""
 
 
+def check_batch(x: Array) -> None:
+    """Raise TargetError where there is no sample: a mean over none is no number."""
+    if not len(x):
+        raise TargetError("Batch: expected at least 1 sample, received none.")
+
+
+def check_number(owner: str, name: str, value: float) -> None:
+    """Raise HyperparameterError unless a setting of a loss is a finite number."""
+    if not np.isfinite(value):
+        raise HyperparameterError(f"{owner}.{name}: expected a finite number, received {value!r}.")
+
+
 def class_targets(x: Array, target: Array) -> Array:
     """``target`` as whole numbers (N,) below the K of x (N, K); raises TargetError."""
     target = np.asarray(target)
     n, classes = x.shape
+    check_batch(x)
     if target.shape != (n,) or target.dtype.kind not in "iu":
         raise TargetError(
             f"Target: expected {n} whole numbers, received shape {target.shape} of {target.dtype}."
         )
-    if n and not (target.min() >= 0 and target.max() < classes):
+    if not (target.min() >= 0 and target.max() < classes):
         raise TargetError(
             f"Target: expected classes 0 to {classes - 1}, received "
             f"{target.min()} to {target.max()}."
@@ -205,6 +218,7 @@ class MeanSquaredError:
     def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
         """Return (loss of shape (), {"difference": x − y, "x": x})."""
         target = np.asarray(target)
+        check_batch(x)
         if target.shape != x.shape and x.ndim == 2 and target.dtype.kind in "iu":
             classes = class_targets(x, target)
             target = np.zeros_like(x)
@@ -257,6 +271,9 @@ class Hinge:
     title: ClassVar[str] = "Hinge"
 
     margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("Hinge", "margin", self.margin)
 
     def check(self, spec: Spec) -> None:
         """Raise ShapeError unless ``spec`` is (N, K)."""
@@ -314,6 +331,9 @@ class LeNetLoss:
 
     j: float = 1.0
     negative: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("LeNetLoss", "j", self.j)
 
     def check(self, spec: Spec) -> None:
         """Raise ShapeError unless ``spec`` is (N, K)."""

@@ -137,6 +137,34 @@ def alexnet_digits() -> Graph:
     return build.classifier(logits, "AlexNet for digits", DIGITS)
 
 
+def zfnet_digits() -> Graph:
+    """ZFNet for (1, 28, 28) pictures: 3×3 kernels from the first layer on, and single steps there.
+
+    LRN behind the pooling and no groups, as in the large one.
+    """
+    build = Builder((1, 28, 28))
+    x = build.chain(
+        build.input,
+        ("conv1", Conv2d(16, 3, padding=1)),
+        ("relu1", ReLU()),
+        ("pool1", MaxPool2d(3, 2, padding=1)),
+        ("lrn1", LRN(5, 1e-4, 0.75, 2.0)),
+        ("conv2", Conv2d(32, 3, stride=2, padding=1)),
+        ("relu2", ReLU()),
+        ("pool2", MaxPool2d(3, 2, padding=1)),
+        ("lrn2", LRN(5, 1e-4, 0.75, 2.0)),
+        ("conv3", Conv2d(48, 3, padding=1)),
+        ("relu3", ReLU()),
+        ("conv4", Conv2d(48, 3, padding=1)),
+        ("relu4", ReLU()),
+        ("conv5", Conv2d(32, 3, padding=1)),
+        ("relu5", ReLU()),
+        ("pool5", MaxPool2d(3, 2)),
+    )
+    logits = build.node("fc8", Linear(10), _classifier(build, x, 96))
+    return build.classifier(logits, "ZFNet for digits", DIGITS)
+
+
 def _classifier(build: Builder, x: Ref, width: int) -> Ref:
     return build.chain(
         x,
@@ -155,6 +183,9 @@ _SOURCE = (
     "Krizhevsky, Sutskever & Hinton: ImageNet classification with deep convolutional neural "
     "networks, NIPS 2012"
 )
+
+_FINER = "Smaller kernels and steps in the first layer keep what AlexNet's lost."
+_ZFNET = "Zeiler & Fergus: Visualizing and understanding convolutional networks, ECCV 2014"
 
 ARCHITECTURES = (
     Architecture(
@@ -192,10 +223,21 @@ ARCHITECTURES = (
         id="zfnet",
         title="ZFNet",
         year=2014,
-        idea="Smaller kernels and steps in the first layer keep what AlexNet's lost.",
-        source="Zeiler & Fergus: Visualizing and understanding convolutional networks, ECCV 2014",
+        idea=_FINER,
+        source=_ZFNET,
         input=(3, 224, 224),
         build=zfnet,
         family="ZFNet",
+    ),
+    Architecture(
+        id="zfnet-digits",
+        title="ZFNet for digits",
+        year=2014,
+        idea=_FINER,
+        source=f"{_ZFNET}; narrower, for 28×28 digits",
+        input=(1, 28, 28),
+        build=zfnet_digits,
+        family="ZFNet",
+        scale="classroom",
     ),
 )

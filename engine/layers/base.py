@@ -311,10 +311,10 @@ def initialiser_hyper(default: str = "he") -> Any:
     choices = WEIGHT_INITIALISERS
     return hyper(
         default,
-        "How weights start, by their number of inputs n: he (variance 2/n, for ReLU), glorot and "
-        "lecun (about 1/n, for tanh), orthogonal (right angles), uniform_fan_in (within ±1/√n), "
-        "small (variance 0.1/n, for scores), constant (all 1/n) or zeros (both keep all alike)"
-        + ("." if default in choices else "; automatic is he, but small before a loss."),
+        "How new weights start, by their number of inputs n: he (variance 2/n, for ReLU), glorot "
+        "and lecun (about 1/n, for tanh), orthogonal (right angles), uniform_fan_in (within "
+        "±1/√n), small (variance 0.1/n, for scores), constant (all 1/n) or zeros (both keep all "
+        "alike)" + ("." if default in choices else "; automatic is he, but small before a loss."),
         choices=choices if default in choices else (default, *choices),
         later=True,
     )

@@ -44,7 +44,8 @@ class MaxPool2d(Pooling):
     subdifferential. Padding never wins: it counts as −∞, and a window that lies only in padding
     (a dilated one can) gives −∞ and sends its gradient nowhere. NaN wins over every number, the
     first of several (PyTorch takes the last). With ``ceil_mode`` a window that would start beyond
-    input plus left padding is dropped.
+    input plus left padding is dropped. With ``dilation`` the cells of a window lie apart: of 1 … 16
+    as 4×4, kernel 2, stride 1 and dilation 2 give 11, 12, 15, 16.
 
     With ``return_indices`` a second output says where each number came from: row · W + column in
     its own map of H × W cells without the padding, as PyTorch (ONNX counts through all maps of the

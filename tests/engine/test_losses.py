@@ -178,10 +178,19 @@ def test_squared_error_takes_numbers_and_refuses_what_does_not_fit() -> None:
         MeanSquaredError().forward(np.ones((2, 3)), np.array([0, 3]))
 
 
+@pytest.mark.parametrize("loss", ALL, ids=str)
+def test_an_empty_batch_is_refused(loss: Any) -> None:
+    with pytest.raises(TargetError, match="expected at least 1 sample, received none"):
+        loss.forward(np.zeros((0, 5)), np.zeros(0, int))
+
+
 def test_settings_of_losses_out_of_range_are_refused() -> None:
     with pytest.raises(HyperparameterError, match="label_smoothing: expected .* received 1.0"):
         CrossEntropy(1.0)
     with pytest.raises(HyperparameterError, match="class_weights: expected numbers from 0"):
         CrossEntropy(0.0, (1.0, -1.0))
+    for loss, name in ((Hinge, "margin"), (LeNetLoss, "j")):
+        with pytest.raises(HyperparameterError, match=f"{name}: expected a finite number"):
+            loss(float("nan"))
     with pytest.raises(ShapeError, match="3 classes, as many as class_weights, received 4"):
         CrossEntropy(0.0, (1.0, 1.0, 1.0)).check(Spec((1, 4)))

@@ -304,15 +304,39 @@ def test_a_random_network_is_the_same_in_every_form(graph: Graph, mode: Mode, se
         scale = max(1.0, float(np.abs(value).max()))
         np.testing.assert_allclose(chosen[key], value, rtol=0, atol=1e-9 * scale, err_msg=str(key))
 
-    trace = Trace()
-    traced = results(planned(graph, parameters, 3, mode, plain=False), batches, trace)
-    without = planned(graph, parameters, 3, mode, plain=False, input_gradients=False)
-    unwanted = results(without, batches)
-    for key, value in chosen.items():
-        assert np.array_equal(traced[key], value), f"{key}: recording changed it"
-        if key in unwanted:
-            assert np.array_equal(unwanted[key], value), f"{key}: an input gradient changed it"
-    accumulated(graph, trace)
+    whole, scarce = Trace(), Trace()
+    for what, options, trace in (
+        ("recording", {}, whole),
+        ("an input gradient", {"input_gradients": False}, None),
+        ("sharing memory", {"keep": "results"}, None),
+        ("sharing memory and recording", {"keep": "results"}, scarce),
+    ):
+        plan = planned(graph, parameters, 3, mode, plain=False, **options)
+        for key, value in results(plan, batches, trace).items():
+            assert np.array_equal(chosen[key], value), f"{key}: {what} changed it"
+    recorded = list(whole.keys())
+    assert recorded == list(scarce.keys())
+    for key in recorded:
+        assert np.array_equal(whole.at(key), scarce.at(key)), f"{key}: its memory was used again"
+    accumulated(graph, whole)
+
+
+@settings(max_examples=30)
+@given(graph=graphs(), mode=st.sampled_from(("train", "eval")), seed=st.integers(0, 99))
+def test_threads_share_the_work_of_a_random_network(graph: Graph, mode: Mode, seed: int) -> None:
+    parameters = lively(graph, seed)
+    batches = [batch_of(graph, seed + i, 3) for i in range(2)]
+    alone = results(planned(graph, parameters, 3, mode, plain=False), batches)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.workers.WORTH", 0)  # else these networks are too small to share
+        plan = planned(graph, parameters, 3, mode, plain=False, threads=2, keep="results")
+        try:
+            shared = results(plan, batches)
+        finally:
+            plan.close()
+    for key, value in alone.items():
+        scale = max(1.0, float(np.abs(value).max()))
+        np.testing.assert_allclose(shared[key], value, rtol=0, atol=1e-9 * scale, err_msg=str(key))
 
 
 def accumulated(graph: Graph, trace: Trace) -> None:

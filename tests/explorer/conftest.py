@@ -25,11 +25,13 @@ from explorer.settings import Settings
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a run of a small network finish at once, also on a busy machine.
+    """Let a run of a small network finish at once, and a frame be whole, on a busy machine too.
 
-    The window cuts long runs into slices by the clock; a test of that sets the time itself.
+    The window cuts long runs and the composing of pictures into slices by the clock; a test of
+    that sets the time itself.
     """
     monkeypatch.setattr("explorer.stepping.FIRST_SECONDS", 60.0)
+    monkeypatch.setattr("explorer.canvas.scene.SLICE", 60.0)
 
 
 def tiny_network(channels: int = 2, shape: tuple[int, ...] = (1, 8, 8), classes: int = 10) -> Graph:

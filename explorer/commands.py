@@ -171,6 +171,14 @@ COMMANDS: tuple[Command, ...] = (
         help="Carry on until the selected layer is next touched (debugger: run to cursor).",
     ),
     _c(
+        "step.predict",
+        QT_TRANSLATE_NOOP("Commands", "Predict, then reveal"),
+        "P",
+        icon="eye-off",
+        checkable=True,
+        help="Ask what a pooling, a ReLU, an Add or a convolution will do before it is shown.",
+    ),
+    _c(
         "step.breakpoint",
         QT_TRANSLATE_NOOP("Commands", "Breakpoint here"),
         "F9",

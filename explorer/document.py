@@ -77,6 +77,8 @@ class Document(QObject):
         """The what-if: factors of inputs of an Add. It is outside of the network, and not saved."""
         self.stop: Stop | None = None
         """Why stepping stopped at the position, where it did so by itself."""
+        self.answered: tuple[Any, ...] = ()
+        """What is said of the answer to a question about the step at the position."""
         self.inside: Inside | None = None
         """Where within the next operation one stands, when it is looked into."""
         self.path: Path | None = None
@@ -169,7 +171,7 @@ class Document(QObject):
         self.settings = dict(project.settings)
         self.metadata = dict(project.metadata)
         self.run, self.position, self.focus, self.stop = None, 0, None, None
-        self.inside = None
+        self.inside, self.answered = None, ()
         self.gains = {}
         self.breakpoints = breakpoints.from_plain(self.settings.get("breakpoints"))
         self.selection = frozenset()
@@ -268,21 +270,27 @@ class Document(QObject):
 
     def set_run(self, run: Run | None, position: int) -> None:
         """Show another run, at a position within it."""
-        self.run, self.stop, self.inside = run, None, None
+        self.run, self.stop, self.inside, self.answered = run, None, None, ()
         self.position = min(position, len(run.operations)) if run else 0
         self.run_changed.emit()
         self.position_changed.emit()
 
     def set_position(
-        self, position: int, stop: Stop | None = None, inside: Inside | None = None
+        self,
+        position: int,
+        stop: Stop | None = None,
+        inside: Inside | None = None,
+        answered: tuple[Any, ...] = (),
     ) -> None:
         """Move the cursor: how many steps have been carried out, and why it stops there.
 
-        ``inside`` is where one stands within the next operation.
+        ``inside`` is where one stands within the next operation, ``answered`` what is said of an
+        answer about the last one.
         """
         position = max(0, min(position, len(self.operations)))
-        if (position, stop, inside) != (self.position, self.stop, self.inside):
-            self.position, self.stop, self.inside = position, stop, inside
+        before = (self.position, self.stop, self.inside, self.answered)
+        if (position, stop, inside, answered) != before:
+            self.position, self.stop, self.inside, self.answered = position, stop, inside, answered
             self.position_changed.emit()
 
     def set_gains(self, gains: Gains) -> None:

@@ -50,6 +50,9 @@ SETTINGS: dict[str, Setting] = {
     "windows": Setting({}, "Sizes and places of the window and its panels."),
     "hint_seen": Setting(False, "The first hint was closed."),
     "receptive_field": Setting(True, "What the selected cell sees and changes is outlined."),
+    "predict": Setting(
+        "learn", "Ask what an operation will do before it is shown.", ("learn", "always", "never")
+    ),
     "scale_mode": Setting(
         "shared", "Colour scale of the maps.", ("shared", "per channel", "frozen")
     ),

@@ -35,6 +35,7 @@ class ShortcutSheet(QDialog):
         rows = [(tr(c.text), key, where[scope_of(c, key)]) for c in COMMANDS for key in c.shortcuts]
         rows += [
             (self.tr("Next operation"), "Space", where["stepping"]),
+            (self.tr("Answer a question"), self.tr("1 to 4"), where["stepping"]),
             (self.tr("Travel along the network"), self.tr("arrow keys"), where["canvas"]),
             (self.tr("Nudge the selected layers"), self.tr("Ctrl+arrow keys"), where["canvas"]),
             (self.tr("Copy by dragging"), self.tr("Alt+drag or Ctrl+drag"), where["canvas"]),

@@ -16,7 +16,7 @@ from engine.layers.add import Add
 from engine.optimizers import SGD
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
-from explorer.narration import phase_name
+from explorer.narration import Question, phase_name, question, verdict
 from explorer.notices import Say
 from explorer.run import Run
 from explorer.settings import Settings
@@ -31,6 +31,7 @@ class Stepping(QObject):
     """Runs the document's network on its picture, moves the position, and plays."""
 
     playing_changed = Signal(bool)
+    question_changed = Signal()
     breakpoints_edited = Signal()
     """The user changed them: the project differs from what is saved."""
 
@@ -43,6 +44,8 @@ class Stepping(QObject):
         self._holding = False
         self._wanted: int | None = None
         self._stopping = False
+        self.question: Question | None = None
+        """What is asked before the next operation is shown."""
         self._sheet: Sheet | None = None
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
@@ -78,6 +81,7 @@ class Stepping(QObject):
             old.stop()
             old.deleteLater()
         self._wanted = None
+        self._set_question(None)
         run = self._new_run()
         if run is None:
             document.set_run(None, 0)
@@ -153,6 +157,7 @@ class Stepping(QObject):
     def _travel(self, position: int, stopping: bool) -> None:
         """``go_to``; with ``stopping`` no further than to the first breakpoint that is met."""
         run = self.document.run
+        self._set_question(None)
         if run is None and self.document.structure_only:
             self._say("info", self.document.structure_text())
             return
@@ -193,15 +198,19 @@ class Stepping(QObject):
     def next(self) -> None:
         """Carry out one operation, or inside of one what its level completes."""
         sheet, at = self.sheet, self.document.inside
-        if sheet is None or at is None:
-            self._travel(self.document.position + 1, stopping=True)
-        else:
+        if self.question is not None:
+            self.answer(None)
+        elif sheet is not None and at is not None:
             self._stand(sheet.next(at), at.operation + 1)
+        elif not self._ask():
+            self._travel(self.document.position + 1, stopping=True)
 
     def back(self) -> None:
         """One operation back, or inside of one as far as ``next`` goes; a look-up, exact."""
         sheet, at = self.sheet, self.document.inside
-        if sheet is None or at is None:
+        if self.question is not None:
+            self._set_question(None)
+        elif sheet is None or at is None:
             self.go_to(self.document.position - 1)
         else:
             self._stand(sheet.back(at), at.operation)
@@ -270,6 +279,7 @@ class Stepping(QObject):
 
     def _stand(self, at: Inside | None, otherwise: int) -> None:
         """Stand there, or outside again where the operation begins or ends."""
+        self._set_question(None)
         if at is None:
             self.go_to(otherwise)
         else:
@@ -346,6 +356,47 @@ class Stepping(QObject):
             number = int(np.ravel_multi_index(index, sheet.shape)) + 1
             level = at.level if sheet.unit(at.level) == 1 else "cell"
             self._stand(replace(at, level=level, cells=number, terms=0), 0)
+
+    # ---- questions -------------------------------------------------------------------------
+
+    @property
+    def asks(self) -> bool:
+        """Whether ``next`` asks before it shows: always, or in the workspace for learning."""
+        wanted = self.settings["predict"]
+        return wanted == "always" or (wanted == "learn" and self.settings["workspace"] == "learn")
+
+    def set_asks(self, on: bool) -> None:
+        """Predict, then reveal; or show at once."""
+        self.settings.set("predict", "always" if on else "never")
+        if not on:
+            self._set_question(None)
+
+    def _set_question(self, asked: Question | None) -> None:
+        if asked != self.question:
+            self.question = asked
+            self.question_changed.emit()
+
+    def _ask(self) -> bool:
+        """Ask about the next operation, where it is one to ask about and that is wanted."""
+        document, run = self.document, self.document.run
+        position = document.position
+        if not self.asks or run is None or self._play.isActive():
+            return False
+        if position >= len(run.operations) or not run.advance(position + 1, FIRST_SECONDS):
+            return False
+        self._set_question(question(document.graph, run.trace, position))
+        return self.question is not None
+
+    def answer(self, choice: int | None) -> None:
+        """Show what was asked about, and say whether the answer was right; None only reveals."""
+        asked = self.question
+        if asked is None or (choice is not None and not 0 <= choice < len(asked.choices)):
+            return
+        words = verdict(asked, choice)
+        self._travel(asked.operation + 1, stopping=True)
+        document = self.document
+        if document.position == asked.operation + 1:
+            document.set_position(document.position, document.stop, answered=words)
 
     # ---- what-ifs --------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ from explorer.controller import Controller
 from explorer.document import Document
 from explorer.fields import FieldsInSight
 from explorer.hint import Hint
-from explorer.narration import Crumb, crumbs, finish_text, inside_sentence, sentence
+from explorer.narration import Crumb, Sentence, crumbs, finish_text, inside_sentence, sentence
 from explorer.notices import Notice, NoticeBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
 from explorer.path_shares import PathShares
@@ -356,6 +356,7 @@ class Window(QMainWindow):
             "step.next": c.stepping.next,
             "step.finish": c.stepping.finish,
             "step.inside": self.look_inside,
+            "step.predict": self._toggle_predict,
             "step.end": c.stepping.to_end,
             "step.play": lambda: c.stepping.play(None),
             "step.run_to": c.stepping.run_to,
@@ -509,6 +510,11 @@ class Window(QMainWindow):
         for host in (self.canvas, self.timeline, self.inspector):
             self._add_keys_to(host, "stepping")
 
+        self._answering = [
+            self._answer_key(host, number)
+            for host in (self.canvas, self.timeline, self.inspector, self.narration)
+            for number in range(len(self.narration.choices))
+        ]
         self._presenting = [
             self._make_shortcut(key, command.id, self)
             for command in COMMANDS
@@ -518,6 +524,14 @@ class Window(QMainWindow):
         for shortcut in self._presenting:
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.setEnabled(False)
+
+    def _answer_key(self, host: QWidget, number: int) -> QShortcut:
+        """A digit answers while something is asked; else it is the host's own key."""
+        shortcut = QShortcut(QKeySequence(str(number + 1)), host)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(lambda: self.controller.stepping.answer(number))
+        shortcut.setEnabled(False)
+        return shortcut
 
     def _make_shortcut(self, key: str, command_id: str, host: QWidget) -> QShortcut:
         shortcut = QShortcut(QKeySequence(key), host)
@@ -557,6 +571,9 @@ class Window(QMainWindow):
         self.timeline.breakpoint_requested.connect(c.stepping.toggle_operation)
         canvas.breakpoint_requested.connect(c.stepping.toggle_node)
         self.timeline.play_requested.connect(lambda: c.stepping.play(True))
+        self.narration.answer_requested.connect(c.stepping.answer)
+        self.narration.reveal_requested.connect(c.stepping.next)
+        c.stepping.question_changed.connect(self._show_position)
         self.narration.crumb_requested.connect(self._go_to_crumb)
         self.narration.link_requested.connect(self._focus_and_explain)
         self.inspector.focus_requested.connect(c.focus)
@@ -657,7 +674,12 @@ class Window(QMainWindow):
         sheet = self.controller.stepping.sheet
         self.canvas.set_current(d.step if sheet is None else sheet.step)
         assumed = d.run is not None and d.run.assumed_target
-        if sheet is not None and d.inside is not None:
+        asked = self.controller.stepping.question
+        if asked is not None and d.trace is not None:
+            step = d.trace.steps[asked.operation]
+            self.canvas.set_current(step)
+            told = Sentence(asked.text, step.phase)
+        elif sheet is not None and d.inside is not None:
             told = inside_sentence(sheet, d.inside)
         else:
             told = sentence(
@@ -668,8 +690,12 @@ class Window(QMainWindow):
                 assumed=assumed,
                 broken=tuple(d.inference.errors),
                 stop=d.stop,
+                answered=d.answered,
             )
         self.narration.set_sentence(told)
+        self.narration.set_question(asked)
+        for shortcut in self._answering:
+            shortcut.setEnabled(asked is not None)
         self._show_way_in()
         self._show_inspected()
         self._show_sample()
@@ -688,7 +714,11 @@ class Window(QMainWindow):
     def _show_way_in(self) -> None:
         """The call stack: network, blocks, layer, and the place inside of it."""
         d, sheet = self.document, self.controller.stepping.sheet
-        node = sheet.node.id if sheet is not None else d.step.node if d.step is not None else ""
+        asked = self.controller.stepping.question
+        if asked is not None:
+            node = d.operations[asked.operation].node
+        else:
+            node = sheet.node.id if sheet is not None else d.step.node if d.step else ""
         self.narration.set_crumbs(crumbs(d.title, node, sheet, d.inside))
         finish = self.actions_by_id["step.finish"]
         finish.setText(finish_text(d.inside.level if d.inside is not None else None))
@@ -705,6 +735,9 @@ class Window(QMainWindow):
             self.controller.select(inside)
             self.canvas.zoom_to(inside)
 
+    def _toggle_predict(self) -> None:
+        self.controller.stepping.set_asks(self.actions_by_id["step.predict"].isChecked())
+
     def look_inside(self) -> None:
         """Into the operation, and its panel to the front."""
         self.controller.stepping.look_inside()
@@ -718,6 +751,9 @@ class Window(QMainWindow):
         d = self.document
         if len(d.selection) == 1:
             return next(iter(d.selection))
+        asked = self.controller.stepping.question
+        if asked is not None:
+            return d.operations[asked.operation].node
         if d.step is not None:
             return d.step.node
         return d.graph.inputs[0].id if d.graph.inputs else ""
@@ -991,6 +1027,7 @@ class Window(QMainWindow):
             presentation.trigger()  # comes back here for the panels
             return
         self.actions_by_id[f"view.{name}"].setChecked(True)
+        self.actions_by_id["step.predict"].setChecked(self.controller.stepping.asks)
         for panel, dock in self.docks.items():
             dock.setVisible(panel in workspace.panels)
         for panel in workspace.front:

@@ -16,6 +16,7 @@ from explorer.narration.forward import FORWARD, any_forward
 from explorer.narration.inside import Crumb, crumbs, finish_text, inside_sentence
 from explorer.narration.joins import Join, join_at, readers_at
 from explorer.narration.numbers import cosine, norm, percent, shape_text, strongest
+from explorer.narration.questions import Question, question, verdict
 from explorer.narration.record import Run
 from explorer.narration.sentence import (
     Link,
@@ -37,6 +38,7 @@ __all__ = [
     "Crumb",
     "Join",
     "Link",
+    "Question",
     "Sentence",
     "Text",
     "breakpoint_text",
@@ -48,10 +50,12 @@ __all__ = [
     "norm",
     "percent",
     "phase_name",
+    "question",
     "readers_at",
     "sentence",
     "strongest",
     "tr",
+    "verdict",
     "why_stopped",
 ]
 
@@ -64,12 +68,14 @@ def sentence(
     assumed: bool = False,
     broken: Sequence[str] = (),
     stop: Stop | None = None,
+    answered: Parts = (),
 ) -> Sentence:
     """What the step before ``position`` did; at 0, what is about to happen.
 
     ``labels`` names the classes (those of the graph if empty); ``assumed`` says that no answer was
     given and the network's own guess stands for it. ``broken`` are the nodes with an error, for
-    which nothing runs. ``stop`` is why stepping stopped here by itself: said first.
+    which nothing runs. ``stop`` is why stepping stopped here by itself, and ``answered``
+    what is said of an answer that was given: said first.
     """
     labels = labels or graph.labels
     if trace is None:
@@ -93,7 +99,7 @@ def sentence(
     step = trace.steps[position - 1]
     run = Run(graph, trace, step, labels, assumed)
     why = why_stopped(stop) if stop is not None else ()
-    return Sentence(merged((*why, *_describe(run))), step.phase)
+    return Sentence(merged((*answered, *why, *_describe(run))), step.phase)
 
 
 def _opening(graph: Graph) -> Parts:

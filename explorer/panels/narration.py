@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QSizePolicy,
     QTextBrowser,
     QVBoxLayout,
@@ -17,7 +18,8 @@ from PySide6.QtWidgets import (
 )
 
 from explorer import theme
-from explorer.narration import Crumb, Link, Sentence, phase_name
+from explorer.narration import Crumb, Link, Question, Sentence, phase_name
+from explorer.narration.questions import MOST
 
 
 class _Words(QTextBrowser):
@@ -70,12 +72,15 @@ class Narration(QWidget):
 
     link_requested = Signal(object)  # Cell, or the id of a node
     link_hovered = Signal(object)  # the same, or None when the pointer leaves
+    answer_requested = Signal(int)  # the number of a choice
+    reveal_requested = Signal()
     crumb_requested = Signal(object)  # Crumb of the way that leads to the present operation
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._sentence = Sentence()
         self._crumbs: tuple[Crumb, ...] = ()
+        self._question: Question | None = None
         m = theme.metrics()
         box = QVBoxLayout(self)
         box.setContentsMargins(m.space_4 + m.space_1, m.space_2, m.space_4, m.space_2)
@@ -102,8 +107,24 @@ class Narration(QWidget):
         head.setSpacing(m.space_4)
         head.addWidget(self._phase)
         head.addWidget(self.way, 1)
+        self.choices: tuple[QPushButton, ...] = tuple(QPushButton() for _ in range(MOST))
+        self.reveal = QPushButton(self.tr("Reveal"))
+        self.reveal.setToolTip(self.tr("Show it without an answer (F10)"))
+        self.reveal.setFlat(True)
+        self.reveal.clicked.connect(self.reveal_requested)
+        self.answers = QWidget()
+        answers = QHBoxLayout(self.answers)
+        answers.setContentsMargins(0, 0, 0, 0)
+        answers.setSpacing(m.space_2)
+        for number, button in enumerate(self.choices):
+            button.clicked.connect(lambda _=False, i=number: self.answer_requested.emit(i))
+            answers.addWidget(button)
+        answers.addWidget(self.reveal)
+        answers.addStretch(1)
+        self.answers.hide()
         box.addLayout(head)
         box.addWidget(self.words, 1)
+        box.addWidget(self.answers)
         self.setFocusProxy(self.words)
         self.setAccessibleName(self.tr("Narration"))
         theme.theme().changed.connect(self._show)
@@ -118,6 +139,19 @@ class Narration(QWidget):
         if sentence != self._sentence:
             self._sentence = sentence
             self._show()
+
+    def set_question(self, asked: Question | None) -> None:
+        """Offer the choices of a question, which the sentence asks; None: nothing is asked."""
+        if asked == self._question:
+            return
+        self._question = asked
+        self.answers.setVisible(asked is not None)
+        for number, button in enumerate(self.choices):
+            there = asked is not None and number < len(asked.choices)
+            button.setVisible(there)
+            if asked is not None and there:
+                button.setText(f"{number + 1}   {asked.choices[number]}")
+                button.setAccessibleName(asked.choices[number])
 
     def set_crumbs(self, crumbs: tuple[Crumb, ...]) -> None:
         """The way to the present operation: network, blocks, layer, and the place inside."""

@@ -351,3 +351,63 @@ class TestWhatIf:
         c.stepping.set_gain("stage2/block2/add", 0, 0.0)
         c.projects.open_shipped("lenet5")
         assert d.gains == {} and d.run.error == ""
+
+
+class TestQuestions:
+    def test_it_asks_before_it_shows(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_asks(True)
+        s.to_start()
+        s.next()
+        assert d.position == 0 and s.question.operation == 0
+        s.answer(s.question.right)
+        assert d.position == 1 and s.question is None
+        assert d.answered[0].text.startswith("Right, ")
+        s.next()
+        assert d.position == 1 and s.question.operation == 1 and d.answered
+        s.answer((s.question.right + 1) % len(s.question.choices))
+        assert d.position == 2 and d.answered[0].text.startswith("Not ")
+        s.next()  # a Flatten: nothing to ask
+        assert d.position == 3 and d.answered == ()
+
+    def test_it_is_skipped_by_going_on(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_asks(True)
+        s.to_start()
+        s.next()
+        s.next()
+        assert d.position == 1 and not d.answered[0].text.startswith(("Right", "Not"))
+        s.next()
+        s.back()  # takes the question away, and stays
+        assert d.position == 1 and s.question is None
+        s.next()
+        s.answer(17)
+        assert s.question is not None
+        s.go_to(4)
+        assert s.question is None and d.position == 4
+        s.go_to(1)
+        s.next()
+        bench.controller.pictures.next()
+        assert s.question is None
+
+    def test_only_where_it_is_wanted(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.to_start()
+        s.next()
+        assert d.position == 1 and s.question is None and not s.asks
+        s.settings.set("workspace", "learn")
+        assert s.asks
+        s.set_asks(False)
+        assert not s.asks
+        s.next()
+        assert d.position == 2
+
+    def test_playing_asks_nothing(self, bench: Any, qtbot: QtBot) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_asks(True)
+        s.set_play_speed(20.0)
+        s.to_start()
+        s.play(True)
+        qtbot.waitUntil(lambda: d.position >= 3)
+        s.play(False)
+        assert s.question is None

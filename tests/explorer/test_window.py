@@ -518,3 +518,51 @@ class TestWhatIf:
         window.canvas.setFocus()
         press(window.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         assert window.document.gains == {}
+
+
+class TestQuestions:
+    def test_asked_by_key_answered_by_digit_or_click(self, window: Window) -> None:
+        document, stepping = window.document, window.controller.stepping
+        stepping.go_to(2)
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_P)
+        assert window.actions_by_id["step.predict"].isChecked()
+        press(window.canvas, Qt.Key.Key_Space)
+        asked = stepping.question
+        assert document.position == 2 and asked is not None
+        assert window.narration.sentence.text.endswith("What comes out?")
+        assert window.canvas.network.items_by_id["pool1"].phase == "forward"
+        assert window.canvas.network.items_by_id["pool1"].arrays["value"] is None  # not shown yet
+        buttons = [b for b in window.narration.choices if b.isVisible()]
+        assert [b.accessibleName() for b in buttons] == list(asked.choices)
+        zoom = window.canvas.zoom
+        press(window.canvas, Qt.Key(Qt.Key.Key_1 + asked.right))
+        assert document.position == 3
+        assert window.narration.sentence.text.startswith(f"Right, {asked.choices[asked.right]}: ")
+        assert not window.narration.answers.isVisible()
+        stepping.go_to(1)
+        settle()
+        press(window.canvas, Qt.Key.Key_F10)
+        asked = stepping.question
+        wrong = (asked.right + 1) % len(asked.choices)
+        QTest.mouseClick(window.narration.choices[wrong], Qt.MouseButton.LeftButton)
+        settle()
+        assert window.narration.sentence.text.startswith("Not ") and document.position == 2
+        press(window.canvas, Qt.Key.Key_F10)
+        QTest.mouseClick(window.narration.reveal, Qt.MouseButton.LeftButton)
+        settle()
+        assert document.position == 3
+        assert window.canvas.zoom == pytest.approx(zoom, rel=0.3)
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_1)  # the canvas's own key again
+        assert window.canvas.zoom == 1.0
+
+    def test_learning_asks_unless_it_is_switched_off(self, window: Window) -> None:
+        assert not window.actions_by_id["step.predict"].isChecked()
+        window.use_workspace("learn")
+        assert window.actions_by_id["step.predict"].isChecked()
+        window.actions_by_id["step.predict"].trigger()
+        assert not window.controller.stepping.asks
+        window.use_workspace("step")
+        window.use_workspace("learn")
+        assert not window.actions_by_id["step.predict"].isChecked()

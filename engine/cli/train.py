@@ -91,7 +91,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=whole_number,
         metavar="N",
-        help="that share large operations; another number may change last digits (default: 1)",
+        help="that share large operations; another number may change last digits (1)",
     )
     run.add_argument("--seed", type=whole_number, metavar="N", help="same seed, same run (0)")
     step = parser.add_argument_group("step")
@@ -190,6 +190,15 @@ def _given(chosen: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]
 
 
 def _run_train(chosen: argparse.Namespace) -> int:
+    from engine.workers import single_blas
+
+    # --threads counts all that compute: BLAS's own would make numbers depend on the processors,
+    # and on a busy machine they wait for each other.
+    with single_blas():
+        return _train(chosen)
+
+
+def _train(chosen: argparse.Namespace) -> int:
     from engine import checkpoint as checkpoints
     from engine.parameters import initial_parameters
     from engine.project_file import save

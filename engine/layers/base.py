@@ -503,6 +503,17 @@ def expect_rank(specs: tuple[Spec, ...], rank: int, layer: str, remedy: str = ""
             )
 
 
+def expect_vector(spec: Spec, layer: str) -> None:
+    """Raise ShapeError, with a Flatten as its remedy, unless ``spec`` is (N, F)."""
+    if len(spec.shape) != 2:
+        raise ShapeError(
+            f"a vector per sample (N, F) for {layer}",
+            f"maps {spec}",
+            "Put a Flatten before it.",
+            (Fix("Add Flatten", "insert", {"kind": "Flatten"}),),
+        )
+
+
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     """(rows, columns) of a hyper-parameter that may be given as one number."""
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -9,24 +9,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
     Grads,
-    Layer,
     OnnxOp,
     Record,
     Result,
-    Spec,
     Term,
     Terms,
-    expect_rank,
 )
+from engine.layers.pooling import GlobalPooling
 
 
 @dataclass(frozen=True)
-class GlobalAvgPool(Layer):
+class GlobalAvgPool(GlobalPooling):
     """Replaces each map by its average, so that one number per channel remains.
 
     y[n, k, 0, 0] = (1 / (H·W)) Σ_{r, c} x[n, k, r, c]
@@ -37,12 +34,7 @@ class GlobalAvgPool(Layer):
     """
 
     title: ClassVar[str] = "Global average pooling"
-    category: ClassVar[str] = "Pooling"
     slug: ClassVar[str] = "gap"
-
-    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
-        expect_rank(specs, 4, "GlobalAvgPool", "Pooling needs maps: put it before the Flatten.")
-        return (Spec((*specs[0].shape[:2], 1, 1), specs[0].dtype),)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         return Result((xs[0].mean((2, 3), keepdims=True),), {"x": xs[0]})
@@ -77,10 +69,6 @@ class GlobalAvgPool(Layer):
         share = 1 / (x.shape[1] * x.shape[2])
         term = Term(("output_grad", 0, (cell[0], 0, 0)), float(dy[cell[0], 0, 0]), share)
         return Terms((term,), "sum", "dy / (H·W)")
-
-    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        channels, height, width = specs[0].shape[1:]
-        return Axes((Slide(channels, channels), Groups(height, 1), Groups(width, 1)))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -9,24 +9,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import (
     Array,
     Ctx,
     Grads,
-    Layer,
     OnnxOp,
     Record,
     Result,
-    Spec,
     Term,
     Terms,
-    expect_rank,
 )
+from engine.layers.pooling import GlobalPooling
 
 
 @dataclass(frozen=True)
-class GlobalMaxPool(Layer):
+class GlobalMaxPool(GlobalPooling):
     """Keeps only the largest number of each map, which tells whether a feature is anywhere.
 
     y[n, k, 0, 0] = max_{r, c} x[n, k, r, c]
@@ -39,12 +36,7 @@ class GlobalMaxPool(Layer):
     """
 
     title: ClassVar[str] = "Global max pooling"
-    category: ClassVar[str] = "Pooling"
     slug: ClassVar[str] = "gmp"
-
-    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
-        expect_rank(specs, 4, "GlobalMaxPool", "Pooling needs maps: put it before the Flatten.")
-        return (Spec((*specs[0].shape[:2], 1, 1), specs[0].dtype),)
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         """``saved["argmax"]``: int64 (N, C, 1, 1), index row·W + column."""
@@ -89,10 +81,6 @@ class GlobalMaxPool(Layer):
         note = "it won" if won else "it did not win"
         term = Term(("output_grad", 0, (k, 0, 0)), float(dy[k, 0, 0]), float(won), note)
         return Terms((term,), "sum", "dy where it won")
-
-    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        channels, height, width = specs[0].shape[1:]
-        return Axes((Slide(channels, channels), Groups(height, 1), Groups(width, 1)))
 
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         flat = np.sort(xs[0].reshape(*xs[0].shape[:2], -1), 2)

@@ -11,17 +11,16 @@ from engine.layers.base import (
     Array,
     Cost,
     Ctx,
-    Fix,
     Grads,
     Layer,
     OnnxOp,
     ParamSpec,
     Record,
     Result,
-    ShapeError,
     Spec,
     Term,
     Terms,
+    expect_vector,
     hyper,
     initialiser_hyper,
     weights,
@@ -52,13 +51,7 @@ class Linear(Layer):
     initialiser: str = initialiser_hyper("automatic")
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
-        if len(specs[0].shape) != 2:
-            raise ShapeError(
-                "a vector per sample (N, F) for Linear",
-                f"maps {specs[0]}",
-                "Put a Flatten before it.",
-                (Fix("Add Flatten", "insert", {"kind": "Flatten"}),),
-            )
+        expect_vector(specs[0], "Linear")
         return (Spec((specs[0].shape[0], self.out_features), specs[0].dtype),)
 
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:

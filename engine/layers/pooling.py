@@ -5,9 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.extent import Extent
+from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import HyperparameterError, Layer, Spec, expect_rank, hyper, pair
 from engine.layers.window import Window, padding_sides
+
+
+@dataclass(frozen=True)
+class GlobalPooling(Layer):
+    """Makes one number of each whole map.
+
+    Gradient: dy goes back to cells of its own map.
+    """
+
+    abstract: ClassVar[bool] = True
+    category: ClassVar[str] = "Pooling"
+
+    def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
+        expect_rank(specs, 4, type(self).__name__, "Pooling needs maps: put it before the Flatten.")
+        return (Spec((*specs[0].shape[:2], 1, 1), specs[0].dtype),)
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        return Axes((Slide(channels, channels), Groups(height, 1), Groups(width, 1)))
 
 
 @dataclass(frozen=True)

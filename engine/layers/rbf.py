@@ -13,17 +13,16 @@ from engine.layers.base import (
     Array,
     Cost,
     Ctx,
-    Fix,
     Grads,
     Layer,
     OnnxOp,
     ParamSpec,
     Record,
     Result,
-    ShapeError,
     Spec,
     Term,
     Terms,
+    expect_vector,
     hyper,
 )
 
@@ -60,13 +59,7 @@ class RBF(Layer):
         return -1 if self.negative else 1
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
-        if len(specs[0].shape) != 2:
-            raise ShapeError(
-                "a vector per sample (N, F) for RBF",
-                f"maps {specs[0]}",
-                "Put a Flatten before it.",
-                (Fix("Add Flatten", "insert", {"kind": "Flatten"}),),
-            )
+        expect_vector(specs[0], "RBF")
         return (Spec((specs[0].shape[0], self.out_features), specs[0].dtype),)
 
     def parameters(self, *specs: Spec) -> dict[str, ParamSpec]:

@@ -33,10 +33,12 @@ from engine.layers.window import padding_sides
 class MaxUnpool2d(Layer):
     """Puts every number back to the cell that had won its window, and zeros everywhere else.
 
-    y[n, k, I[n, k, r, c]] = x[n, k, r, c], with the indices I that a max pooling gives as its
-    second output (``return_indices``): row · W + column in each map of H × W cells. The map has
-    (rows − 1) · stride + kernel_size − padding + output_padding rows, and columns likewise, which
-    are those of the pooling's input if the numbers are those of the pooling.
+    y[n, k, I[n, k, r, c]] = x[n, k, r, c], and 0 elsewhere
+
+    The indices I are the second output of a max pooling with ``return_indices``, row · W + column
+    in each map of H × W cells. The map has (rows − 1) · stride + kernel_size − padding +
+    output_padding rows, and columns likewise, which are those of the pooling's input if the numbers
+    are those of the pooling.
 
     Gradient: dx[n, k, r, c] = dy[n, k, I[n, k, r, c]]; what is zero by itself sends nothing back.
     The indices are whole numbers: a small change of one changes nothing, so their gradient is 0.

@@ -37,8 +37,10 @@ class Pad(Layer):
 
     y[n, k, r, c] = x[n, k, r − top, c − left] inside; in the frame 0 ("zeros"), the cell as far
     inside the edge as this one is outside ("reflect"; the edge itself is not repeated), or the
-    nearest cell ("edge"). ``channels`` puts maps of zeros in front of the others and behind them,
-    as the shortcuts of residual networks do whose width grows (option A of He et al. 2016).
+    nearest cell ("edge").
+
+    ``channels`` puts maps of zeros in front of the others and behind them, as the shortcuts of
+    residual networks do whose width grows (option A of He et al. 2016).
 
     Gradient: each input cell receives the sum of dy over the cells that repeat it, itself among
     them; of a frame of zeros nothing comes back.

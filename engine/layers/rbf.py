@@ -31,7 +31,8 @@ from engine.layers.base import (
 class RBF(Layer):
     """Measures how far the input lies from a pattern of each class: the nearest class wins.
 
-    y[n, o] = Σ_i (x[n, i] − W[o, i])², so here the smallest number is the answer, not the largest;
+    y[n, o] = Σ_i (x[n, i] − W[o, i])², so here the smallest number is the answer, not the largest
+
     ``negative`` gives −y, of which the largest is the answer, as everywhere else.
 
     Gradient: dx_i = Σ_o 2 dy_o (x_i − W_oi), pulling towards the patterns whose distance should

@@ -23,6 +23,9 @@ from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
 from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
+from engine.layers.group_norm import GroupNorm
+from engine.layers.instance_norm import InstanceNorm
+from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.lrn import LRN
@@ -131,6 +134,12 @@ def neighbouring(rng: np.random.Generator) -> Draw:
     return LRN(size, alpha, 2 * beta, k + 0.5, divide), (tuple(sizes(rng, 4, 12, 7, 7)),)
 
 
+def group_norm(rng: np.random.Generator) -> Draw:
+    groups, affine = int(rng.integers(1, 4)), bool(rng.integers(2))
+    n, c, h, w = sizes(rng, 4, 6, 7, 7)
+    return GroupNorm(groups=groups, affine=affine), ((n, c * groups, h, w),)
+
+
 def cells(kind: type[Layer], **choices: tuple[Any, ...]) -> Callable[[np.random.Generator], Draw]:
     """Maps or vectors, with a choice of each hyper-parameter."""
 
@@ -165,6 +174,9 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "leaky relu": (cells(LeakyReLU, alpha=(0.01, 1.0, 0.3)),),
     "sigmoid": (cells(Sigmoid),),
     "silu": (cells(SiLU),),
+    "group rows": (group_norm,),
+    "instance rows": (maps(InstanceNorm),),
+    "layer rows": (cells(LayerNorm, affine=(False, True)),),
     "shifted sums": (neighbouring,),
     "sums of sums": (average,),
     "scaled sums": (subsampling,),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
 from engine.trace import Gains, Key, Operation, Phase, Step, Trace
 from engine.weights import OwnerName, Weights
+from engine.workers import single_blas
 
 
 class BatchError(ValueError):
@@ -192,21 +194,23 @@ class Plan:
         if trace is not None:
             trace.gains = gains
             self._give(trace, inputs, run, updates)
-        for index, op in enumerate(binding.ops_of(phases)):
-            if self._runs != run + 1:
-                raise RunError(
-                    f"Run {run}, step {index}: expected to be the latest run of its plan, "
-                    f"but run {self._runs - 1} has started. Exhaust or close a run before the next."
-                )
-            arrays = op.work()
-            step = Step(index, op.operation, run, updates)
-            if trace is not None:
-                if op.operation.phase == "update":
-                    self.weights.hold()  # what an update wrote is recorded as it is
-                else:
-                    arrays = tuple([keep(array) for array in arrays])
-                trace.record(step, arrays, op.saved(keep) if op.saved else {})
-            yield step
+        # threads that share an operation must not wait for one BLAS; the caller gets its own back
+        with single_blas() if binding.workers.count > 1 else nullcontext():
+            for index, op in enumerate(binding.ops_of(phases)):
+                if self._runs != run + 1:
+                    raise RunError(
+                        f"Run {run}, step {index}: expected to be the latest run of its plan, but "
+                        f"run {self._runs - 1} has started. Exhaust or close a run before the next."
+                    )
+                arrays = op.work()
+                step = Step(index, op.operation, run, updates)
+                if trace is not None:
+                    if op.operation.phase == "update":
+                        self.weights.hold()  # what an update wrote is recorded as it is
+                    else:
+                        arrays = tuple([keep(array) for array in arrays])
+                    trace.record(step, arrays, op.saved(keep) if op.saved else {})
+                yield step
 
     def _checked_gains(self, gains: Gains | None) -> Gains:
         for node_id, slot in gains or ():

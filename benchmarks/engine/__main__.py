@@ -2,9 +2,10 @@
 
 Both sides take turns in one process, so that a busy moment of the machine meets both; figures are
 ratios within a round, ours / theirs, below 1 is faster. "Best torch" is the fastest, in the median,
-of its two memory formats with one and with two threads; ours likewise with one and two BLAS threads
-(where threadpoolctl is installed, else as it comes). Everything of ours runs through ``Plan.run``.
-Where the middle half of the ratios is wider than 30% of their median there is no verdict.
+of its two memory formats with one and with two threads; ours likewise with one and two threads, of
+the plan and of BLAS (the latter where threadpoolctl is installed, else as it comes). Everything of
+ours runs through ``Plan.run``. Where the middle half of the ratios is wider than 30% of their
+median there is no verdict.
 
     python -m benchmarks.engine                            all cases
     python -m benchmarks.engine lenet-32 --rounds 31

@@ -204,9 +204,9 @@ def _apart(ours: list[Any], theirs: list[Any]) -> float:
     return float(np.sqrt(square / sum(float(np.square(b).sum(dtype=np.float64)) for b in theirs)))
 
 
-def check_equal(case: Case, torch: Any) -> None:
+def check_equal(case: Case, torch: Any, threads: int) -> None:
     """Both sides take a pass; raises SystemExit when they do not compute the same."""
-    ours, theirs = OurSide(case), TorchSide(torch, case, False)
+    ours, theirs = OurSide(case, threads=threads), TorchSide(torch, case, False)
     ours()
     theirs()
     found = differences(ours.outcome(), theirs.outcome())
@@ -237,11 +237,12 @@ def against_torch(
 
         return timed
 
-    check_equal(case, torch)
-    ours = OurSide(case)
+    for number in threads:
+        check_equal(case, torch, number)
     theirs = {name: TorchSide(torch, case, name == "NHWC") for name in ("NCHW", "NHWC")}
     sides: dict[str, Callable[[int], float]] = {}
     for number in threads:
+        ours = OurSide(case, threads=number)
         sides[f"ours {number}"] = on_blas(number, ours)
         for layout, run in theirs.items():
             sides[f"torch {layout} {number}"] = on_torch(number, run)

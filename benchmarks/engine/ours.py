@@ -26,7 +26,7 @@ class Outcome:
 class OurSide:
     """A case ready to run; each call is one pass."""
 
-    def __init__(self, case: Case, traced: bool = False) -> None:
+    def __init__(self, case: Case, traced: bool = False, threads: int = 1) -> None:
         self.case, self.traced = case, traced
         graph = case.build()
         self.plan: Plan = compile(
@@ -37,6 +37,7 @@ class OurSide:
             backward=case.work != "forward",
             input_gradients=case.input_gradients,
             keep="results",
+            threads=threads,
         )
         x, target = samples(case, graph)
         self.batch = Batch.of(graph, x, None if case.work == "forward" else target)

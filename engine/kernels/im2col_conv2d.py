@@ -156,14 +156,31 @@ class BoundIm2col:
 
         if self.direct:
             rows = self.x.of(x)
-            self.workers.each(lambda place: multiply(rows[place], place), self.cuts)
+            if len(self.cuts) > 1:
+                self.workers.each(lambda place: multiply(rows[place], place), self.cuts)
+            else:
+                self._multiply_whole(rows, kernel, bias, self.y_rows)
         else:
             unrolled = self.unrolled
             unrolled.see(x)
-            self.workers.each(
-                lambda i: multiply(unrolled.unroll(i), unrolled.parts[i].place), unrolled.numbers
-            )
+            if len(unrolled.parts) > 1:
+                self.workers.each(
+                    lambda i: multiply(unrolled.unroll(i), unrolled.parts[i].place),
+                    unrolled.numbers,
+                )
+            else:
+                self._multiply_whole(unrolled.unroll(0), kernel, bias, self.y_rows)
         return Result((self.y,), {"x": x})
+
+    def _multiply_whole(self, rows: Array, matrix: Array, bias: Array | None, out: Array) -> None:
+        """rows @ matrix (+ bias), each thread some columns of it."""
+
+        def columns(some: slice) -> None:
+            _times(rows, matrix[:, some], out[:, some])
+
+        self.workers.each(columns, cuts_of(out.shape[1], 0, self.workers))
+        if bias is not None:
+            np.add(out, bias, out=out)
 
     def backward(
         self,
@@ -183,18 +200,24 @@ class BoundIm2col:
             flipped = self.flipped.reshape(-1, self.dx_rows.shape[1])
             unrolled = self.dy_unrolled
             unrolled.see(dys[0])
-            self.workers.each(
-                lambda i: _times(
-                    unrolled.unroll(i), flipped, self.dx_rows[unrolled.parts[i].place]
-                ),
-                unrolled.numbers,
-            )
+            if len(unrolled.parts) > 1:
+                self.workers.each(
+                    lambda i: _times(
+                        unrolled.unroll(i), flipped, self.dx_rows[unrolled.parts[i].place]
+                    ),
+                    unrolled.numbers,
+                )
+            else:
+                self._multiply_whole(unrolled.unroll(0), flipped, None, self.dx_rows)
             return Grads((self.dx,), self.dparams)
         kernel = self.kernel.of(p["weight"]).T
         if self.direct:
-            self.workers.each(
-                lambda place: _times(dy[place], kernel, self.dx_rows[place]), self.cuts
-            )
+            if len(self.cuts) > 1:
+                self.workers.each(
+                    lambda place: _times(dy[place], kernel, self.dx_rows[place]), self.cuts
+                )
+            else:
+                self._multiply_whole(dy, kernel, None, self.dx_rows)
             return Grads((self.dx,), self.dparams)
         self.dpadded.fill(0)
 
@@ -204,16 +227,28 @@ class BoundIm2col:
             for cells, shares in taps:
                 np.add(cells, shares, out=cells)
 
-        self.workers.each(scatter, self.scatter)
+        if len(self.scatter) > 1:
+            self.workers.each(scatter, self.scatter)
+        else:
+            ((dcol, _, taps),) = self.scatter
+            self._multiply_whole(dy, kernel, None, dcol)
+            for cells, shares in taps:
+                np.add(cells, shares, out=cells)
         return Grads((self.dx,), self.dparams)
 
     def _weight_gradient(self, dy: Array, x: Array) -> None:
+        whole: Array | None = None
         if self.direct:
-            columns, dw = self.x.of(x).T, self.dw
-            halves = cuts_of(len(columns), 0, self.workers)
-            self.workers.each(lambda c: np.matmul(columns[c], dy, out=dw[c]), halves)
+            whole = self.x.of(x).T
         else:
             self.unrolled.see(x)
+            if len(self.unrolled.parts) == 1:
+                whole = self.unrolled.unroll(0).T
+        if whole is not None:
+            rows, dw = whole, self.dw
+            some = cuts_of(len(rows), 0, self.workers)
+            self.workers.each(lambda cut: np.matmul(rows[cut], dy, out=dw[cut]), some)
+        else:
             sums, unrolled = [self.dw, *self.dw_sums], self.unrolled
 
             def add_up(share: int) -> None:
@@ -408,7 +443,7 @@ def cuts_of(count: int, row: int, workers: Workers) -> list[slice]:
 def _times(rows: Array, matrix: Array, out: Array) -> None:
     """rows @ matrix, in small products where these are faster."""
     count, depth = rows.shape
-    part = small_part(count, matrix.size)
+    part = small_part(count, matrix.size) if out.flags.c_contiguous else count
     if part == count:
         np.matmul(rows, matrix, out=out)
         return

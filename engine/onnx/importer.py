@@ -21,6 +21,7 @@ import onnx
 from onnx import helper
 
 from engine.graph import Graph, GraphError, Input, Node, Ref
+from engine.layers.arithmetic import Arithmetic
 from engine.layers.base import Array, HyperparameterError, Layer, ShapeError, Spec
 from engine.layers.constant import Constant
 from engine.layers.opaque import Opaque
@@ -63,6 +64,8 @@ class Tensor:
     hidden: bool = False
     whole: bool = False
     """Whether its type in the file is one of whole numbers."""
+    local: bool = False
+    """Whether it holds places counted in each map, where the file counts through the batch."""
 
     @property
     def sample(self) -> tuple[int, ...]:
@@ -143,6 +146,7 @@ class Importer:
     _owners: dict[tuple[Any, ...], str] = field(default_factory=dict)
     _shown: dict[Ref, Tensor] = field(default_factory=dict)
     _hidden: dict[Ref, Tensor] = field(default_factory=dict)
+    _areas: dict[Ref, int] = field(default_factory=dict)
     _declared: dict[str, tuple[int | None, ...]] | None = None
 
     @property
@@ -269,6 +273,19 @@ class Importer:
             self._hidden[found.ref] = tensor
         return self._shown[tensor.ref]
 
+    def counted(self, tensor: Tensor) -> Tensor:
+        """Places counted through the whole batch, as the file has them."""
+        if not tensor.local:
+            return tensor
+        if self.free:
+            raise MixesSamplesError
+        area = self._areas[tensor.ref]
+        start = (np.arange(tensor.sample[0], dtype=np.float32) * area).reshape(-1, 1, 1)
+        node_id = self.fresh_id(f"{tensor.ref[0]}_places", "places")
+        layer = Arithmetic(operation="add", operand=start.shape)
+        (found,) = self.add(layer, [tensor], node_id, {"operand": start})
+        return Tensor(found.ref, found.first, found.second, tensor.hidden, True)
+
     # ---- the run ---------------------------------------------------------------------------
 
     def run(self) -> Graph:
@@ -302,6 +319,8 @@ class Importer:
                     self.file.array(initializers[entry.name]), entry.name
                 )
             value = self.values[entry.name]
+            if isinstance(value, Tensor) and value.local:
+                value = self.values[entry.name] = self.counted(value)
             if isinstance(value, Known):
                 self.constants[entry.name] = value
             else:
@@ -445,6 +464,8 @@ class Importer:
 
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = [self.values[name] if name else None for name in proto.input]
+        if proto.op_type != "MaxUnpool":
+            inputs = [self.counted(v) if isinstance(v, Tensor) else v for v in inputs]
         label = proto.name or next((name for name in proto.output if name), "")
         standard = proto.domain in STANDARD
         known = [v for v in inputs if isinstance(v, Known)]
@@ -878,6 +899,11 @@ class Site:
         if hidden is None:
             return found
         return tuple(Tensor(t.ref, t.first, t.second, hidden) for t in found)
+
+    def local(self, tensor: Tensor, area: int) -> Tensor:
+        """Places counted in each map of ``area`` cells."""
+        self.importer._areas[tensor.ref] = area
+        return Tensor(tensor.ref, tensor.first, tensor.second, tensor.hidden, True, True)
 
     def layer(self, layer: Layer, *inputs: Tensor, **options: Any) -> Tensor:
         """Add a layer of one output."""

@@ -108,9 +108,13 @@ class Imported:
             found[name] = array if name in self.shown else array[0]
         for name, known in self.constants.items():
             a, b = known.first, known.second
-            if a is not b and a.shape == b.shape and a.dtype.kind in "iu":
-                a = a + (b - a) * (samples - FREE[0]) if self.samples_free else a
             found[name] = a
+            if a is b or not self.samples_free:
+                continue
+            if a.shape == b.shape and a.dtype.kind in "iu":
+                found[name] = a + (b - a) * (samples - FREE[0])
+            elif a.ndim and (len(a), len(b)) == FREE and all((row == a[0]).all() for row in b):
+                found[name] = np.broadcast_to(a[:1], (samples, *a.shape[1:]))
         return found
 
     def project(self) -> Project:

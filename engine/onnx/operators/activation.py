@@ -107,7 +107,10 @@ def prelu(site: Site) -> Sequence[Value]:
             return (site.layer(PReLU(True), tensor, params=params, key=(slope.name,)),)
         channels = tensor.sample[0] if not tensor.hidden and tensor.sample else 0
         aligned = array.reshape(array.shape[1:]) if array.ndim == tensor.rank else array
-        if array.size == channels == aligned.shape[0] and aligned.ndim == len(tensor.sample):
+        # before opset 7 a row of slopes was one for each channel
+        row = array.ndim == 1 and array.size == channels != tensor.sample[-1]
+        full = array.size == channels == aligned.shape[0] and aligned.ndim == len(tensor.sample)
+        if row or full:
             params = {"weight": array.reshape(channels)}
             return (site.layer(PReLU(), tensor, params=params, key=(slope.name,)),)
     zero = Known.of(np.float32(0))

@@ -250,16 +250,15 @@ def where(site: Site) -> Sequence[Value]:
 
 
 def _constant(site: Site, array: np.ndarray, name: str) -> Tensor:
-    from engine.layers.constant import Constant
-
     shape = tuple(array.shape) or (1,)
-    return site.layer(
+    made = site.layer(
         Constant(shape),
         site.importer.anchor(),
         role="constant",
         params={"weight": array.reshape(shape)},
         key=(name,) if name else (),
     )
+    return site.view(made, tuple(array.shape))
 
 
 @imports(*REDUCTIONS)

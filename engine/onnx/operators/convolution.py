@@ -14,14 +14,25 @@ from engine.layers.base import Layer, Spec
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.frame import Frame
+from engine.layers.function import Function
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.global_max_pool import GlobalMaxPool
 from engine.layers.lp_pool2d import LpPool2d
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.reduce import Reduce
 from engine.layers.window import Window
-from engine.onnx.importer import Site, Tensor, UnsupportedError, Value, imports
+from engine.onnx.importer import (
+    Known,
+    MixesSamplesError,
+    Site,
+    Tensor,
+    UnsupportedError,
+    Value,
+    imports,
+)
+from engine.onnx.operators.arithmetic import combined
 from engine.onnx.operators.steps import Steps, writes
 from engine.onnx.rules import Nodes, Place
 
@@ -202,15 +213,58 @@ def _fits(layer: Callable[[], Layer], x: Tensor) -> Layer | None:
 
 @imports("MaxPool")
 def max_pool(site: Site) -> Sequence[Value]:
-    if site.wants(1):
-        raise UnsupportedError("the places of the largest (Indices) are not given out")
     x, back = site.maps(0)
     kernel, stride, dilation, pads, ceil = _pooled(site, x)
+    if site.wants(1):
+        if int(site.attribute("storage_order", 0)):
+            raise UnsupportedError("places counted by columns (storage_order = 1)")
+        both = MaxPool2d(
+            kernel, stride, pads, dilation=dilation, ceil_mode=ceil, return_indices=True
+        )
+        y, places = site.layers(both, x)
+        area = x.sample[1] * x.sample[2]
+        if back(y) is not y:
+            raise UnsupportedError("places in rows instead of maps")
+        return y, site.local(places, area)
     layer = _fits(lambda: MaxPool2d(kernel, stride, pads, dilation=dilation, ceil_mode=ceil), x)
     if layer is None:
         x, pads = framed(site, x, pads, -1, LOWEST)
         layer = MaxPool2d(kernel, stride, pads, dilation=dilation, ceil_mode=ceil)
     return (back(site.layer(layer, x)),)
+
+
+@imports("MaxUnpool")
+def max_unpool(site: Site) -> Sequence[Value]:
+    x, back = site.maps(0)
+    kernel, stride, _, pads, _ = _pooled(site, x)
+    size = [
+        (n - 1) * s + k - pads[i] - pads[i + 2]
+        for i, (n, s, k) in enumerate(zip(x.sample[1:], stride, kernel, strict=True))
+    ]
+    extra = (0, 0)
+    if site.has(2):
+        wanted = site.integers(2)[-2:]
+        extra = (wanted[0] - size[0], wanted[1] - size[1])
+    ours = site.tensor(1).local
+    layer = MaxUnpool2d(kernel, stride, pads, extra if ours else (0, 0))
+    (out,) = layer.outputs(Spec(x.first), Spec(x.first))
+    places = site.tensor(1)
+    if not places.local and places.ref[0] in site.importer.input_names and x.sample[0] == 1:
+        if site.importer.free:
+            raise MixesSamplesError  # of one map both count alike
+    elif not places.local:
+        # the file counts through the whole batch
+        area = Known.of(np.float32(out.shape[2] * out.shape[3]))
+        maps = combined(site, "divide", places, area, role="maps")
+        whole = site.layer(Function("floor"), maps, role="before")
+        before = combined(site, "multiply", whole, area, role="cells")
+        places = combined(site, "subtract", places, before, role="places")
+    places = site.importer.show(places)
+    if ours or extra == (0, 0):
+        return (back(site.layer(layer, x, places)),)
+    # the file's places count without the rows and columns that are added
+    y = site.layer(layer, x, places, role="maps")
+    return (back(site.layer(Frame((0, 0, 0), (0, *extra)), y)),)
 
 
 @imports("AveragePool")

@@ -1,0 +1,26 @@
+"""onnx's own backend tests against our engine, chosen by operator, type and rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+SHARE = 0.05
+"""Of the tests of our operators at most this share may be left out."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "fewest"),
+    [("node", 820), ("pytorch-operator", 20), ("pytorch-converted", 40), ("simple", 4)],
+)
+def test_every_test_of_our_operators_passes(
+    kind: str, fewest: int, judge: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = judge(kind)
+    with capsys.disabled():
+        print(f"\n{kind}: {report}")
+    assert report.failed == {}
+    assert len(report.passed) >= fewest
+    assert len(report.excluded) <= SHARE * (len(report.passed) + len(report.excluded))

@@ -31,6 +31,7 @@ from engine.layers.linear import Linear
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.partial_conv2d import PartialConv2d
+from engine.layers.prelu import PReLU
 from engine.layers.relu import ReLU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
@@ -172,6 +173,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "elu": (cells(ELU, alpha=(1.0, 0.3, 0.0)),),
     "gelu": (cells(GELU, tanh=(False, True)),),
     "leaky relu": (cells(LeakyReLU, alpha=(0.01, 1.0, 0.3)),),
+    "prelu": (cells(PReLU, shared=(False, True)),),
     "sigmoid": (cells(Sigmoid),),
     "silu": (cells(SiLU),),
     "group rows": (group_norm,),

@@ -223,6 +223,14 @@ COMMANDS: tuple[Command, ...] = (
         "it changes in every layer after it.",
     ),
     _c(
+        "focus.watch",
+        QT_TRANSLATE_NOOP("Commands", "Watch this number"),
+        "Shift+W",
+        icon="watch",
+        help="Follow the selected number over the steps of training; without one the gradient of "
+        "the selected layer.",
+    ),
+    _c(
         "focus.reset",
         QT_TRANSLATE_NOOP("Commands", "Reset the what-if"),
         "Ctrl+R",

@@ -55,6 +55,8 @@ class Document(QObject):
     focus_changed = Signal()
     breakpoints_changed = Signal()
     gains_changed = Signal()
+    renamed = Signal(str, str)
+    """Old and new id of a node, before the network is announced."""
     identity_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -209,6 +211,8 @@ class Document(QObject):
         if graph_changed:
             selection, focus = self.selection, self.focus
             gone = self._infer(restore or {}, renamed)
+        if renamed:
+            self.renamed.emit(*renamed)
         self.network_changed.emit()
         if graph_changed:
             if renamed:

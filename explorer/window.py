@@ -54,6 +54,7 @@ from explorer.panels import Inspector, Narration, Properties, SampleBar, Timelin
 from explorer.path_shares import PathShares
 from explorer.settings import Settings
 from explorer.training_session import TrainingSession
+from explorer.watches import Watch, Watches
 from explorer.what_if import WhatIfBar
 from explorer.workspaces import WORKSPACES, panel_title
 
@@ -74,6 +75,8 @@ class Window(QMainWindow):
         self.controller = Controller(self.document, self.settings, self)
         self.training = TrainingSession(self.document, self.controller, self)
         self.paths = PathShares(self.document, self)
+        self.watches = Watches(self.document, self._training_step, self)
+        self.controller.project_replaced.connect(self.watches.clear)
         self._writer = Background(self)
         self.fields = FieldsInSight(self.document, self.settings, self)
         self.setMinimumSize(1024, 680)
@@ -147,6 +150,7 @@ class Window(QMainWindow):
             "properties": right,
             "timeline": bottom,
             "breakpoints": bottom,
+            "watches": bottom,
             "flow": bottom,
             "training": right,
             "problems": bottom,
@@ -213,6 +217,8 @@ class Window(QMainWindow):
             return panels.HistoryPanel(controller.undo_stack, self)
         if name == "cell":
             return self._make_cell_panel()
+        if name == "watches":
+            return self._make_watches()
         if name == "paths":
             return self._make_paths()
         if name == "inside":
@@ -245,6 +251,19 @@ class Window(QMainWindow):
         training = panels.TrainingPanel(self)
         self.training.attach(training)
         return training
+
+    def _make_watches(self) -> QWidget:
+        panel, watches = panels.WatchesPanel(self), self.watches
+        panel.add_requested.connect(self.watch)
+        panel.remove_requested.connect(watches.remove)
+        panel.focus_requested.connect(self._focus_and_explain)
+
+        def show() -> None:
+            panel.set_lines(watches.lines)
+
+        watches.changed.connect(show)
+        show()
+        return panel
 
     def _make_paths(self) -> QWidget:
         d, shares = self.document, self.paths
@@ -366,6 +385,7 @@ class Window(QMainWindow):
             "focus.forward": c.why_forward,
             "focus.side": self._asker(c.other_side),
             "focus.reset": c.stepping.reset_gains,
+            "focus.watch": self.watch,
             "focus.field": self._toggle_fields,
             "sample.previous": c.pictures.previous,
             "sample.next": c.pictures.next,
@@ -735,6 +755,32 @@ class Window(QMainWindow):
             self.controller.select(inside)
             self.canvas.zoom_to(inside)
 
+    def _training_step(self) -> int:
+        """How many steps the weights of the document have been trained for."""
+        return self.training.reports[-1].step if self.training.reports else 0
+
+    def watch(self) -> None:
+        """Follow the selected number, else the gradient of the selected layer."""
+        d, place = self.document, self.controller.place
+        if place is not None:
+            forward = place.direction == "forward"
+            wanted = Watch(place.source.node, "value" if forward else "gradient", place.source)
+        elif len(d.selection) == 1:
+            wanted = Watch(next(iter(d.selection)), "gradient norm")
+        else:
+            text = self.tr("Click a cell or select a layer first, then watch it.")
+            self._show_notice(Notice("info", text))
+            return
+        if not self.watches.add(wanted):
+            text = self.tr("No more than {0} numbers are watched at once.").format(
+                len(self.watches.lines)
+            )
+            self._show_notice(Notice("info", text))
+            return
+        if not self.actions_by_id["view.presentation"].isChecked():
+            self.docks["watches"].show()
+            self.docks["watches"].raise_()
+
     def _toggle_predict(self) -> None:
         self.controller.stepping.set_asks(self.actions_by_id["step.predict"].isChecked())
 
@@ -1028,8 +1074,9 @@ class Window(QMainWindow):
             return
         self.actions_by_id[f"view.{name}"].setChecked(True)
         self.actions_by_id["step.predict"].setChecked(self.controller.stepping.asks)
+        followed = {"watches"} if name == "train" and self.watches.lines else set()
         for panel, dock in self.docks.items():
-            dock.setVisible(panel in workspace.panels)
+            dock.setVisible(panel in workspace.panels or panel in followed)
         for panel in workspace.front:
             self.panel(panel)
             self.docks[panel].raise_()
@@ -1046,7 +1093,7 @@ class Window(QMainWindow):
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)
         low = {"step": 110, "learn": 110, "build": 130}.get(self.settings["workspace"], 240)
-        names = ("timeline", "breakpoints", "flow", "problems")
+        names = ("timeline", "breakpoints", "watches", "flow", "problems")
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
 
     def toggle_presentation(self) -> None:

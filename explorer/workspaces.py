@@ -26,7 +26,7 @@ WORKSPACES: dict[str, Workspace] = {
         ),
         Workspace(
             "step",
-            frozenset(("inspector", "cell", "inside", "timeline", "breakpoints")),
+            frozenset(("inspector", "cell", "inside", "timeline", "breakpoints", "watches")),
             ("inspector", "timeline"),
         ),
         Workspace("train", frozenset(("inspector", "training")), ("training",)),
@@ -58,6 +58,7 @@ def panel_title(panel: str) -> str:
         "breakpoints": QCoreApplication.translate("Workspaces", "Breakpoints"),
         "timeline": QCoreApplication.translate("Workspaces", "Timeline"),
         "flow": QCoreApplication.translate("Workspaces", "Gradient flow"),
+        "watches": QCoreApplication.translate("Workspaces", "Watches"),
         "training": QCoreApplication.translate("Workspaces", "Training"),
         "problems": QCoreApplication.translate("Workspaces", "Problems"),
     }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from explorer.panels.sample_bar import SampleBar
     from explorer.panels.timeline import Timeline
     from explorer.panels.training import TrainingPanel
+    from explorer.panels.watches import WatchesPanel
 
 __all__ = [
     "Breakpoints",
@@ -41,6 +42,7 @@ __all__ = [
     "SampleBar",
     "Timeline",
     "TrainingPanel",
+    "WatchesPanel",
 ]
 
 _MODULES = {
@@ -59,6 +61,7 @@ _MODULES = {
     "SampleBar": "sample_bar",
     "Timeline": "timeline",
     "TrainingPanel": "training",
+    "WatchesPanel": "watches",
 }
 
 

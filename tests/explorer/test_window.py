@@ -566,3 +566,31 @@ class TestQuestions:
         window.use_workspace("step")
         window.use_workspace("learn")
         assert not window.actions_by_id["step.predict"].isChecked()
+
+
+class TestWatches:
+    def test_a_number_is_followed_while_weights_change(self, window: Window) -> None:
+        controller, document = window.controller, window.document
+        window.canvas.setFocus()
+        controller.select(())
+        press(window.canvas, Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
+        assert window.watches.lines == {}  # nothing is selected: said, not done
+        controller.focus(Cell("conv1", 0, (2, 5, 6)))
+        press(window.canvas, Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
+        panel = window.panel("watches")
+        assert not panel.visibleRegion().isEmpty()
+        (watch,) = window.watches.lines
+        assert watch.name == "conv1[2, 5, 6]"
+        controller.stepping.to_end()
+        controller.adopt({k: v * 1.5 for k, v in document.parameters.items()})
+        controller.stepping.to_end()
+        settle()
+        now = float(document.trace.look("value", ("conv1", 0))[0, 2, 5, 6])
+        assert window.watches.lines[watch][-1] == (0, pytest.approx(now))
+        window.use_workspace("train")
+        assert window.docks["watches"].isVisible()
+        controller.projects.open_shipped("resnet-digits")
+        assert window.watches.lines == {}
+        window.use_workspace("step")
+        window.use_workspace("train")
+        assert not window.docks["watches"].isVisible()

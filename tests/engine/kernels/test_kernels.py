@@ -30,9 +30,11 @@ from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.mul import Mul
 from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.prelu import PReLU
 from engine.layers.relu import ReLU
+from engine.layers.resize import Resize
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.trainable_subsampling import TrainableSubsampling
@@ -135,6 +137,16 @@ def neighbouring(rng: np.random.Generator) -> Draw:
     return LRN(size, alpha, 2 * beta, k + 0.5, divide), (tuple(sizes(rng, 4, 12, 7, 7)),)
 
 
+def factors(rng: np.random.Generator) -> Draw:
+    n, c, *size = sizes(rng, 4, 6, 6, 6)
+    shapes = (n, c, *size), (n, c, 1, 1)
+    return Mul(), shapes if rng.random() < 0.5 else shapes[::-1]
+
+
+def repeated(rng: np.random.Generator) -> Draw:
+    return Resize(tuple(sizes(rng, 4, 4))), (tuple(sizes(rng, 4, 6, 6, 6)),)
+
+
 def group_norm(rng: np.random.Generator) -> Draw:
     groups, affine = int(rng.integers(1, 4)), bool(rng.integers(2))
     n, c, h, w = sizes(rng, 4, 6, 7, 7)
@@ -180,6 +192,8 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "instance rows": (maps(InstanceNorm),),
     "layer rows": (cells(LayerNorm, affine=(False, True)),),
     "shifted sums": (neighbouring,),
+    "factors": (factors,),
+    "repeated": (repeated,),
     "sums of sums": (average,),
     "scaled sums": (subsampling,),
     "global average": (maps(GlobalAvgPool),),

@@ -223,6 +223,14 @@ COMMANDS: tuple[Command, ...] = (
         "it changes in every layer after it.",
     ),
     _c(
+        "focus.check",
+        QT_TRANSLATE_NOOP("Commands", "Check this gradient"),
+        "C",
+        icon="check",
+        help="Nudge the selected number up and down, run the network again, and say the slope of "
+        "the loss beside the gradient.",
+    ),
+    _c(
         "focus.watch",
         QT_TRANSLATE_NOOP("Commands", "Watch this number"),
         "Shift+W",

@@ -89,7 +89,7 @@ class Controller(QObject):
 
     def close(self) -> None:
         """The window closes: stop running, keep what is not saved."""
-        self.stepping.stop()
+        self.stepping.close()
         self.pictures.close()
         self.projects.close()
 

@@ -386,6 +386,7 @@ class Window(QMainWindow):
             "focus.side": self._asker(c.other_side),
             "focus.reset": c.stepping.reset_gains,
             "focus.watch": self.watch,
+            "focus.check": lambda: c.stepping.check(c.place),
             "focus.field": self._toggle_fields,
             "sample.previous": c.pictures.previous,
             "sample.next": c.pictures.next,
@@ -701,6 +702,7 @@ class Window(QMainWindow):
             told = Sentence(asked.text, step.phase)
         elif sheet is not None and d.inside is not None:
             told = inside_sentence(sheet, d.inside)
+            told = Sentence((*d.answered, *told.parts), told.phase)
         else:
             told = sentence(
                 d.graph,

@@ -12,6 +12,7 @@ from engine.graph import Graph
 from engine.trace import Trace
 from explorer.breakpoints import Stop
 from explorer.narration.backward import BACKWARD, any_backward
+from explorer.narration.checks import check_parts
 from explorer.narration.forward import FORWARD, any_forward
 from explorer.narration.inside import Crumb, crumbs, finish_text, inside_sentence
 from explorer.narration.joins import Join, join_at, readers_at
@@ -42,6 +43,7 @@ __all__ = [
     "Sentence",
     "Text",
     "breakpoint_text",
+    "check_parts",
     "cosine",
     "crumbs",
     "finish_text",

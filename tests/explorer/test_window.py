@@ -594,3 +594,17 @@ class TestWatches:
         window.use_workspace("step")
         window.use_workspace("train")
         assert not window.docks["watches"].isVisible()
+
+
+class TestChecks:
+    def test_c_measures_the_focused_number(self, window: Window, qtbot: QtBot) -> None:
+        controller, document = window.controller, window.document
+        controller.stepping.to_end()
+        controller.focus(Cell("pool1", 0, (4, 3, 7)))
+        window.canvas.setFocus()
+        press(window.canvas, Qt.Key.Key_C)
+        qtbot.waitUntil(lambda: bool(document.answered))
+        text = window.narration.sentence.text
+        value = float(document.trace.look("grad", ("pool1", 0))[0, 4, 3, 7])
+        assert text.startswith("Check of pool1[4, 3, 7]: moved by ±")
+        assert f"the gradient says {format_number(value, 4)}: they agree" in text

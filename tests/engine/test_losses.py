@@ -137,7 +137,12 @@ def test_every_loss_is_the_integral_of_its_gradient_and_of_its_terms(loss: Any) 
     measured = 0.7 * central_differences(lambda: (loss.forward(x, target)[0],), x, [np.array(1.0)])
     assert np.abs(dx - measured).max() <= 1e-7 * np.abs(dx).max()
     for sample in range(4):
-        assert len(loss.reads(saved, x[sample], sample).terms) == 5
+        read = loss.reads(saved, x[sample], sample)
+        assert [t.source for t in read.terms] == [("input", 0, (k,)) for k in range(5)]
+        assert [t.value for t in read.terms] == x[sample].tolist()
+        sign = -1 if getattr(loss, "negative", False) else 1
+        assert {t.coefficient for t in read.terms} == {sign}
+        assert read.chosen in (None, target[sample]) and read.formula
         for k in range(5):
             terms = loss.feeds((k,), saved, sample, 0.7)
             made = sum(t.product for t in terms.terms)

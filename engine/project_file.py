@@ -25,7 +25,7 @@ from engine.data.errors import DataError
 from engine.data.preprocessing import Preprocessing
 from engine.graph import CycleError, Graph, GraphError
 from engine.layers import REGISTRY
-from engine.layers.base import Array, HyperparameterError, layer_from_dict
+from engine.layers.base import UNLISTED, Array, HyperparameterError, layer_from_dict
 from engine.losses import LOSSES
 from engine.parameters import Parameters
 
@@ -295,7 +295,10 @@ def _description(
 def _graph(data: Mapping[str, Any], where: str) -> Graph:
     """The graph, which may be incomplete, but in which everything has the type that it needs."""
     described = _typed(data.get("graph"), dict, "graph", where)
-    for part, known, key in (("nodes", REGISTRY, "layer"), ("losses", LOSSES, None)):
+    for part, known, key in (
+        ("nodes", {**REGISTRY, **UNLISTED}, "layer"),
+        ("losses", LOSSES, None),
+    ):
         for entry in _typed(described.get(part), list, f"graph.{part}", where):
             _typed(entry, dict, f"an entry of graph.{part}", where)
             holder = _typed(entry.get(key), dict, "a layer", where) if key else entry

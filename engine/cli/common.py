@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from engine.data.preprocessing import Preprocessing
     from engine.graph import Graph
+    from engine.onnx import Imported
     from engine.optimizers import AnyOptimizer
     from engine.project_file import Project
 
@@ -24,7 +26,8 @@ exit codes:
   2    wrong usage: unknown command, option or value
   3    bad input: a file that cannot be read or written, or does not fit the network
 """
-NETWORK_HELP = "lenet5, vgg-digits, … (see the command gallery), or a project file"
+NETWORK_HELP = "lenet5, vgg-digits, … (see the command gallery), a project file or an ONNX file"
+ONNX_SUFFIX = ".onnx"
 NEW_WEIGHTS = "new, not trained"
 
 
@@ -58,8 +61,36 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def open_network(name: str) -> Project:
-    """The project that NETWORK names: a known network or a file.
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """The option for sizes that an ONNX file leaves open."""
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        type=named_shape,
+        metavar="INPUT=SIZES",
+        help="sizes of an input that an ONNX file leaves open, such as image=3x224x224",
+    )
+
+
+def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """An argument NAME=3x224x224."""
+    name, _, sizes = text.rpartition("=")
+    parts = sizes.replace("×", "x").replace(",", "x").split("x")
+    if not name or not all(p.isascii() and p.isdigit() for p in parts):
+        raise argparse.ArgumentTypeError(f"expected INPUT=3x224x224, received {text!r}")
+    return name, tuple(map(int, parts))
+
+
+def open_onnx(name: str, shapes: Sequence[tuple[str, tuple[int, ...]]] = ()) -> Imported:
+    """The network of an ONNX file; raises OnnxError."""
+    from engine.onnx import read
+
+    return read(name, shapes=dict(shapes))
+
+
+def open_network(name: str, shapes: Sequence[tuple[str, tuple[int, ...]]] = ()) -> Project:
+    """The project that NETWORK names: a known network or a file; ``shapes`` for an ONNX file.
 
     A known network has its shipped weights, or new ones (seed 0) where none are shipped; its
     metadata then says so under "weights". Raises NetworkError or ProjectError.
@@ -84,6 +115,8 @@ def open_network(name: str) -> Project:
                 "Install the program again."
             ) from error
     if Path(name).suffix or Path(name).exists():
+        if Path(name).suffix.lower() == ONNX_SUFFIX:
+            return open_onnx(name, shapes).project()
         return project_file.load(name)
     raise NetworkError(
         f"{name}: expected a network of the command gallery or a {project_file.SUFFIX} file, "

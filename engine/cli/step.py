@@ -9,6 +9,7 @@ from engine.cli.common import (
     NETWORK_HELP,
     Commands,
     NetworkError,
+    add_shape,
     new_parser,
     open_network,
     optimizer,
@@ -64,6 +65,7 @@ def add_step(commands: Commands) -> None:
         default="eval",
         help="how batch normalisation and dropout behave (default: %(default)s)",
     )
+    add_shape(parser)
     parser.set_defaults(run=_run_step, parser=parser)
 
 
@@ -72,14 +74,17 @@ def _run_step(chosen: argparse.Namespace) -> int:
 
     from engine.plan import Batch, compile, exhaust
     from engine.remarks import remark
+    from engine.runnable import runnable
     from engine.samples import picture
     from engine.trace import Trace
 
     if chosen.lr is not None and chosen.optimizer is None:
         chosen.parser.error("--lr needs --optimizer SGD or --optimizer Adam")
     rule = optimizer(chosen.optimizer, chosen.lr) if chosen.optimizer else None
-    project = open_network(chosen.network)
-    graph = project.graph
+    project = open_network(chosen.network, chosen.shape)
+    graph = runnable(project.graph)
+    if left_out := len(project.graph.nodes) - len(graph.nodes):
+        print(f"{left_out} layers cannot run: the command inspect says why")
     graph.check()
     shown = picture(chosen.image, project.preprocessing or plain_preprocessing(graph))
     plan = compile(graph, project.parameters, batch=1, mode=chosen.mode)

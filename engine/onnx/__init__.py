@@ -8,7 +8,6 @@ from engine.onnx.reader import (
     SizesNeededError,
     ValueNeededError,
     read,
-    runnable,
 )
 from engine.onnx.writer import DEFAULT_OPSET, ExportError, export_onnx
 
@@ -22,5 +21,4 @@ __all__ = [
     "ValueNeededError",
     "export_onnx",
     "read",
-    "runnable",
 ]

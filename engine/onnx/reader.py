@@ -20,7 +20,6 @@ from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, GraphError, Loss, Ref
 from engine.layers.base import Array
 from engine.layers.log_softmax import LogSoftmax
-from engine.layers.opaque import Opaque
 from engine.layers.softmax import Softmax
 from engine.losses import CrossEntropy
 from engine.onnx import operators  # noqa: F401  enters the rules
@@ -46,7 +45,6 @@ __all__ = [
     "SizesNeededError",
     "ValueNeededError",
     "read",
-    "runnable",
 ]
 
 Progress = Callable[[int, int], None]
@@ -100,12 +98,18 @@ class Imported:
             )
         return found
 
-    def results(self, values: Callable[[Ref], Array], samples: int) -> dict[str, Array]:
-        """Every output by the file's name, in the file's shape; ``values`` looks a tensor up."""
+    def results(
+        self, values: Callable[[Ref], Array], samples: int, graph: Graph | None = None
+    ) -> dict[str, Array]:
+        """Every output by the file's name, in the file's shape; ``values`` looks a tensor up.
+
+        ``graph``: the part of the network that was run, where that is not all of it.
+        """
         found = {}
-        for name, ref in self.graph.outputs:
+        own = dict(self.graph.outputs)
+        for name, ref in (graph or self.graph).outputs:
             array = values(ref)
-            found[name] = array if name in self.shown else array[0]
+            found[name] = array if name in self.shown or name not in own else array[0]
         for name, known in self.constants.items():
             a, b = known.first, known.second
             found[name] = a
@@ -135,36 +139,6 @@ class Imported:
             metadata={"title": self.graph.name, **metadata, "import": report},
             warnings=tuple(report),
         )
-
-
-def runnable(graph: Graph) -> Graph:
-    """The graph without opaque nodes and what needs them; outputs are what remains of them.
-
-    Where an output is gone, the tensors at the edge of what runs become outputs instead.
-    """
-    bad = {n.id for n in graph.nodes if isinstance(n.layer, Opaque)}
-    for node in graph.order:
-        if any(ref is not None and ref[0] in bad for ref in node.inputs):
-            bad.add(node.id)
-    if not bad:
-        return graph
-    nodes = tuple(n for n in graph.nodes if n.id not in bad)
-    outputs = [(name, ref) for name, ref in graph.outputs if ref[0] not in bad]
-    if len(outputs) < len(graph.outputs):
-        kept = {n.id for n in nodes}
-        edge: dict[Ref, None] = {}
-        for node in graph.order:
-            if node.id in bad:
-                for ref in node.inputs:
-                    if ref is not None and ref[0] in kept:
-                        edge.setdefault(ref)
-        outputs += [
-            (f"{ref[0]}:{ref[1]}" if ref[1] else ref[0], ref)
-            for ref in edge
-            if ref not in {r for _, r in outputs}
-        ]
-    losses = tuple(x for x in graph.losses if x.input[0] not in bad)
-    return replace(graph, nodes=nodes, outputs=tuple(outputs), losses=losses)
 
 
 def read(

@@ -144,7 +144,8 @@ def softmax(site: Site) -> Sequence[Value]:
     if x.rank == 0:
         raise UnsupportedError("a single number")
     axis = axis % x.rank
-    if old and axis != x.rank - 1:
+    alone = all(n == 1 for n in x.shapes[0][axis + 1 :])
+    if old and not alone:
         # all axes from this one on are one row
         x, (first,) = site.axes(x, [axis])
         shape = x.sample

@@ -54,7 +54,7 @@ class Document(QObject):
     selection_changed = Signal()
     focus_changed = Signal()
     breakpoints_changed = Signal()
-    gains_changed = Signal()
+    what_if_changed = Signal()
     renamed = Signal(str, str)
     """Old and new id of a node, before the network is announced."""
     identity_changed = Signal()
@@ -77,6 +77,8 @@ class Document(QObject):
         self.breakpoints: tuple[Breakpoint, ...] = ()
         self.gains: Gains = {}
         """The what-if: factors of inputs of an Add. It is outside of the network, and not saved."""
+        self.pixels: Mapping[tuple[int, ...], float] = {}
+        """The rest of the what-if: numbers of the picture that were changed, by their index."""
         self.stop: Stop | None = None
         """Why stepping stopped at the position, where it did so by itself."""
         self.answered: tuple[Any, ...] = ()
@@ -123,6 +125,16 @@ class Document(QObject):
         if self.run is None or not 0 < self.position <= len(self.run.trace):
             return None
         return self.run.trace.steps[self.position - 1]
+
+    @property
+    def x(self) -> Array | None:
+        """What the network receives: the sample, with the numbers that a what-if changed."""
+        if self.sample is None or not self.pixels:
+            return None if self.sample is None else self.sample.x
+        x = self.sample.x.copy()
+        for index, value in self.pixels.items():
+            x[index] = value
+        return x
 
     @property
     def explained(self) -> int:
@@ -174,7 +186,7 @@ class Document(QObject):
         self.metadata = dict(project.metadata)
         self.run, self.position, self.focus, self.stop = None, 0, None, None
         self.inside, self.answered = None, ()
-        self.gains = {}
+        self.gains, self.pixels = {}, {}
         self.breakpoints = breakpoints.from_plain(self.settings.get("breakpoints"))
         self.selection = frozenset()
         # nothing of the project before may enter this one, however well it would fit
@@ -188,7 +200,7 @@ class Document(QObject):
         self.selection_changed.emit()
         self.focus_changed.emit()
         self.breakpoints_changed.emit()
-        self.gains_changed.emit()
+        self.what_if_changed.emit()
         self.parameters_changed.emit()
         self.set_identity(path, modified=False)
 
@@ -301,7 +313,13 @@ class Document(QObject):
         """Ask what the network would do if inputs of an Add counted more, less or not at all."""
         if dict(gains) != dict(self.gains):
             self.gains = dict(gains)
-            self.gains_changed.emit()
+            self.what_if_changed.emit()
+
+    def set_pixels(self, pixels: Mapping[tuple[int, ...], float]) -> None:
+        """Ask what the network would do if numbers of the picture were others."""
+        if dict(pixels) != dict(self.pixels):
+            self.pixels = dict(pixels)
+            self.what_if_changed.emit()
 
     def _keep_gains(self, names: Mapping[str, str]) -> None:
         """A what-if ends with the connection that it is about."""
@@ -323,7 +341,7 @@ class Document(QObject):
     def set_sample(self, sample: Sample | None) -> None:
         """Show another picture to the network."""
         if sample != self.sample:
-            self.sample = sample
+            self.sample, self.pixels = sample, {}
             self.sample_changed.emit()
 
     def set_selection(self, ids: frozenset[str]) -> None:

@@ -88,7 +88,7 @@ class PathShares(QObject):
         self._ticket += 1
         ticket = self._ticket
         parameters = dict(document.parameters)
-        inputs = {graph.inputs[0].id: np.asarray(document.sample.x)[None]}
+        inputs = {graph.inputs[0].id: np.asarray(document.x)[None]}
         gains = dict(document.gains)
         targets = {loss.id: np.array([target]) for loss in graph.losses}
 

@@ -35,6 +35,12 @@ class ShortcutSheet(QDialog):
         rows = [(tr(c.text), key, where[scope_of(c, key)]) for c in COMMANDS for key in c.shortcuts]
         rows += [
             (self.tr("Next operation"), "Space", where["stepping"]),
+            (self.tr("What if this pixel were another"), "Ctrl+Up", self.tr("maps of the picture")),
+            (
+                self.tr("What if this pixel were another"),
+                "Ctrl+Down",
+                self.tr("maps of the picture"),
+            ),
             (self.tr("Answer a question"), self.tr("1 to 4"), where["stepping"]),
             (self.tr("Travel along the network"), self.tr("arrow keys"), where["canvas"]),
             (self.tr("Nudge the selected layers"), self.tr("Ctrl+arrow keys"), where["canvas"]),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from engine.cell import Cell
 from engine.cell_check import CellCheck, check_cell
 from engine.explain import Place, look
 from engine.inside import Inside, Level, Sheet, Side, sides_of
@@ -56,7 +57,7 @@ class Stepping(QObject):
         self._play.timeout.connect(self._play_on)
         document.parameters_changed.connect(self.rerun)
         document.sample_changed.connect(self.rerun)
-        document.gains_changed.connect(self.rerun)
+        document.what_if_changed.connect(self.rerun)
 
     # ---- the run ---------------------------------------------------------------------------
 
@@ -115,14 +116,15 @@ class Stepping(QObject):
             return None
         if document.structure_only:
             return None
-        if graph.inputs[0].shape != sample.x.shape:
+        x = document.x
+        if x is None or graph.inputs[0].shape != x.shape:
             return None  # only while another project comes in
         label = sample.label if sample.label in range(self._class_count()) else None
         try:
             run = Run(
                 graph,
                 document.parameters,
-                sample.x,
+                x,
                 label,
                 self._optimizer(),
                 gains=document.gains,
@@ -432,7 +434,7 @@ class Stepping(QObject):
         if self._checker.busy:
             return
         graph, parameters = document.graph, dict(document.parameters)
-        inputs = {graph.inputs[0].id: np.asarray(document.sample.x)[None]}
+        inputs = {graph.inputs[0].id: np.asarray(document.x)[None]}
         targets = {loss.id: np.array([run.target]) for loss in graph.losses}
         gains = dict(document.gains)
 
@@ -460,9 +462,27 @@ class Stepping(QObject):
             others[node_id, slot] = gain
         self.document.set_gains(others)
 
-    def reset_gains(self) -> None:
-        """The network as it is."""
+    def set_pixel(self, cell: Cell, value: float) -> None:
+        """What if a number of the picture were another."""
+        document = self.document
+        sample, graph = document.sample, document.graph
+        if sample is None or not graph.inputs or cell.node != graph.inputs[0].id:
+            return
+        shape = sample.x.shape
+        fits = len(cell.index) == len(shape) and all(
+            0 <= i < n for i, n in zip(cell.index, shape, strict=True)
+        )
+        if not fits or not math.isfinite(value):
+            return
+        pixels = {k: v for k, v in document.pixels.items() if k != cell.index}
+        if np.float32(value) != np.float32(sample.x[cell.index]):
+            pixels[cell.index] = float(value)
+        document.set_pixels(pixels)
+
+    def reset_what_if(self) -> None:
+        """The network and the picture as they are."""
         self.document.set_gains({})
+        self.document.set_pixels({})
 
     # ---- breakpoints -----------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
@@ -11,9 +13,11 @@ from explorer import theme
 from explorer.narration import join_at
 from explorer.tensors.scales import format_number
 
+FEW = 3  # changed pixels that are named one by one
+
 
 class WhatIfBar(QFrame):
-    """Says which inputs of an Add count otherwise than in the network; hidden when none does."""
+    """Says which inputs of an Add and which pixels are not what they are; hidden when none is."""
 
     reset_requested = Signal()
 
@@ -47,7 +51,9 @@ class WhatIfBar(QFrame):
             f"QFrame#what-if QLabel {{ color: {tokens.text}; }}"
         )
 
-    def set_gains(self, graph: Graph, gains: Gains) -> None:
+    def set_what_if(
+        self, graph: Graph, gains: Gains, pixels: Mapping[tuple[int, ...], float]
+    ) -> None:
         """Say what is asked, or hide."""
         parts = []
         for (node_id, slot), gain in gains.items():
@@ -64,5 +70,14 @@ class WhatIfBar(QFrame):
                         name=name, node=node_id, gain=format_number(gain)
                     )
                 )
+        if len(pixels) > FEW:
+            parts.append(self.tr("{0} pixels changed").format(len(pixels)))
+        else:
+            parts += [
+                self.tr("pixel [{index}] = {value}").format(
+                    index=", ".join(map(str, index)), value=format_number(value)
+                )
+                for index, value in pixels.items()
+            ]
         self.label.setText(self.tr("What if: {0}").format(" · ".join(parts)))
         self.setVisible(bool(parts))

@@ -274,7 +274,7 @@ class Window(QMainWindow):
         def show_gains() -> None:
             panel.set_gains(d.graph, d.gains)
 
-        d.gains_changed.connect(show_gains)
+        d.what_if_changed.connect(show_gains)
         d.network_changed.connect(show_gains)
 
         def show() -> None:
@@ -384,7 +384,7 @@ class Window(QMainWindow):
             "focus.back": c.why_back,
             "focus.forward": c.why_forward,
             "focus.side": self._asker(c.other_side),
-            "focus.reset": c.stepping.reset_gains,
+            "focus.reset": c.stepping.reset_what_if,
             "focus.watch": self.watch,
             "focus.check": lambda: c.stepping.check(c.place),
             "focus.field": self._toggle_fields,
@@ -602,7 +602,8 @@ class Window(QMainWindow):
             pair.forward_grid.selected.connect(self._side_asker("forward"))
             pair.gradient_grid.selected.connect(self._side_asker("gradient"))
         self.inspector.gain_requested.connect(c.stepping.set_gain)
-        self.what_if.reset_requested.connect(c.stepping.reset_gains)
+        self.inspector.value_requested.connect(c.stepping.set_pixel)
+        self.what_if.reset_requested.connect(c.stepping.reset_what_if)
         self.inspector.scale_mode_requested.connect(self._set_scale_mode)
         self.inspector.set_scale_mode(self.settings["scale_mode"])
         self.properties.change_requested.connect(c.change_layer)
@@ -636,10 +637,11 @@ class Window(QMainWindow):
         self.fields.shown_changed.connect(self.inspector.set_fields)
         self.actions_by_id["focus.field"].setChecked(self.fields.on)
         d.breakpoints_changed.connect(self._show_breakpoints)
-        d.gains_changed.connect(self._show_gains)
+        d.what_if_changed.connect(self._show_what_if)
         self.controller.trail_changed.connect(self._show_trail)
         self._show_trail()
         d.sample_changed.connect(self._show_sample)
+        d.sample_changed.connect(self._show_what_if)
         d.identity_changed.connect(self._show_identity)
 
     def _show_network(self) -> None:
@@ -659,11 +661,11 @@ class Window(QMainWindow):
         self._show_breakpoints()
         self._show_position()
 
-    def _show_gains(self) -> None:
+    def _show_what_if(self) -> None:
         d = self.document
-        self.what_if.set_gains(d.graph, d.gains)
+        self.what_if.set_what_if(d.graph, d.gains, d.pixels)
         self.inspector.set_gains(d.gains)
-        self.actions_by_id["focus.reset"].setEnabled(bool(d.gains))
+        self.actions_by_id["focus.reset"].setEnabled(bool(d.gains or d.pixels))
 
     def _show_breakpoints(self) -> None:
         """Dots on the ticks of the timeline and on the cards of the canvas."""

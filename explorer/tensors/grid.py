@@ -92,6 +92,7 @@ class TensorGrid(QWidget):
     selected = Signal(object)  # Cell: the user asks to make it the focus
     hovered = Signal(object)  # Cell under the pointer, or None
     view_changed = Signal(object)  # View, after a zoom or a pan by the user
+    value_requested = Signal(object, float)  # Cell, and the number that it should have
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -109,6 +110,8 @@ class TensorGrid(QWidget):
         self._marks: Marks | None = None
         self._mark_table: tuple[NDArray, NDArray, NDArray, NDArray] | None = None
         self._known: int | None = None
+        self._editable = False
+        self._edit: tuple[Cell, float, float, float] | None = None
         self._windows: tuple[Window, ...] = ()
         self._fields: Fields | None = None
         self._padding = (0, 0, 0, 0)
@@ -226,6 +229,10 @@ class TensorGrid(QWidget):
         if fields != self._fields:
             self._fields = fields
             self.update()
+
+    def set_editable(self, on: bool) -> None:
+        """Let the number of the focused cell be dragged up and down, or moved by Ctrl+arrows."""
+        self._editable = on
 
     def set_known(self, cells: int | None) -> None:
         """Cover all but the first cells, rows before channels; None shows every cell."""
@@ -367,7 +374,10 @@ class TensorGrid(QWidget):
             where = self.tr("output {0}, input {1}, row {2}, column {3}").format(*index)
         else:
             where = self.tr("index {0}").format(", ".join(map(str, index)))
-        return f"{cell.node} · {where}: {number}"
+        text = f"{cell.node} · {where}: {number}"
+        if self._editable and cell == self._focus:
+            text += "\n" + self.tr("What if it were another: drag it up or down.")
+        return text
 
     def text_of(self, channel: int | None = None, separator: str = "\t") -> str:
         """One map, or all with a blank line between them, as text that reads back exactly."""
@@ -442,7 +452,28 @@ class TensorGrid(QWidget):
         self.zoom_by(1.25**steps, event.position())
         event.accept()
 
+    def _span(self) -> float:
+        """How much a number moves over the height of a hand: all of the scale."""
+        return (self._scale.high - self._scale.low) or 1.0
+
+    def _ask_value(self, cell: Cell, value: float) -> None:
+        """Ask for another number, rounded to what can be told apart on the screen."""
+        step = self._span() / 200
+        value = round(value / step) * step
+        if value != self.value(cell):
+            self.value_requested.emit(cell, value)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        cell = self.cell_at(event.position())
+        if (
+            self._editable
+            and event.button() == Qt.MouseButton.LeftButton
+            and cell is not None
+            and cell == self._focus
+        ):
+            self._edit = (cell, event.position().y(), self.value(cell) or 0.0, self._span())
+            self.setCursor(Qt.CursorShape.SizeVerCursor)
+            return
         if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton):
             self._press = event.position()
             self._pan_from = QPointF(self._view.x, self._view.y)
@@ -451,6 +482,11 @@ class TensorGrid(QWidget):
             super().mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._edit is not None:
+            cell, start, value, span = self._edit
+            by = (start - event.position().y()) / (4 * theme.metrics().strip_height)
+            self._ask_value(cell, value + by * span)
+            return
         if self._press is not None:
             moved = event.position() - self._press
             if not self._panning:
@@ -465,6 +501,10 @@ class TensorGrid(QWidget):
         self._hover_at(self.cell_at(event.position()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._edit is not None:
+            self._edit = None
+            self.unsetCursor()
+            return
         press, self._press = self._press, None
         panned, self._panning = self._panning, False
         self.unsetCursor()
@@ -489,6 +529,16 @@ class TensorGrid(QWidget):
         key = event.key()
         if event.matches(QKeySequence.StandardKey.Copy):
             self.copy()
+            return
+        nudges = {Qt.Key.Key_Up: 1, Qt.Key.Key_Down: -1}
+        if (
+            self._editable
+            and event.modifiers() == Qt.KeyboardModifier.ControlModifier
+            and key in nudges
+            and self._focus is not None
+            and (value := self.value(self._focus)) is not None
+        ):
+            self._ask_value(self._focus, value + nudges[Qt.Key(key)] * self._span() / 20)
             return
         if event.modifiers() & (
             Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier

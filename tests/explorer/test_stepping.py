@@ -333,7 +333,7 @@ class TestWhatIf:
         s.set_gain(self.ADD, 1, 1.0)  # as the network is
         assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
         s.set_gain(self.ADD, 0, 0.0)
-        s.reset_gains()
+        s.reset_what_if()
         assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
 
     def test_it_is_of_an_add_alone(self, bench: Any) -> None:
@@ -463,3 +463,40 @@ class TestChecks:
         s.back()
         qtbot.waitUntil(lambda: not s.checking)
         assert d.answered == ()
+
+
+class TestChangedPixels:
+    def test_another_number_runs_at_once(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        x = d.sample.x
+        cell = Cell("image", 0, (0, 2, 3))
+        before = d.trace.look("value", ("conv1", 0)).copy()
+        s.set_pixel(cell, 3.0)
+        assert d.pixels == {(0, 2, 3): 3.0} and d.sample.x is x
+        assert d.trace.look("value", ("image", 0))[0, 0, 2, 3] == 3.0
+        changed = np.abs(d.trace.look("value", ("conv1", 0)) - before)[0].max(0) > 0
+        assert changed[1:4, 2:5].any() and not changed[5:].any()
+        assert not d.modified and not bench.controller.undo_stack.canUndo()
+        s.set_pixel(cell, float(x[0, 2, 3]))  # as it is
+        assert d.pixels == {}
+        s.set_pixel(cell, 3.0)
+        s.reset_what_if()
+        assert np.array_equal(d.trace.look("value", ("conv1", 0)), before)
+
+    def test_another_picture_ends_it(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.set_pixel(Cell("image", 0, (0, 2, 3)), 3.0)
+        bench.controller.pictures.next()
+        assert d.pixels == {}
+        assert np.array_equal(d.trace.look("value", ("image", 0))[0], d.sample.x)
+
+    def test_only_numbers_of_the_picture(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        for cell, value in (
+            (Cell("conv1", 0, (0, 2, 3)), 1.0),
+            (Cell("image", 0, (0, 99, 3)), 1.0),
+            (Cell("image", 0, (0,)), 1.0),
+            (Cell("image", 0, (0, 2, 3)), float("inf")),
+        ):
+            s.set_pixel(cell, value)
+        assert d.pixels == {}

@@ -20,6 +20,9 @@ from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.layers.base import Layer, layer_to_dict
 from engine.layers.conv2d import Conv2d
+from engine.layers.flatten import Flatten
+from engine.layers.linear import Linear
+from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.relu import ReLU
 from explorer import theme
 from explorer.canvas import geometry
@@ -608,3 +611,37 @@ class TestChecks:
         value = float(document.trace.look("grad", ("pool1", 0))[0, 4, 3, 7])
         assert text.startswith("Check of pool1[4, 3, 7]: moved by ±")
         assert f"the gradient says {format_number(value, 4)}: they agree" in text
+
+
+class TestChangedPixels:
+    def test_the_mark_of_a_pool_jumps_with_a_dragged_pixel(self, window: Window) -> None:
+        controller, document = window.controller, window.document
+        controller.projects.new()
+        controller.append_layer(MaxPool2d(2))
+        controller.append_layer(Flatten())
+        controller.append_layer(Linear(10))
+        assert document.run is not None
+        controller.stepping.to_end()
+        controller.select({"image"})
+        x = document.sample.x
+        row, column = 13, 13
+        window_of = x[0, 12:14, 12:14]
+        controller.focus(Cell("image", 0, (0, row, column)))
+        settle()
+        before = int(document.trace.look("saved", ("pool1", "argmax"))[0, 0, 6, 6])
+        grid = window.inspector.output.forward_grid
+        grid.setFocus()
+        for _ in range(60):
+            press(grid, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
+            if document.x[0, row, column] > window_of.max():
+                break
+        after = int(document.trace.look("saved", ("pool1", "argmax"))[0, 0, 6, 6])
+        assert after == row * 28 + column
+        assert "pixel [0, 13, 13] = " in window.what_if.label.text()
+        g = document.trace.look("grad", ("image", 0))
+        if g is not None and before != after:
+            assert g[0, 0].reshape(-1)[before] == 0.0
+        QTest.mouseClick(window.what_if.reset, Qt.MouseButton.LeftButton)
+        settle()
+        assert int(document.trace.look("saved", ("pool1", "argmax"))[0, 0, 6, 6]) == before
+        assert not window.what_if.isVisible()

@@ -59,6 +59,7 @@ class Inspector(QWidget):
 
     focus_requested = Signal(object)  # Cell
     gain_requested = Signal(str, int, float)  # an Add, its input, its factor
+    value_requested = Signal(object, float)  # Cell of the picture, another number
     scale_mode_requested = Signal(str)  # "shared", "per channel" or "frozen"
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -135,6 +136,7 @@ class Inspector(QWidget):
         box.addWidget(self.empty, 1)
         for pair in (self.output, self.source, self.input):
             pair.focus_requested.connect(self.focus_requested)
+            pair.forward_grid.value_requested.connect(self.value_requested)
         self.weights.focus_requested.connect(self._weight_chosen)
         for pair in (self.output, self.source, self.input, self.weights):
             pair.scale_mode_requested.connect(self.scale_mode_requested)
@@ -323,6 +325,7 @@ class Inspector(QWidget):
             return
         self._signatures[id(pair)] = signature
         arrays = (self._lens.array(value), self._lens.array(gradient))
+        pair.forward_grid.set_editable(words.get("node") in self._lens.graph.input_ids)
         if view is not None:
             arrays = tuple(None if a is None else a.reshape(view) for a in arrays)  # type: ignore
         pair.set_tensors(*arrays, **words)

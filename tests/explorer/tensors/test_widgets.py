@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QHelpEvent, QImage, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QGuiApplication,
+    QHelpEvent,
+    QImage,
+    QMouseEvent,
+    QWheelEvent,
+)
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
@@ -506,3 +513,67 @@ def test_the_stroke_in_progress_is_reported_live(pad: DrawPad) -> None:
     assert len(live) == 2 and not pad.drawing.strokes
     QTest.mouseRelease(pad, LEFT, pos=QPoint(90, 90))
     assert len(pad.drawing.strokes) == 1
+
+
+class TestEditing:
+    """The number of the focused cell of a picture is dragged up and down."""
+
+    def grid(self, qtbot):
+        grid = TensorGrid()
+        qtbot.addWidget(grid)
+        grid.resize(320, 320)
+        array = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4)
+        grid.set_tensor("image", 0, array)
+        grid.set_editable(True)
+        grid.set_focus(Cell("image", 0, (0, 1, 1)))
+        grid.show()
+        asked = []
+        grid.value_requested.connect(lambda cell, value: asked.append((cell, value)))
+        return grid, asked
+
+    def drag(self, grid, cell, by):
+        start = grid.rect_of(cell).center().toPoint()
+        QTest.mousePress(grid, Qt.MouseButton.LeftButton, pos=start)
+        for part in (0.5, 1.0):
+            at = QPointF(start) + QPointF(0, by * part)
+            event = QMouseEvent(
+                QMouseEvent.Type.MouseMove,
+                at,
+                QPointF(grid.mapToGlobal(at)),
+                Qt.MouseButton.NoButton,
+                Qt.MouseButton.LeftButton,
+                Qt.KeyboardModifier.NoModifier,
+            )
+            QApplication.sendEvent(grid, event)
+        QTest.mouseRelease(grid, Qt.MouseButton.LeftButton, pos=start + QPoint(0, by))
+
+    def test_up_is_more_and_down_is_less(self, qtbot):
+        grid, asked = self.grid(qtbot)
+        cell = Cell("image", 0, (0, 1, 1))
+        value = grid.value(cell)
+        self.drag(grid, cell, -80)
+        assert [c for c, _ in asked] == [cell, cell]
+        assert asked[1][1] == pytest.approx(value + 80 / 160, abs=0.01)
+        assert value < asked[0][1] < asked[1][1]
+        view = grid.view
+        self.drag(grid, cell, 40)
+        assert asked[-1][1] == pytest.approx(value - 40 / 160, abs=0.01) and grid.view == view
+
+    def test_other_cells_are_chosen_and_other_tensors_left_alone(self, qtbot):
+        grid, asked = self.grid(qtbot)
+        chosen = []
+        grid.selected.connect(chosen.append)
+        other = Cell("image", 0, (0, 2, 2))
+        at = grid.rect_of(other).center().toPoint()
+        QTest.mouseClick(grid, Qt.MouseButton.LeftButton, pos=at)
+        assert chosen == [other] and asked == []
+        grid.set_editable(False)
+        self.drag(grid, Cell("image", 0, (0, 1, 1)), -60)
+        assert asked == []
+
+    def test_by_keys(self, qtbot):
+        grid, asked = self.grid(qtbot)
+        value = grid.value(Cell("image", 0, (0, 1, 1)))
+        QTest.keyClick(grid, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
+        QTest.keyClick(grid, Qt.Key.Key_Down, Qt.KeyboardModifier.ControlModifier)
+        assert [v for _, v in asked] == pytest.approx([value + 0.05, value - 0.05], abs=0.006)

@@ -483,6 +483,7 @@ class Window(QMainWindow):
             for command_id in ids:
                 bar.addAction(self.actions_by_id[command_id])
             bar.addSeparator()
+        self.actions_by_id["step.next"].setIconText(self.tr("Next"))
         next_button = bar.widgetForAction(self.actions_by_id["step.next"])
         if isinstance(next_button, QToolButton):
             next_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

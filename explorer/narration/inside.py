@@ -127,6 +127,10 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
     if sheet.side == "input":
         if not count:
             text = tr("{where} gets {value}: nothing that was computed looked at it.")
+        elif count == 1 and type(sheet.node.layer).__name__ == "MaxPool2d":
+            text = tr("{where} gets {value}: another cell of its window was larger.")
+            if terms.terms[0].coefficient:
+                text = tr("{where} gets {value}: it was the largest of its window of {node}.")
         elif count == 1:
             text = tr("{where} gets {value}, from one cell that it fed.")
         elif sheet.kernel(number) is not None:

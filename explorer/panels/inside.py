@@ -286,7 +286,11 @@ class InsidePanel(QWidget):
         self.kernel.grid.set_highlights(())
         so_far = np.zeros(recorded.shape) if nothing else sheet.weights(at)
         self.target.show_array(
-            self.tr("Gradient of kernel {0} so far").format(channel),
+            (
+                self.tr("Gradient of the weights of number {0}")
+                if recorded.ndim == 1
+                else self.tr("Gradient of kernel {0} so far")
+            ).format(channel),
             ("", 0),
             so_far,
             "diverging",

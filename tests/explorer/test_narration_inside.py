@@ -82,7 +82,12 @@ def test_a_pool_names_the_cell_that_won(ran: tuple[Graph, Trace]) -> None:
     text = inside_sentence(sheet, at(sheet, "cell", 7)).text
     assert f"the largest of 4: it stood at row {row}, column {column} of stage1/conv." in text
     back = sheet_of(ran, "backward", "pool", "input")
-    assert "from one cell that it fed" in inside_sentence(back, at(back, "cell", 1)).text
+    winner = int(ran[1].look("saved", ("pool", "argmax"))[0, 0, 0, 0])
+    told = inside_sentence(back, at(back, "cell", winner + 1)).text
+    assert "it was the largest of its window of pool" in told
+    loser = next(i for i in (0, 1, 4, 5) if i != winner)
+    told = inside_sentence(back, at(back, "cell", loser + 1)).text
+    assert told.endswith(" gets 0: another cell of its window was larger.")
 
 
 def test_backward_of_a_convolution(ran: tuple[Graph, Trace]) -> None:

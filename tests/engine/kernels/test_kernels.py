@@ -15,10 +15,11 @@ from engine.kernels.banded_conv2d import tile_width
 from engine.kernels.base import SMALL_PRODUCT, Site, repeats_of, small_part
 from engine.layers.add import Add
 from engine.layers.avg_pool2d import AvgPool2d
-from engine.layers.base import Ctx, Layer, ShapeError
+from engine.layers.base import Ctx, HyperparameterError, Layer, ShapeError
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
+from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.elu import ELU
 from engine.layers.flatten import Flatten
 from engine.layers.gelu import GELU
@@ -94,6 +95,22 @@ def partial_conv(rng: np.random.Generator) -> Draw:
     layer, ((n, c, h, w),) = conv(rng, 7)
     table, c = (("lenet-c3", 6), ("neighbours", c + 2))[rng.integers(2)]
     return PartialConv2d(table, layer.kernel_size, layer.stride, layer.padding), ((n, c, h, w),)
+
+
+def conv_transpose(rng: np.random.Generator) -> Draw:
+    n, c, o, h, w = sizes(rng, 4, 6, 6, 7, 7)
+    padding: Any = [0, 1, (2, 1), (0, 1, 2, 1)][rng.integers(4)]
+    kernel, stride, dilation = (tuple(sizes(rng, *high)) for high in ((4, 4), (3, 3), (2, 2)))
+    layer = ConvTranspose2d(
+        out_channels=o,
+        kernel_size=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        output_padding=int(rng.integers(2)),
+        bias=bool(rng.integers(2)),
+    )
+    return layer, ((n, c, h, w),)
 
 
 def tiled_pool(rng: np.random.Generator) -> Draw:
@@ -175,6 +192,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator], Draw], ...]] = {
     "depthwise": (depthwise,),
     "by group": (grouped,),
     "whole": (partial_conv,),
+    "turned": (conv_transpose,),
     "tiled maxima": (tiled_pool,),
     "overlapping maxima": (overlapping_pool,),
     "relu": (maps(ReLU),),
@@ -215,10 +233,10 @@ def test_fast_form_equals_plain_form(
     kernel, compared = BY_NAME[name], 0
     while compared < 25:
         for draw in DRAWS[name]:
-            layer, shapes = draw(rng)
             try:
+                layer, shapes = draw(rng)
                 accepted = kernel.offers(site_of(layer, shapes, dtype, True))
-            except ShapeError:
+            except (HyperparameterError, ShapeError):
                 continue
             if accepted:
                 compare(kernel, layer, shapes, dtype, rng, need=bool(rng.random() < 0.8))

@@ -43,6 +43,7 @@ class Card(QGraphicsItem):
         self.phase = ""
         self.stop: StopMark = ""
         self.stop_hovered = False
+        self.fold_hovered = False
         self.mark: Mark = ""
         self.lit_port: tuple[str, int] | None = None
         self.pressed_fix = -1
@@ -233,7 +234,7 @@ class Card(QGraphicsItem):
         """Whether a scene point is where the card's breakpoint is, or would be."""
         gap = point - self.pos() - geometry.STOP_POINT
         near = gap.x() ** 2 + gap.y() ** 2 <= (geometry.STOP_RADIUS + 2) ** 2
-        return near and self.facts.kind != "input"
+        return near and self.facts.kind not in ("input", "block")
 
     def port_at(self, point: QPointF, reach: float) -> tuple[str, int] | None:
         """("in", slot) or ("out", port) within ``reach`` of a scene point."""
@@ -248,6 +249,10 @@ class Card(QGraphicsItem):
                 best, found = away, ("in", slot)
         return found
 
+    def fold_at(self, point: QPointF) -> bool:
+        """Whether a scene point is on the glyph that opens a folded block."""
+        return self.facts.kind == "block" and geometry.FOLD_GLYPH.contains(point - self.pos())
+
     def cell_at(self, point: QPointF) -> Cell | None:
         """The cell of its tensor under a scene point, in either strip."""
         shows: tuple[Show, Show] = ("value", "grad")
@@ -257,7 +262,7 @@ class Card(QGraphicsItem):
                 continue
             index = made.index_at(point - self.pos() - self.strip_corner(show))
             if index is not None:
-                return Cell(self.facts.id, 0, index)
+                return Cell(*self.facts.shows, index)
         return None
 
     def buttons(self) -> list[tuple[QRectF, Fix]]:

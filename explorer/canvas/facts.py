@@ -13,9 +13,10 @@ from engine.graph import Graph, Inference, Input, Loss, Node, Ref
 from engine.layers.base import Cost, Fix, ShapeError
 from explorer import theme
 from explorer.canvas.placement import edges_of, main_path, ranks
+from explorer.folding import Block, View
 
 CROWD = 3
-Kind = Literal["input", "node", "loss"]
+Kind = Literal["input", "node", "block", "loss"]
 _ICONS = {
     "Conv2d": "conv",
     "ConvTranspose2d": "conv",
@@ -58,7 +59,11 @@ class Trouble:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """All that a card shows besides arrays."""
+    """All that a card shows besides arrays.
+
+    ``shows`` is the tensor whose maps are on it. A block's slots and ``sends`` name the tensors
+    that enter and leave it, ``layers`` counts what is folded into it.
+    """
 
     id: str
     kind: Kind
@@ -74,19 +79,40 @@ class NodeFacts:
     trouble: Trouble | None
     labels: tuple[str, ...] = ()
     shares_with: str = ""
+    layers: int = 0
+    sends: tuple[Ref, ...] = ()
 
     @property
     def all_slots(self) -> int:
         return len(self.slots) + self.open_slots
 
+    @property
+    def name(self) -> str:
+        """The id as it is read: a block's is its path."""
+        return self.id.removesuffix("/")
+
+    @property
+    def shows(self) -> Ref:
+        return self.sends[0] if self.sends else (self.id, 0)
+
+    def sent(self, port: int) -> Ref:
+        """The tensor that leaves at a port."""
+        return self.sends[port] if self.sends else (self.id, port)
+
 
 @dataclass(frozen=True)
 class EdgeFacts:
-    """A connection: from a tensor to an input slot of a reader."""
+    """A connection: from a tensor to an input slot of a card.
+
+    ``start`` is the card and port that it leaves, ``inputs`` what it feeds: an input of a layer,
+    or within a folded block each that reads the tensor.
+    """
 
     ref: Ref
     reader: str
     slot: int
+    start: Ref
+    inputs: tuple[tuple[str, int], ...]
     shape: str
     skip: bool
     joins: bool  # the reader combines several inputs (Add, Concat)
@@ -107,11 +133,13 @@ def _trouble(error: Exception | None) -> Trouble | None:
 
 
 def gather(
-    graph: Graph, inference: Inference, costs: Mapping[str, Cost]
+    view: View, inference: Inference, costs: Mapping[str, Cost]
 ) -> tuple[dict[str, NodeFacts], dict[tuple[str, int], EdgeFacts]]:
-    """Facts of every input, node, loss and connection of a graph."""
-    main = main_path(graph)
+    """Facts of every input, node, block, loss and connection that is shown."""
+    graph = view.graph
     rank = ranks(graph)
+    found = edges_of(graph)
+    main = main_path(graph, rank, found)
     total = sum(c.multiply_adds for c in costs.values())
     specs = inference.specs
 
@@ -119,46 +147,113 @@ def gather(
         return str(specs[ref]) if ref in specs else ""
 
     ports: dict[str, int] = {}
-    for node_id, port in [*specs, *graph.readers]:
+    for node_id, port in [*specs, *view.whole.readers]:
         ports[node_id] = max(ports.get(node_id, 1), port + 1)
     nodes: dict[str, NodeFacts] = {}
     for item in graph.inputs:
         nodes[item.id] = _input_facts(item, shape((item.id, 0)))
     for node in graph.nodes:
+        block = view.blocks.get(node.id)
+        if block is not None:
+            nodes[node.id] = _block_facts(
+                node,
+                block,
+                shape(block.outputs[0]),
+                [costs[name] for name in block.members if name in costs],
+                total,
+                _primary(node, main, rank),
+                [(n, inference.errors[n]) for n in block.members if n in inference.errors],
+            )
+            continue
         cost = costs.get(node.id, Cost())
         nodes[node.id] = _node_facts(
-            node,
+            view.whole.by_id[node.id],
             shape((node.id, 0)),
             cost,
             cost.multiply_adds / total if total else 0.0,
-            main,
-            rank,
+            _primary(node, main, rank),
             ports.get(node.id, 1),
             _trouble(inference.errors.get(node.id)),
         )
+    whole_losses = {loss.id: loss for loss in view.whole.losses}
     for loss in graph.losses:
-        nodes[loss.id] = _loss_facts(loss, graph, _trouble(inference.errors.get(loss.id)))
+        nodes[loss.id] = _loss_facts(
+            whole_losses[loss.id], view.whole, _trouble(inference.errors.get(loss.id))
+        )
     edges: dict[tuple[str, int], EdgeFacts] = {}
-    readers = graph.readers
-    for source, reader, slot in edges_of(graph):
-        ref = graph.source_of(reader, slot)
-        assert ref is not None
+    readers, around = graph.readers, view.whole.readers
+    for source, reader, slot in found:
+        start = graph.source_of(reader, slot)
+        assert start is not None
+        ref = view.source(start)
+        inputs = view.keys(reader, slot)
         node_ = graph.by_id.get(reader)
-        joins = node_ is not None and node_.layer.arity[1] != 1
-        skip = joins and rank[reader] - rank[source] > 1
-        around = readers.get(ref, ())
+        folded = reader in view.blocks
+        joins = node_ is not None and not folded and node_.layer.arity[1] != 1
+        meets = joins or (folded and node_ is not None and len(node_.inputs) > 1)
+        skip = meets and rank[reader] - rank[source] > 1
+        seen = readers.get(start, ())
+        # Where a block also reads its own tensor inside, not all that meets there is on screen.
+        forks = len(seen) > 1 and len(around.get(ref, ())) == sum(
+            len(view.keys(*key)) for key in seen
+        )
         connected = sum(r is not None for r in node_.inputs) if node_ is not None else 1
         edges[reader, slot] = EdgeFacts(
             ref,
             reader,
             slot,
+            start,
+            inputs,
             shape(ref),
             skip,
             joins,
-            len(around) > 1,
-            max(len(around), connected) > CROWD,
+            forks,
+            max(len(seen), connected) > CROWD,
         )
     return nodes, edges
+
+
+def _primary(node: Node, main: frozenset[str], rank: Mapping[str, int]) -> int:
+    """The slot in the middle: that of the main path, else of the longest way here."""
+    connected = [(i, ref[0]) for i, ref in enumerate(node.inputs) if ref is not None]
+    for i, source in connected:
+        if source in main and rank.get(source, 0) == rank[node.id] - 1:
+            return i
+    return max(connected, key=lambda p: rank.get(p[1], 0), default=(0, ""))[0]
+
+
+def _block_facts(
+    node: Node,
+    block: Block,
+    shape: str,
+    costs: list[Cost],
+    total: int,
+    primary: int,
+    errors: list[tuple[str, Exception]],
+) -> NodeFacts:
+    trouble = None
+    if errors:
+        text = QCoreApplication.translate("Canvas", "{0} to mend inside, first {1}").format(
+            len(errors), str(errors[0][1])
+        )
+        trouble = Trouble("", "", "", (), text)
+    layers = QCoreApplication.translate("Canvas", "{0} layers").format(len(block.members))
+    return NodeFacts(
+        node.id,
+        "block",
+        "group",
+        layers,
+        shape,
+        sum(cost.parameters for cost in costs),
+        sum(cost.multiply_adds for cost in costs) / total if total else 0.0,
+        block.inputs,
+        0,
+        primary,
+        len(block.outputs),
+        trouble,
+        layers=len(block.members),
+        sends=block.outputs,
+    )
 
 
 def _input_facts(item: Input, shape: str) -> NodeFacts:
@@ -171,21 +266,13 @@ def _node_facts(
     shape: str,
     cost: Cost,
     work: float,
-    main: frozenset[str],
-    rank: Mapping[str, int],
+    primary: int,
     ports: int,
     trouble: Trouble | None,
 ) -> NodeFacts:
     low, high = node.layer.arity
     slots = tuple(node.inputs) + (None,) * (low - len(node.inputs))
     more = 1 if high is None or len(slots) < high else 0
-    connected = [(i, ref[0]) for i, ref in enumerate(slots) if ref is not None]
-    # The slot in the middle is that of the main path, else of the longest way here.
-    primary = next(
-        (i for i, s in connected if s in main and rank.get(s, 0) == rank[node.id] - 1), None
-    )
-    if primary is None:
-        primary = max(connected, key=lambda p: rank.get(p[1], 0), default=(0, ""))[0]
     return NodeFacts(
         node.id,
         "node",

@@ -82,6 +82,9 @@ class FarItem(QGraphicsItem):
         seen = [i for i in cards if everything or exposed.intersects(i.scene_rect())]
         painter.setPen(ink.pen(tokens.border, now.hairline, (), True))
         painter.setBrush(QColor(tokens.surface))
+        painter.drawRects(
+            [r.translated(i.pos()) for i in seen if i.facts.layers for r in geometry.STACK]
+        )
         painter.drawRects([item.scene_rect() for item in seen])
         small = zoom < THUMBNAIL
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not small)
@@ -122,7 +125,7 @@ class FarItem(QGraphicsItem):
         for item in seen:
             painter.setPen(QColor(tokens.text if item.computed else tokens.text_muted))
             area = geometry.HEADER.translated(item.pos())
-            name = ink.elided(item.facts.id, "strong", pixels, shapes)
+            name = ink.elided(item.facts.name, "strong", pixels, shapes)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, name)
             if item.loss is not None:
                 painter.setPen(QColor(tokens.phase_loss))

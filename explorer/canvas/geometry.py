@@ -39,6 +39,11 @@ PORT_RADIUS = float(_M.space_1 + 1)
 # A breakpoint sits on the card's left edge, beside its name, as in the margin of a listing.
 STOP_POINT = QPointF(CARD.left(), HEADER.center().y())
 STOP_RADIUS = float(_M.space_1 + 2)
+FOLD_GLYPH = QRectF(HEADER.left(), HEADER.center().y() - ICON_SIDE / 2, ICON_SIDE, ICON_SIDE)
+"""Where a folded block has its glyph; a click on it opens the block."""
+STACK_STEP = float(_M.space_1 + 1)
+# A folded block looks like a stack: the cards below it stand out at its right.
+STACK = tuple(CARD.adjusted(CARD.width() / 2, by, by, -by) for by in (2.0 * STACK_STEP, STACK_STEP))
 PORT_SPACING = WIDTH / 3.6
 ROW_GAP = float(_M.space_4 * 2 + _M.space_2)
 COLUMN_GAP = float(_M.space_4 * 4)

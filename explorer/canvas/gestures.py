@@ -5,6 +5,7 @@ A gesture previews; only its end asks for a change, and only through the canvas'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QPoint, QPointF, QRectF, Qt
@@ -12,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QPoint, QPointF, QRectF, Qt
 from engine.graph import GraphError, Ref
 from engine.layers.base import Fix, Layer
 from explorer.canvas import geometry, legality
+from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.legality import Verdict
 from explorer.canvas.node_item import NodeItem
 
@@ -70,7 +72,7 @@ class Move(Gesture):
         self._start = at
         self._before = {
             name: QPointF(canvas.network.items_by_id[name].pos())
-            for name in sorted(ids)
+            for name in sorted(canvas.network.view.cards(ids))
             if name in canvas.network.items_by_id
         }
 
@@ -121,7 +123,8 @@ class Duplicate(Gesture):
         super().__init__(canvas)
         self._ids, self._start = ids, at
         items = canvas.network.items_by_id
-        self._rects = [items[name].scene_rect() for name in sorted(ids) if name in items]
+        cards = sorted(canvas.network.view.cards(ids))
+        self._rects = [items[name].scene_rect() for name in cards if name in items]
 
     def move(self, at: QPointF, pixel: QPoint) -> None:
         by = at - self._start
@@ -150,11 +153,11 @@ class Band(Gesture):
             for name, item in self.network.items_by_id.items()
             if item.scene_rect().intersects(band)
         }
-        return self._keep | touched
+        return self._keep | self.network.view.ids(touched)
 
     def move(self, at: QPointF, pixel: QPoint) -> None:
         self.canvas.sketch.draw_band(QRectF(self._start, at).normalized())
-        inside = self._inside(at)
+        inside = self.network.view.cards(self._inside(at))
         for name, item in self.network.items_by_id.items():
             self.network.set_mark(item, "target" if name in inside else "")
 
@@ -194,10 +197,34 @@ class PressFix(Gesture):
         super().cancel()
 
 
+class Refusal(Gesture):
+    """Something that cannot be dragged: says why as long as it is tried."""
+
+    cursor = Qt.CursorShape.ForbiddenCursor
+
+    def __init__(self, canvas: Canvas, text: str) -> None:
+        super().__init__(canvas)
+        self._text = text
+
+    def move(self, at: QPointF, pixel: QPoint) -> None:
+        self.canvas.say(self._text, "illegal", pixel)
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a wire would end: the card and its port there (−1: none), and what it would connect."""
+
+    item: NodeItem
+    port: int
+    ref: Ref
+    reader: str
+    slot: int
+
+
 class Wire(Gesture):
     """A connection under way: from an output to an input, or the other way round.
 
-    ``old`` is the input slot whose edge was picked up; released over nothing it is disconnected.
+    ``old`` is the edge that was picked up; released over nothing it is disconnected.
     """
 
     cursor = Qt.CursorShape.CrossCursor
@@ -208,40 +235,39 @@ class Wire(Gesture):
         *,
         ref: Ref | None = None,
         slot: tuple[str, int] | None = None,
-        old: tuple[str, int] | None = None,
+        old: EdgeItem | None = None,
     ) -> None:
         super().__init__(canvas)
-        self._ref, self._slot, self._old = ref, slot, old
+        self._ref, self._slot, self._edge = ref, slot, old
+        self._old = old.facts.inputs[0] if old is not None else None
         self._target: tuple[Ref, str, int] | None = None
         self._verdict: Verdict | None = None
         self._graph = canvas.network.graph
         if old is not None:
-            edge = canvas.network.edges.get(old)
-            if edge is not None:
-                edge.setVisible(False)
-            if old[0] in self._graph.by_id:
-                self._graph = self._graph.disconnect(*old)
+            old.setVisible(False)
+        if self._old is not None and self._old[0] in self._graph.by_id:
+            self._graph = self._graph.disconnect(*self._old)
         self._circle = self._forbidden()
         self._light()
 
     def _light(self) -> None:
         """Light up every card where the wire may end."""
-        graph, inference = self._graph, self.network.inference
+        graph, inference, circle = self._graph, self.network.inference, self._circle
         for name, item in self.network.items_by_id.items():
             if self._ref is not None:
-                if name == self._ref[0] or not item.facts.all_slots:
+                own = name == self.network.view.card(self._ref[0])
+                if own or not item.facts.all_slots or item.facts.kind == "block":
                     continue
                 slot = self._best_slot(item)
-                good = name not in self._circle and legality.may_fit(
+                good = name not in circle and legality.may_fit(
                     graph, inference, self._ref, name, slot
                 )
             else:
                 assert self._slot is not None
-                if name == self._slot[0] or not item.facts.ports:
+                if name == self.network.view.card(self._slot[0]) or not item.facts.ports:
                     continue
-                good = name not in self._circle and legality.may_fit(
-                    graph, inference, (name, 0), *self._slot
-                )
+                ref = item.facts.sent(0)
+                good = ref[0] not in circle and legality.may_fit(graph, inference, ref, *self._slot)
             if good:
                 self.network.set_mark(item, "legal")
 
@@ -271,50 +297,54 @@ class Wire(Gesture):
             return free[0]
         return len(item.facts.slots) if item.facts.open_slots else 0
 
-    def _find(self, at: QPointF) -> tuple[NodeItem, Ref, str, int] | None:
+    def _find(self, at: QPointF) -> _End | None:
         hit = self.network.port_at(at, self.canvas.reach)
-        if self._ref is not None:
+        ref = self._ref
+        if ref is not None:
             if hit is not None and hit[1] == "in":
-                return hit[0], self._ref, hit[0].facts.id, hit[2]
+                inputs = self.network.view.keys(hit[0].facts.id, hit[2])
+                if len(inputs) == 1:
+                    return _End(hit[0], hit[2], ref, *inputs[0])
             item = self.network.node_at(at)
-            if item is not None and item.facts.id != self._ref[0] and item.facts.all_slots:
-                return item, self._ref, item.facts.id, self._best_slot(item)
+            own = self.network.view.card(ref[0])
+            if item is not None and item.facts.id != own and item.facts.all_slots:
+                if item.facts.kind == "block":
+                    return _End(item, -1, ref, item.facts.name, -1)
+                slot = self._best_slot(item)
+                return _End(item, slot, ref, item.facts.id, slot)
             return None
         assert self._slot is not None
         if hit is not None and hit[1] == "out":
-            return hit[0], (hit[0].facts.id, hit[2]), *self._slot
+            return _End(hit[0], hit[2], hit[0].facts.sent(hit[2]), *self._slot)
         item = self.network.node_at(at)
-        if item is not None and item.facts.id != self._slot[0] and item.facts.ports:
-            return item, (item.facts.id, 0), *self._slot
+        own = self.network.view.card(self._slot[0])
+        if item is not None and item.facts.id != own and item.facts.ports:
+            return _End(item, 0, item.facts.sent(0), *self._slot)
         return None
 
     def move(self, at: QPointF, pixel: QPoint) -> None:
         found = self._find(at)
-        target = found[1:] if found is not None else None
+        target = (found.ref, found.reader, found.slot) if found is not None else None
         if target != self._target:
             self._unlight()
             self._target, self._verdict = target, None
             if found is not None:
-                item, ref, reader, slot = found
-                if (reader, slot) == self._old:
-                    self._verdict = Verdict("legal", tr("Leave it connected"))
-                else:
-                    self._verdict = legality.may_connect(
-                        self._graph, self.network.inference, ref, reader, slot
-                    )
-                item.lit_port = ("in", slot) if self._ref is not None else ("out", ref[1])
+                self._verdict = self._judge(found)
+                if found.port >= 0:
+                    side = "in" if self._ref is not None else "out"
+                    found.item.lit_port = (side, found.port)
                 mark = self._verdict.mark
-                self.network.set_mark(item, "target" if mark == "legal" else mark)
-                self.network.touch(item)
+                self.network.set_mark(found.item, "target" if mark == "legal" else mark)
+                self.network.touch(found.item)
         mark_ = self._verdict.mark if self._verdict is not None else ""
-        items = self.network.items_by_id
+        aimed = found is not None and found.port >= 0
         if self._ref is not None:
-            start = items[self._ref[0]].output_point(self._ref[1])
-            end = items[found[2]].input_point(found[3]) if found is not None else at
+            start = self.network.start_of(self._ref)
+            end = found.item.input_point(found.port) if found is not None and aimed else at
         else:
             assert self._slot is not None
-            end = items[self._slot[0]].input_point(self._slot[1])
-            start = items[found[1][0]].output_point(found[1][1]) if found is not None else at
+            end = self.network.items_by_id[self._slot[0]].input_point(self._slot[1])
+            start = found.item.output_point(found.port) if found is not None else at
         self.canvas.sketch.draw_wire(start, end, mark_)
         if self._verdict is not None:
             self.canvas.say(self._verdict.text, mark_, pixel)
@@ -322,6 +352,16 @@ class Wire(Gesture):
             self.canvas.say(tr("Release to disconnect"), "warning", pixel)
         else:
             self.canvas.say("")
+
+    def _judge(self, end: _End) -> Verdict:
+        if end.slot < 0:
+            text = tr("Unfold {block} to choose which of its layers reads this")
+            return Verdict("illegal", text.format(block=end.reader))
+        if (end.reader, end.slot) == self._old:
+            return Verdict("legal", tr("Leave it connected"))
+        return legality.may_connect(
+            self._graph, self.network.inference, end.ref, end.reader, end.slot
+        )
 
     def _unlight(self) -> None:
         for item in self.network.items_by_id.values():
@@ -352,9 +392,8 @@ class Wire(Gesture):
             self.canvas.disconnect_requested.emit(*old)
 
     def cancel(self) -> None:
-        edge = self.network.edges.get(self._old) if self._old is not None else None
-        if edge is not None:
-            edge.setVisible(not self.network.far)
+        if self._edge is not None:
+            self._edge.setVisible(not self.network.far)
         super().cancel()
 
 
@@ -368,6 +407,7 @@ class Drop(Gesture):
         self.layer = layer
         self.verdict: Verdict | None = None
         self._target: tuple[str, str, int] | None = None
+        self._inputs: tuple[tuple[str, int], ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -387,13 +427,18 @@ class Drop(Gesture):
             self._target = target
             network.clear_marks()
             if item is not None:
-                self.verdict = legality.may_replace(
-                    network.graph, network.inference, item.facts.id, self.layer
-                )
+                if item.facts.kind == "block":
+                    text = tr("{block} is a block: unfold it to replace a layer of it")
+                    self.verdict = Verdict("illegal", text.format(block=item.facts.name))
+                else:
+                    self.verdict = legality.may_replace(
+                        network.graph, network.inference, item.facts.id, self.layer
+                    )
                 network.set_mark(item, self.verdict.mark)
             elif edge is not None:
+                self._inputs = edge.facts.inputs
                 self.verdict = legality.may_insert(
-                    network.graph, network.inference, self.layer, *edge.facts.key
+                    network.graph, network.inference, self.layer, *self._inputs[0]
                 )
                 network.set_mark(edge, self.verdict.mark)
             else:
@@ -414,9 +459,12 @@ class Drop(Gesture):
         self.cancel()
         if target is None or not accepted:
             return
-        kind, name, slot = target
+        kind, name, _ = target
         canvas = self.canvas
-        if kind == "insert":
+        if kind == "insert" and len(self._inputs) > 1:
+            canvas.insert_before_requested.emit(self.layer, self._inputs, corner.x(), corner.y())
+        elif kind == "insert":
+            (name, slot), *_ = self._inputs
             canvas.insert_requested.emit(self.layer, name, slot, corner.x(), corner.y())
         elif kind == "replace":
             canvas.replace_requested.emit(name, self.layer)

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.graph import Ref
 from engine.trace import Key, Trace
 
 EdgeKey = tuple[str, int]
 """(reader id, input slot)."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What comes back to a tensor from all readers inside of a folded block."""
+
+    keys: tuple[Key, ...]
+
+
+Part = Key | Sum
 
 
 class Gradients:
@@ -21,9 +33,9 @@ class Gradients:
         self._trace: Trace | None = None
         self._indexed = 0
         self._written: dict[EdgeKey, tuple[list[int], list[Key]]] = {}
-        self._norms: dict[Key, float] = {}
-        self._shares: dict[tuple[Key, ...], tuple[float, ...]] = {}
-        self.waiting: dict[Key | tuple[Key, ...], None] = {}
+        self._norms: dict[Part, float] = {}
+        self._shares: dict[tuple[Part, ...], tuple[float, ...]] = {}
+        self.waiting: dict[Part | tuple[Part, ...], None] = {}
 
     def watch(self, trace: Trace | None, again: bool = False) -> None:
         """Index another trace, or the same ``again`` after the network's edges have changed."""
@@ -69,23 +81,37 @@ class Gradients:
         i = bisect.bisect_right(positions, position)
         return keys[i - 1] if i else None
 
-    def measure(self, key: Key) -> float:
+    def along(self, inputs: Sequence[EdgeKey], position: int) -> Part | None:
+        """The gradient that comes back from all of these inputs; None until each has sent its."""
+        if len(inputs) == 1:
+            return self.at(inputs[0], position)
+        found = [key for edge in inputs if (key := self.at(edge, position)) is not None]
+        return Sum(tuple(found)) if len(found) == len(inputs) else None
+
+    def _array(self, part: Part) -> NDArray[np.float64]:
+        """Sample 0 in double precision."""
+        assert self._trace is not None
+        keys = part.keys if isinstance(part, Sum) else (part,)
+        total = np.asarray(self._trace.at(keys[0])[0], np.float64)
+        for key in keys[1:]:
+            total = total + self._trace.at(key)[0]
+        return total
+
+    def measure(self, part: Part) -> float:
         """‖g‖ of sample 0, computed once in float64."""
-        known = self._norms.get(key)
+        known = self._norms.get(part)
         if known is None:
-            assert self._trace is not None
             with np.errstate(over="ignore", invalid="ignore"):
-                squares = np.square(self._trace.at(key)[0], dtype=np.float64)
-                known = float(np.sqrt(squares.sum()))
-            self._norms[key] = known
-        self.waiting.pop(key, None)
+                known = float(np.sqrt(np.square(self._array(part)).sum()))
+            self._norms[part] = known
+        self.waiting.pop(part, None)
         return known
 
-    def norm(self, key: Key | None) -> float | None:
+    def norm(self, part: Part | None) -> float | None:
         """‖g‖ where it has been measured already."""
-        return None if key is None else self._norms.get(key)
+        return None if part is None else self._norms.get(part)
 
-    def measure_shares(self, keys: tuple[Key, ...]) -> tuple[float, ...]:
+    def measure_shares(self, keys: tuple[Part, ...]) -> tuple[float, ...]:
         """What each part that meets at a fork is of the sum; computed once in float64.
 
         A part's projection on the sum over its squared norm: the shares add up to 1, and a
@@ -93,9 +119,8 @@ class Gradients:
         """
         known = self._shares.get(keys)
         if known is None:
-            assert self._trace is not None
-            parts = [self._trace.at(key)[0].astype(np.float64).ravel() for key in keys]
             with np.errstate(over="ignore", invalid="ignore"):
+                parts = [self._array(key).ravel() for key in keys]
                 whole = np.sum(parts, axis=0)
                 square = float(whole @ whole)
                 fine = 0 < square < np.inf
@@ -104,14 +129,14 @@ class Gradients:
         self.waiting.pop(keys, None)
         return known
 
-    def shares(self, keys: tuple[Key, ...]) -> tuple[float, ...] | None:
+    def shares(self, keys: tuple[Part, ...]) -> tuple[float, ...] | None:
         """The shares of parts that meet, where they have been measured already."""
         return self._shares.get(keys)
 
     def measure_next(self) -> None:
         """Measure one of those that wait."""
         wanted = next(iter(self.waiting))
-        if isinstance(wanted, Key):
+        if isinstance(wanted, Key | Sum):
             self.measure(wanted)
         else:
             self.measure_shares(wanted)

@@ -79,6 +79,19 @@ def draw_field(painter: QPainter, rects: list[QRectF], changed: bool, whole: boo
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
 
 
+def draw_fold_glyph(painter: QPainter, box: QRectF, colour: str, plus: bool) -> None:
+    """A square with a minus, or a plus where something is folded."""
+    side = box.width()
+    square = box.adjusted(side * 0.12, side * 0.12, -side * 0.12, -side * 0.12)
+    painter.setPen(pen(colour, max(1.0, side / 12)))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRoundedRect(square, side * 0.15, side * 0.15)
+    middle, arm = square.center(), square.width() * 0.27
+    painter.drawLine(middle - QPointF(arm, 0), middle + QPointF(arm, 0))
+    if plus:
+        painter.drawLine(middle - QPointF(0, arm), middle + QPointF(0, arm))
+
+
 def arrow(tip: QPointF, way: QPointF, size: float) -> QPolygonF:
     """A triangle at ``tip`` that points along the unit vector ``way``."""
     across = QPointF(-way.y(), way.x())

@@ -25,7 +25,7 @@ def keys() -> tuple[tuple[str, str], ...]:
         ("Arrows", tr("go along the connections")),
         ("Shift+Arrows", tr("extend the selection")),
         ("Ctrl+Arrows", tr("nudge the selection")),
-        ("Enter", tr("open the layer")),
+        ("Enter", tr("open the layer, or unfold the block")),
         ("Menu", tr("everything that can be done with the layer")),
         ("Delete", tr("delete the selection")),
         ("Ctrl+D", tr("duplicate the selection")),
@@ -50,14 +50,15 @@ def travel(network: NetworkScene, way: tuple[int, int]) -> str | None:
     With nothing selected it is the first card.
     """
     items = network.items_by_id
-    here = next((name for name in items if name in network.selection), None)
+    chosen = network.view.cards(network.selection)
+    here = next((name for name in items if name in chosen), None)
     if here is None:
         return next(iter(items), None)
     at = items[here].pos()
     linked = [
-        e.facts.reader if way[1] > 0 else e.facts.ref[0]
+        e.facts.reader if way[1] > 0 else e.facts.start[0]
         for e in network.edges.values()
-        if (e.facts.ref[0] if way[1] > 0 else e.facts.reader) == here
+        if (e.facts.start[0] if way[1] > 0 else e.facts.reader) == here
     ]
     if way[1]:
         # Of several the one that lies straight ahead.
@@ -85,6 +86,7 @@ def press(canvas: Canvas, event: QKeyEvent) -> bool:
         Qt.Key.Key_Right: (1, 0),
     }
     chosen = canvas.network.selection
+    cards = canvas.network.view.cards(chosen)
     if key == Qt.Key.Key_Escape:
         if canvas.cancel_gesture():
             return True
@@ -99,7 +101,8 @@ def press(canvas: Canvas, event: QKeyEvent) -> bool:
         return _arrow(canvas, arrows[Qt.Key(key)], held)
     if control:
         if key == Qt.Key.Key_A:
-            canvas.select_requested.emit(frozenset(canvas.network.items_by_id))
+            view = canvas.network.view
+            canvas.select_requested.emit(view.ids(canvas.network.items_by_id))
             return True
         if key == Qt.Key.Key_D and chosen:
             canvas.duplicate_requested.emit(chosen, geometry.COLUMN_GAP, geometry.COLUMN_GAP)
@@ -129,10 +132,10 @@ def press(canvas: Canvas, event: QKeyEvent) -> bool:
         canvas.set_zoom(1.0)
     elif key == Qt.Key.Key_M:
         canvas.set_minimap(not canvas.minimap.isVisibleTo(canvas))
-    elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and len(chosen) == 1:
-        canvas.open_requested.emit(next(iter(chosen)))
+    elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and len(cards) == 1:
+        canvas.open_card(next(iter(cards)))
     elif key in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight):
-        for name in chosen:
+        for name in cards:
             item = canvas.network.items_by_id.get(name)
             by = 1 if key == Qt.Key.Key_BracketRight else -1
             if item is not None and item.set_page(item.page + by):
@@ -144,12 +147,13 @@ def press(canvas: Canvas, event: QKeyEvent) -> bool:
 
 def _arrow(canvas: Canvas, way: tuple[int, int], held: Qt.KeyboardModifier) -> bool:
     chosen = canvas.network.selection
+    cards = canvas.network.view.cards(chosen)
     if held & Qt.KeyboardModifier.ControlModifier:
         by = theme.METRICS.space_2 * (4 if held & Qt.KeyboardModifier.ShiftModifier else 1)
         moved = {
             name: (item.pos().x() + way[0] * by, item.pos().y() + way[1] * by)
             for name, item in canvas.network.items_by_id.items()
-            if name in chosen
+            if name in cards
         }
         if moved:
             canvas.move_requested.emit(moved)
@@ -157,7 +161,7 @@ def _arrow(canvas: Canvas, way: tuple[int, int], held: Qt.KeyboardModifier) -> b
     target = travel(canvas.network, way)
     if target is None:
         return bool(canvas.network.items_by_id)
-    grown = frozenset({target})
+    grown = canvas.network.view.ids({target})
     if held & Qt.KeyboardModifier.ShiftModifier:
         grown |= chosen
     canvas.select_requested.emit(grown)

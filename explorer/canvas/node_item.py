@@ -74,6 +74,13 @@ class NodeItem(Card):
             colour, width, dash = tokens.error, now.line_strong, (2.0, 2.0)
         painter.setPen(ink.pen(colour, width, dash))
         painter.setBrush(QColor(tokens.surface))
+        if self.facts.kind == "block":
+            painter.setBrush(QColor(tokens.surface_raised))
+            painter.setPen(ink.pen(tokens.border_strong if not self.selected else colour, width))
+            for below in geometry.STACK:
+                painter.drawRoundedRect(below, m.radius_large, m.radius_large)
+            painter.setPen(ink.pen(colour, width, dash))
+            painter.setBrush(QColor(tokens.surface))
         if self.selected:
             painter.setBrush(_mixed(tokens.surface, tokens.selection))
         painter.drawRoundedRect(geometry.CARD, m.radius_large, m.radius_large)
@@ -105,10 +112,14 @@ class NodeItem(Card):
         token = "text" if self.computed else "text_muted"
         side = geometry.ICON_SIDE
         icon = QRectF(area.left(), area.center().y() - side / 2, side, side)
-        if facts.trouble is not None:
+        if facts.kind == "block":
+            colour = tokens.accent if self.fold_hovered else getattr(tokens, token)
+            ink.draw_fold_glyph(painter, geometry.FOLD_GLYPH, colour, True)
+        if facts.trouble is not None and facts.kind != "block":
             ink.draw_glyph(painter, "error", "error", icon)
         else:
-            ink.draw_glyph(painter, facts.icon, token, icon)
+            if facts.kind != "block":
+                ink.draw_glyph(painter, facts.icon, token, icon)
             if self.notes():
                 corner = QRectF(0, 0, m.icon_small, m.icon_small)
                 corner.moveCenter(icon.bottomRight())
@@ -123,7 +134,7 @@ class NodeItem(Card):
             painter.setFont(ink.font("strong", pixels))
             shape_width = 0.0
             # Where only one of them fits, the name matters more: the edge says the shape too.
-            room = text.width() - ink.metrics("strong", pixels).horizontalAdvance(facts.id)
+            room = text.width() - ink.metrics("strong", pixels).horizontalAdvance(facts.name)
             advance = ink.metrics("small", pixels).horizontalAdvance(facts.shape)
             if facts.shape and room > advance:
                 small = max(m.text_small, pixels - m.space_1)
@@ -135,7 +146,7 @@ class NodeItem(Card):
                 painter.setFont(ink.font("strong", pixels))
                 painter.setPen(QColor(getattr(tokens, token)))
             name = ink.elided(
-                facts.id, "strong", pixels, int(text.width() - shape_width - m.space_2)
+                facts.name, "strong", pixels, int(text.width() - shape_width - m.space_2)
             )
             painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, name)
             return
@@ -166,7 +177,7 @@ class NodeItem(Card):
         painter.drawText(lower, Qt.AlignmentFlag.AlignVCenter, words)
         painter.setFont(ink.font("strong", big))
         painter.setPen(QColor(getattr(tokens, token)))
-        name = ink.elided(facts.id, "strong", big, int(upper.width() - taken[0]))
+        name = ink.elided(facts.name, "strong", big, int(upper.width() - taken[0]))
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, name)
 
     def subtitle(self) -> str:
@@ -194,7 +205,7 @@ class NodeItem(Card):
         return line
 
     def _page_label(self) -> str:
-        if self.facts.kind != "node":
+        if self.facts.kind not in ("node", "block"):
             return ""
         made = self.pictures["value"]
         return made.label if made else ""

@@ -52,15 +52,22 @@ def ranks(graph: Graph) -> dict[str, int]:
     return rank
 
 
-def main_path(graph: Graph) -> frozenset[str]:
-    """Ids along one longest path, the one that is drawn straight."""
-    rank = ranks(graph)
+def main_path(
+    graph: Graph,
+    rank: Mapping[str, int] | None = None,
+    edges: Sequence[tuple[str, str, int]] | None = None,
+) -> frozenset[str]:
+    """Ids along one longest path, the one that is drawn straight.
+
+    ``rank`` and ``edges`` are those of the graph, where they are known already.
+    """
+    rank = ranks(graph) if rank is None else rank
     sources: dict[str, list[str]] = {}
-    for source, reader, _ in edges_of(graph):
+    for source, reader, _ in edges_of(graph) if edges is None else edges:
         sources.setdefault(reader, []).append(source)
     if not rank:
         return frozenset()
-    current: str | None = max(rank, key=lambda name: rank[name])
+    current: str | None = max(rank, key=rank.__getitem__)
     path = set()
     while current is not None and current not in path:
         path.add(current)
@@ -195,7 +202,7 @@ def place(
     given = sizes or {}
     size = {name: given.get(name, geometry.size_of()) for name in rank}
     edges = edges_of(graph)
-    main = main_path(graph)
+    main = main_path(graph, rank, edges)
     above: dict[str, list[str]] = {}
     below: dict[str, list[str]] = {}
     for source, reader, _ in edges:

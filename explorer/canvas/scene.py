@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QTimer
@@ -14,13 +14,14 @@ from engine.fields import Fields
 from engine.graph import Graph, Inference, Ref
 from engine.layers.base import Cost
 from engine.trace import Key, Step, Trace
-from explorer import theme
+from explorer import folding, theme
 from explorer.canvas import geometry
 from explorer.canvas.card import Card, Mark, StopMark
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.facts import EdgeFacts, gather
 from explorer.canvas.far_item import FarItem
-from explorer.canvas.gradients import EdgeKey, Gradients, share_of
+from explorer.canvas.frames import FramesItem, frames
+from explorer.canvas.gradients import EdgeKey, Gradients, Part, share_of
 from explorer.canvas.node_item import NodeItem
 from explorer.tensors.scales import WidthScale, width_scale_for
 
@@ -37,6 +38,7 @@ class NetworkScene(QGraphicsScene):
         super().__init__()
         self.setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
         self.graph = Graph()
+        self.view = folding.view(self.graph, ())
         self.inference = Inference({}, {})
         self.trace: Trace | None = None
         self.position = 0
@@ -46,11 +48,14 @@ class NetworkScene(QGraphicsScene):
         self.selection: frozenset[str] = frozenset()
         self.stops: Mapping[str, StopMark] = {}
         self.focus: Cell | None = None
+        self._fields: Fields | None = None
         self.far = False
         self.bounds = QRectF()
         self.far_item = FarItem(self)
         self.addItem(self.far_item)
-        self._readers: dict[Ref, list[EdgeKey]] = {}
+        self.frames_item = FramesItem()
+        self.addItem(self.frames_item)
+        self._shown: dict[EdgeKey, EdgeKey] = {}  # an input and the edge on which it is shown
         self._gradients = Gradients()
         self._widths = WidthScale(1e-6, 1e2)
         self._frame_end = 0.0
@@ -124,11 +129,17 @@ class NetworkScene(QGraphicsScene):
         layout: Mapping[str, tuple[float, float]],
         inference: Inference,
         costs: Mapping[str, Cost],
+        folded: Collection[str] = (),
     ) -> bool:
-        """Show another graph; only what differs is touched. True when anything did."""
-        changed = graph != self.graph
-        nodes, edges = gather(graph, inference, costs)
-        self.graph, self.inference = graph, inference
+        """Show another graph; only what differs is touched. True when anything did.
+
+        ``folded`` groups are one card each, ``layout`` has the places of what is shown.
+        """
+        view = folding.view(graph, folded)
+        changed = graph != self.graph or view.key != self.view.key
+        nodes, edges = gather(view, inference, costs)
+        self.graph, self.view, self.inference = graph, view, inference
+        chosen, stops = self.view.cards(self.selection), self._stops_on_cards()
         moved: set[str] = set()
         if len(nodes.keys() ^ self.items_by_id.keys()) > MANY:
             self.touch_all()
@@ -145,8 +156,8 @@ class NetworkScene(QGraphicsScene):
             if item_ is None:
                 item_ = NodeItem(facts, self.may_compose)
                 item_.setVisible(not self.far)
-                item_.selected = name in self.selection
-                item_.stop = self.stops.get(name, "")
+                item_.selected = name in chosen
+                item_.stop = stops.get(name, "")
                 self.items_by_id[name] = item_
                 self.addItem(item_)
                 moved.add(name)
@@ -179,9 +190,7 @@ class NetworkScene(QGraphicsScene):
             edge = self.edges.pop(key)
             self.touch(edge)
             self.removeItem(edge)
-        self._readers = {}
-        for key, facts_ in edges.items():
-            self._readers.setdefault(facts_.ref, []).append(key)
+        self._shown = {entry: key for key, facts_ in edges.items() for entry in facts_.inputs}
         if (
             moved
             or gone
@@ -193,6 +202,9 @@ class NetworkScene(QGraphicsScene):
             self._gradients.watch(self.trace, again=True)
             self._refresh_run(None)
             self._show_step()
+        if fresh:
+            self.set_focus(self.focus)
+            self.set_fields(self._fields)
         if moved:
             self._update_bounds()
         return changed
@@ -207,6 +219,10 @@ class NetworkScene(QGraphicsScene):
         if len(rerouted) > MANY:
             self.touch_all()
         labelled: set[Ref] = set()
+        bent: dict[Ref, list[EdgeKey]] = {}
+        for key, facts in edges.items():
+            if not routes[key].direct:
+                bent.setdefault(facts.ref, []).append(key)
         for key, facts in edges.items():
             route = routes[key]
             item = self.edges.get(key)
@@ -226,9 +242,7 @@ class NetworkScene(QGraphicsScene):
             if item.label_here:
                 labelled.add(facts.ref)
             item.main = facts.slot == self.items_by_id[facts.reader].facts.primary
-            item.label_below = facts.skip and any(
-                not routes[other].direct for other in self._readers[facts.ref] if other != key
-            )
+            item.label_below = facts.skip and any(other != key for other in bent.get(facts.ref, ()))
 
     def _routes(self, edges: Mapping[EdgeKey, EdgeFacts]) -> dict[EdgeKey, geometry.Route]:
         obstacles = geometry.Obstacles(
@@ -238,7 +252,7 @@ class NetworkScene(QGraphicsScene):
         # Short ones first: they take the inner lanes.
         ends = {
             key: (
-                self.items_by_id[f.ref[0]].output_point(f.ref[1]),
+                self.items_by_id[f.start[0]].output_point(f.start[1]),
                 self.items_by_id[f.reader].input_point(f.slot),
             )
             for key, f in edges.items()
@@ -247,7 +261,7 @@ class NetworkScene(QGraphicsScene):
             start, end = ends[key]
             # A skip turns off a little later than the main path, so that both are seen.
             lift = geometry.LANE_GAP / 3 if edges[key].skip else -geometry.LANE_GAP / 6
-            found[key] = geometry.route(start, end, obstacles, edges[key].ref[0], key[0], lift)
+            found[key] = geometry.route(start, end, obstacles, edges[key].start[0], key[0], lift)
         return found
 
     def move_items(self, positions: Mapping[str, QPointF]) -> None:
@@ -258,21 +272,29 @@ class NetworkScene(QGraphicsScene):
             item.place(where)
             self.touch(item)
         for key, edge in self.edges.items():
-            if key[0] in positions or edge.facts.ref[0] in positions:
+            source, port = edge.facts.start
+            if key[0] in positions or source in positions:
                 self.touch(edge)
-                start = self.items_by_id[edge.facts.ref[0]].output_point(edge.facts.ref[1])
+                start = self.items_by_id[source].output_point(port)
                 end = self.items_by_id[key[0]].input_point(key[1])
                 edge.set_route(geometry.direct_route(start, end))
                 self.touch(edge)
+        self._frame_blocks()
 
     def settle(self) -> None:
         """After a move: route every edge around the cards again."""
         self._set_edges({key: edge.facts for key, edge in self.edges.items()})
         self._update_bounds()
 
+    def _frame_blocks(self) -> None:
+        rects = {name: item.scene_rect() for name, item in self.items_by_id.items()}
+        self.frames_item.set_frames(frames(self.view, rects))
+
     def content(self) -> QRectF:
-        """The rectangle of all cards and edges."""
+        """The rectangle of all cards, frames and edges."""
         box = QRectF()
+        for frame in self.frames_item.frames:
+            box = box.united(frame.rect).united(frame.heading)
         for item in self.items_by_id.values():
             box = box.united(item.scene_rect())
         for edge in self.edges.values():
@@ -281,9 +303,16 @@ class NetworkScene(QGraphicsScene):
 
     def _update_bounds(self) -> None:
         o = geometry.OVERHANG * 2
+        self._frame_blocks()
         self.bounds = self.content()
         self.far_item.set_bounds(self.bounds.adjusted(-o, -o, o, o))
         self.far_item.forget_paths()
+
+    def start_of(self, ref: Ref) -> QPointF:
+        """Where a tensor leaves its card."""
+        item = self.items_by_id[self.view.card(ref[0])]
+        sends = item.facts.sends
+        return item.output_point(sends.index(ref) if ref in sends else ref[1] if not sends else 0)
 
     def set_far(self, far: bool) -> None:
         """Change between cards and the one item that draws them all."""
@@ -319,7 +348,9 @@ class NetworkScene(QGraphicsScene):
     def _refresh_run(self, names: set[str] | None) -> None:
         """Give the cards named (None: all) and every edge the arrays of the position."""
         trace, position = self.trace, self.position
-        self._gradients.index(self._readers)
+        self._gradients.index(self.graph.readers)
+        if names is not None:
+            names = set(self.view.cards(names))
         if names is None or len(names) > MANY:
             self.touch_all()
         chosen: Iterable[NodeItem] = (
@@ -333,17 +364,16 @@ class NetworkScene(QGraphicsScene):
         edges = (
             self.edges
             if names is None
-            else [k for k, e in self.edges.items() if k[0] in names or e.facts.ref[0] in names]
+            else [k for k, e in self.edges.items() if k[0] in names or e.facts.start[0] in names]
         )
         self._show_gradients(edges)
 
     def _give(self, item: NodeItem, trace: Trace | None, position: int) -> bool:
-        name = item.facts.id
         if item.facts.kind == "loss":
             return self._give_loss(item, trace, position)
         changed = False
         for show in ("value", "grad"):
-            key = trace.latest(show, (name, 0), position) if trace is not None else None
+            key = trace.latest(show, item.facts.shows, position) if trace is not None else None
             tag = None if key is None else (id(trace), key)
             array: Callable[[], NDArray] | None = None
             if trace is not None and key is not None:
@@ -369,7 +399,10 @@ class NetworkScene(QGraphicsScene):
         """Set norm, share and width of edges from the gradients that are there."""
         end = time.perf_counter() + SLICE
         gradients = self._gradients
-        keys = {edge: gradients.at(edge, self.position) for edge in self.edges}
+        keys = {
+            edge: gradients.along(item.facts.inputs, self.position)
+            for edge, item in self.edges.items()
+        }
         for key in keys.values():
             if key is not None and gradients.norm(key) is None:
                 if time.perf_counter() < end:
@@ -393,7 +426,7 @@ class NetworkScene(QGraphicsScene):
             met.update(self._shares_at(groups[ref], keys, end))
         for edge in wanted:
             item = self.edges[edge]
-            source = self.items_by_id.get(item.facts.ref[0])
+            source = self.items_by_id.get(item.facts.start[0])
             state = (
                 norms[edge],
                 share_of(edge, groups.get(edge[0], ()), norms) if item.facts.joins else None,
@@ -409,7 +442,7 @@ class NetworkScene(QGraphicsScene):
                 self.touch(item)
 
     def _shares_at(
-        self, group: list[EdgeKey], keys: Mapping[EdgeKey, Key | None], end: float
+        self, group: list[EdgeKey], keys: Mapping[EdgeKey, Part | None], end: float
     ) -> dict[EdgeKey, float]:
         """The shares of the gradients that meet at a fork; empty until all of them are there."""
         parts = tuple(key for edge in group if (key := keys[edge]) is not None)
@@ -450,18 +483,19 @@ class NetworkScene(QGraphicsScene):
             if key.kind == "part":
                 found.add(key.ref)
             elif key.kind in ("value", "grad"):
-                readers = self._readers.get(key.ref, ())
+                readers = self.graph.readers.get(key.ref, ())
                 if key.ref[0] != step.node:
                     found.update(k for k in readers if k[0] == step.node)
                 elif key.kind == "grad" and step.phase == "backward":
                     found.update(readers)
-        return frozenset(k for k in found if k in self.edges)
+        return frozenset(self._shown[k] for k in found if k in self._shown)
 
     def _show_step(self) -> None:
         step = self.step
         lit = self.edges_of_step(step) if step is not None else frozenset()
+        here = self.view.card(step.node) if step is not None else ""
         for name, item in self.items_by_id.items():
-            phase = step.phase if step is not None and name == step.node else ""
+            phase = step.phase if step is not None and name == here else ""
             if item.phase != phase:
                 item.phase = phase
                 self.touch(item)
@@ -472,20 +506,31 @@ class NetworkScene(QGraphicsScene):
                 self.touch(edge)
 
     def set_selection(self, ids: frozenset[str]) -> None:
-        """Mark these cards as selected."""
+        """Mark these as selected; what is folded away shows on its card."""
         self.selection = ids
+        cards = self.view.cards(ids)
         for name, item in self.items_by_id.items():
-            if item.selected != (name in ids):
-                item.selected = name in ids
+            if item.selected != (name in cards):
+                item.selected = name in cards
                 self.touch(item)
 
     def set_stops(self, stops: Mapping[str, StopMark]) -> None:
         """Mark the cards that have a breakpoint."""
         self.stops = stops
+        marks = self._stops_on_cards()
         for name, item in self.items_by_id.items():
-            if item.stop != stops.get(name, ""):
-                item.stop = stops.get(name, "")
+            if item.stop != marks.get(name, ""):
+                item.stop = marks.get(name, "")
                 self.touch(item)
+
+    def _stops_on_cards(self) -> dict[str, StopMark]:
+        """A block has the breakpoints of what is folded into it: one that stops counts most."""
+        marks: dict[str, StopMark] = {}
+        for name, mark in self.stops.items():
+            card = self.view.card(name)
+            if marks.get(card) != "on":
+                marks[card] = mark
+        return marks
 
     def hover_stop(self, card: Card | None) -> None:
         """Show faintly where a click would set a breakpoint."""
@@ -497,16 +542,27 @@ class NetworkScene(QGraphicsScene):
     def set_focus(self, cell: Cell | None) -> None:
         """Ring the channel and cell of the focus."""
         self.focus = cell
-        for name, item in self.items_by_id.items():
-            if item.set_focus(cell if cell is not None and cell.node == name else None):
+        for item in self.items_by_id.values():
+            here = cell is not None and cell.node == item.facts.shows[0]
+            if item.set_focus(cell if here else None):
                 self.touch(item)
 
     def set_fields(self, fields: Fields | None) -> None:
         """Outline what the focused cell sees and changes on every card."""
-        for name, item in self.items_by_id.items():
-            field = fields.at((name, 0)) if fields is not None else None
-            changed = fields is not None and (name, 0) in fields.changed
+        self._fields = fields
+        for item in self.items_by_id.values():
+            ref = item.facts.shows
+            field = fields.at(ref) if fields is not None else None
+            changed = fields is not None and ref in fields.changed
             if item.set_field(field, changed):
+                self.touch(item)
+
+    def hover_block(self, path: str) -> None:
+        """Light the frame and the card that a click on a fold glyph would open or close."""
+        self.frames_item.hover(path)
+        for item in self.items_by_id.values():
+            if item.fold_hovered != (item.facts.id == folding.card_id(path)):
+                item.fold_hovered = not item.fold_hovered
                 self.touch(item)
 
     def set_mark(self, item: NodeItem | EdgeItem, mark: Mark) -> None:
@@ -524,6 +580,10 @@ class NetworkScene(QGraphicsScene):
             if node.lit_port is not None:
                 node.lit_port = None
                 self.touch(node)
+
+    def graph_group(self, path: str) -> frozenset[str]:
+        """The layers of a group, shown or folded away."""
+        return frozenset(n.id for n in self.graph.nodes if n.id.startswith(path + "/"))
 
     # ---- hits --------------------------------------------------------------------------------
 

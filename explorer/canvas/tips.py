@@ -8,6 +8,8 @@ from explorer.canvas.node_item import NodeItem, Show
 from explorer.canvas.scene import NetworkScene
 from explorer.tensors.scales import format_number
 
+MOST_READERS = 3
+
 
 def tr(text: str) -> str:
     return QCoreApplication.translate("Canvas", text)
@@ -30,7 +32,12 @@ def tip(network: NetworkScene, at: QPointF, reach: float) -> str:
     if edge is None:
         return ""
     facts = edge.facts
-    lines = [f"{facts.ref[0]} → {facts.reader}  {facts.shape}"]
+    readers = ", ".join(reader for reader, _ in facts.inputs[:MOST_READERS])
+    if len(facts.inputs) > MOST_READERS:
+        readers = tr("{n} layers of {block}").format(
+            n=len(facts.inputs), block=facts.reader.removesuffix("/")
+        )
+    lines = [f"{facts.ref[0]} → {readers}  {facts.shape}"]
     if edge.norm is not None:
         lines.append(tr("gradient ‖g‖ = {norm}").format(norm=format_number(edge.norm, 5)))
         if edge.share is not None:
@@ -53,21 +60,27 @@ def _port_tip(item: NodeItem, side: str, number: int) -> str:
     facts = item.facts
     if side == "out":
         return tr("Output {number} of {id}: {shape}\nDrag to an input to connect.").format(
-            number=number + 1, id=facts.id, shape=facts.shape or tr("shape unknown")
+            number=number + 1, id=facts.name, shape=facts.shape or tr("shape unknown")
         )
     ref = facts.slots[number] if number < len(facts.slots) else None
     if ref is None:
         return tr("Input {number} of {id}, open\nDrag to an output to connect.").format(
-            number=number + 1, id=facts.id
+            number=number + 1, id=facts.name
         )
     return tr("Input {number} of {id}, from {source}").format(
-        number=number + 1, id=facts.id, source=ref[0]
+        number=number + 1, id=facts.name, source=ref[0]
     )
 
 
 def _card_tip(item: NodeItem, at: QPointF) -> str:
     facts = item.facts
-    lines = [facts.id, item.subtitle()]
+    lines = [facts.name, item.subtitle()]
+    if facts.kind == "block":
+        lines.append(
+            tr("A folded block: double-click or Enter opens it. Its maps are those of {0}.").format(
+                facts.shows[0]
+            )
+        )
     if facts.trouble is not None:
         if facts.trouble.expected:
             lines += [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
@@ -32,9 +32,10 @@ from engine.fields import Fields
 from engine.graph import Graph, Inference
 from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
 from engine.trace import Step, Trace
-from explorer import theme
+from explorer import folding, theme
 from explorer.canvas import gestures, ink
 from explorer.canvas.card import StopMark
+from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.keys import keys, press
 from explorer.canvas.menu import context_menu
 from explorer.canvas.overlay import Bubble, Legend, Minimap
@@ -68,6 +69,7 @@ class Canvas(QGraphicsView):
     """Shows a network and its run; asks for every change by a signal and makes none itself."""
 
     insert_requested = Signal(object, str, int, float, float)
+    insert_before_requested = Signal(object, object, float, float)  # before several inputs
     add_requested = Signal(object, float, float)
     replace_requested = Signal(str, object)
     connect_requested = Signal(object, str, int)
@@ -83,6 +85,13 @@ class Canvas(QGraphicsView):
     back_requested = Signal()
     open_requested = Signal(str)
     breakpoint_requested = Signal(str)
+    fold_requested = Signal(object)  # paths of groups
+    unfold_requested = Signal(object)  # paths of groups
+    fold_all_requested = Signal()
+    unfold_all_requested = Signal()
+    group_requested = Signal(object)  # ids
+    ungroup_requested = Signal(str)  # path of a group
+    rename_group_requested = Signal(str)  # path of a group
     zoom_changed = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -92,6 +101,7 @@ class Canvas(QGraphicsView):
         self.network.addItem(self.sketch)
         self.gesture: gestures.Gesture | None = None
         self._press: _Press | None = None
+        self._toggled = False
         self._fitted = True
         self._message = ""
         self._centre = QPointF()
@@ -132,13 +142,17 @@ class Canvas(QGraphicsView):
         layout: Mapping[str, tuple[float, float]],
         inference: Inference,
         costs: Mapping[str, Cost],
+        folded: Collection[str] = (),
     ) -> None:
-        """Show a network; items that are equal to what is shown are not touched."""
+        """Show a network; items that are equal to what is shown are not touched.
+
+        ``folded`` groups are shown as one card each; ``layout`` has the places of the cards.
+        """
         if self.gesture is not None and graph != self.network.graph:
             # What was picked up may be gone: an edit from elsewhere ends the drag.
             self.cancel_gesture()
         was_empty = not self.network.items_by_id
-        changed = self.network.set_network(graph, layout, inference, costs)
+        changed = self.network.set_network(graph, layout, inference, costs, folded)
         if was_empty != (not self.network.items_by_id):
             self.viewport().update()
             if was_empty:
@@ -243,7 +257,7 @@ class Canvas(QGraphicsView):
     def zoom_to(self, ids: Iterable[str]) -> None:
         """Show these cards as large as they fit."""
         box = QRectF()
-        for name in ids:
+        for name in self.network.view.cards(ids):
             item = self.network.items_by_id.get(name)
             if item is not None:
                 box = box.united(item.scene_rect())
@@ -252,7 +266,7 @@ class Canvas(QGraphicsView):
 
     def center_on(self, node_id: str) -> None:
         """Bring one card to the middle, at the present zoom."""
-        item = self.network.items_by_id.get(node_id)
+        item = self.network.items_by_id.get(self.network.view.card(node_id))
         if item is not None:
             self._fitted = False
             self._centre_on(item.scene_rect().center())
@@ -359,6 +373,7 @@ class Canvas(QGraphicsView):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
         self.say("")
+        self._toggled = False
         pixel = event.position().toPoint()
         at = self.to_scene(event.position())
         event.accept()
@@ -377,7 +392,21 @@ class Canvas(QGraphicsView):
         port = None if network.far else network.port_at(at, self.reach)
         item = network.node_at(at)
         stop = network.stop_at(at)
-        if stop is not None and not adds:
+        fold, frame = self.fold_at(at), network.frames_item.at(at, self.zoom)
+        if fold and not adds:
+            self._press = _Press(
+                pixel,
+                lambda: self._drag_block(fold, at),
+                lambda: self._click_glyph(fold),
+            )
+        elif item is None and frame is not None:
+            path = frame.path
+            self._press = _Press(
+                pixel,
+                lambda: self._drag_block(path, at),
+                lambda: self._select(network.graph_group(path)),
+            )
+        elif stop is not None and not adds:
             name = stop.facts.id
             self._press = _Press(
                 pixel,
@@ -401,11 +430,11 @@ class Canvas(QGraphicsView):
                 lambda: self._click(item, at, adds),
             )
         elif (edge := network.edge_at(at, self.reach)) is not None:
-            key, ref = edge.facts.key, edge.facts.ref
+            ends = {edge.facts.start[0], edge.facts.reader}
             self._press = _Press(
                 pixel,
-                lambda: gestures.Wire(self, ref=ref, old=key),
-                lambda: self.select_requested.emit(frozenset({ref[0], key[0]})),
+                lambda: self._rewire(edge),
+                lambda: self.select_requested.emit(network.view.ids(ends)),
             )
         else:
             keep = network.selection if adds else frozenset()
@@ -419,16 +448,34 @@ class Canvas(QGraphicsView):
         assert isinstance(item, gestures.NodeItem)
         name = item.facts.id
         if side == "out":
-            return gestures.Wire(self, ref=(name, number))
+            return gestures.Wire(self, ref=item.facts.sent(number))
         edge = self.network.edges.get((name, number))
         if edge is not None:
-            return gestures.Wire(self, ref=edge.facts.ref, old=(name, number))
+            return self._rewire(edge)
         return gestures.Wire(self, slot=(name, number))
+
+    def _rewire(self, edge: EdgeItem) -> gestures.Gesture:
+        if len(edge.facts.inputs) > 1:
+            text = self.tr("Unfold {0}: {1} of its layers read this").format(
+                folding.path_of(edge.facts.reader), len(edge.facts.inputs)
+            )
+            return gestures.Refusal(self, text)
+        return gestures.Wire(self, ref=edge.facts.ref, old=edge)
+
+    def _click_glyph(self, path: str) -> None:
+        self._toggled = True
+        self.toggle_block(path)
+
+    def _drag_block(self, path: str, at: QPointF) -> gestures.Gesture:
+        ids = self.network.graph_group(path)
+        self._select(ids)
+        return gestures.Move(self, ids, at)
 
     def _drag_card(self, name: str, at: QPointF, copies: bool) -> gestures.Gesture:
         ids = self.network.selection
-        if name not in ids:
-            ids = frozenset({name})
+        own = self.network.view.ids({name})
+        if not own <= ids:
+            ids = own
             self._select(ids)
         if copies:
             return gestures.Duplicate(self, ids, at)
@@ -441,9 +488,10 @@ class Canvas(QGraphicsView):
     def _click(self, item: gestures.NodeItem, at: QPointF, adds: bool) -> None:
         name = item.facts.id
         if adds:
-            self.select_requested.emit(self.network.selection ^ {name})
+            own, chosen = self.network.view.ids({name}), self.network.selection
+            self.select_requested.emit(chosen - own if own <= chosen else chosen | own)
             return
-        self._select(frozenset({name}))
+        self._select(self.network.view.ids({name}))
         cell = None if self.network.far else item.cell_at(at)
         if cell is not None and cell != self.network.focus:
             self.focus_requested.emit(cell)
@@ -467,8 +515,10 @@ class Canvas(QGraphicsView):
         item = network.node_at(at)
         stop = network.stop_at(at)
         network.hover_stop(stop)
+        fold = self.fold_at(at)
+        network.hover_block(fold)
         port = None if network.far or stop is not None else network.port_at(at, self.reach)
-        if stop is not None or (item is not None and item.fix_at(at) >= 0):
+        if fold or stop is not None or (item is not None and item.fix_at(at) >= 0):
             shape = Qt.CursorShape.PointingHandCursor
         elif port is not None:
             shape = Qt.CursorShape.CrossCursor
@@ -498,13 +548,26 @@ class Canvas(QGraphicsView):
         event.accept()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        event.accept()
+        if self._toggled:
+            return  # the first of the two clicks has opened or closed a block already
         item = self.network.node_at(self.to_scene(event.position()))
         if event.button() == Qt.MouseButton.LeftButton and item is not None:
             if item.fix_at(self.to_scene(event.position())) < 0:
-                self.open_requested.emit(item.facts.id)
+                self.open_card(item.facts.id)
+        elif event.button() == Qt.MouseButton.LeftButton and (
+            frame := self.network.frames_item.at(self.to_scene(event.position()), self.zoom)
+        ):
+            self.fold_requested.emit(frozenset({frame.path}))
         elif event.button() == Qt.MouseButton.LeftButton:
             self.fit()
-        event.accept()
+
+    def open_card(self, name: str) -> None:
+        """Open a layer, or unfold a block in its place."""
+        if folding.path_of(name):
+            self.unfold_requested.emit(frozenset({folding.path_of(name)}))
+        else:
+            self.open_requested.emit(name)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.accept()
@@ -583,7 +646,7 @@ class Canvas(QGraphicsView):
 
     def reveal(self, node_id: str) -> None:
         """Pan as little as needed to have a card on screen."""
-        item = self.network.items_by_id.get(node_id)
+        item = self.network.items_by_id.get(self.network.view.card(node_id))
         if item is None:
             return
         seen = QRectF(
@@ -592,6 +655,20 @@ class Canvas(QGraphicsView):
         if not seen.contains(item.scene_rect()):
             self.center_on(node_id)
 
+    def fold_at(self, at: QPointF) -> str:
+        """The group that a click at a scene point would fold or unfold; "" for none."""
+        item = self.network.node_at(at)
+        if item is not None:
+            folded = not self.network.far and item.fold_at(at)
+            return folding.path_of(item.facts.id) if folded else ""
+        frame = self.network.frames_item.at(at, self.zoom)
+        return frame.path if frame is not None and frame.glyph.contains(at) else ""
+
+    def toggle_block(self, path: str) -> None:
+        """Ask to open a folded group, or to fold an open one."""
+        folded = folding.card_id(path) in self.network.items_by_id
+        (self.unfold_requested if folded else self.fold_requested).emit(frozenset({path}))
+
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         event.accept()
         at = self.to_scene(event.pos())
@@ -599,10 +676,13 @@ class Canvas(QGraphicsView):
         edge = None if item is not None else self.network.edge_at(at, self.reach)
         if event.reason() == QContextMenuEvent.Reason.Keyboard:
             chosen = self.network.selection
-            item = self.network.items_by_id.get(min(chosen)) if chosen else None
+            first = self.network.view.card(min(chosen)) if chosen else ""
+            item = self.network.items_by_id.get(first)
             edge = None
-        if item is not None and item.facts.id not in self.network.selection:
-            self.select_requested.emit(frozenset({item.facts.id}))
+        if item is not None:
+            own = self.network.view.ids({item.facts.id})
+            if not own <= self.network.selection:
+                self.select_requested.emit(own)
         where = event.globalPos()
         if event.reason() == QContextMenuEvent.Reason.Keyboard and item is not None:
             where = self.viewport().mapToGlobal(self.to_pixel(item.scene_rect().center()))

@@ -199,14 +199,21 @@ def _evaluate(
     own = {
         "ConstantOfShape": _constant_of_shape,
         "Concat": _concat,
+        "DequantizeLinear": _dequantize,
         "Gather": _gather,
         "Identity": lambda n, xs: (xs[0],),
         "Transpose": _transpose,
     }.get(node.op_type)
     try:
         if own is not None and all(x is not None for x in inputs):
-            return own(node, list(inputs))
-        return _reference(node, opset, inputs)
+            found = own(node, list(inputs))
+            if found is not None:
+                return found
+        try:
+            return _reference(node, opset, inputs)
+        except Exception:
+            # the evaluator lacks some old forms that the newest opset has unchanged
+            return _reference(node, onnx.defs.onnx_opset_version(), inputs)
     except FoldError:
         raise
     except Exception as error:
@@ -263,6 +270,19 @@ def _concat(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...]:
 
 def _gather(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...]:
     return (np.asarray(np.take(xs[0], xs[1].astype(np.int64), int(_attribute(node, "axis", 0)))),)
+
+
+def _dequantize(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...] | None:
+    """(x − zero point) · scale, one for all or one for each place of an axis; None for blocks."""
+    x, scale = xs[0], xs[1].astype(np.float32)
+    zero = xs[2].astype(np.int32) if len(xs) > 2 else np.zeros_like(scale, np.int32)
+    if _attribute(node, "block_size", 0) or x.dtype.kind not in "iu" or scale.ndim > 1:
+        return None
+    if scale.size > 1:
+        shape = [1] * x.ndim
+        shape[int(_attribute(node, "axis", 1))] = -1
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    return ((x.astype(np.int32) - zero).astype(np.float32) * scale,)
 
 
 def _transpose(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -215,8 +216,31 @@ def _parse(content: bytes, where: str) -> onnx.ModelProto:
     return model
 
 
+def _texts(model: onnx.ModelProto) -> Iterator[str | bytes]:
+    """Every name in a model; one that is no text comes as bytes."""
+    graph = model.graph
+    yield graph.name
+    for opset in model.opset_import:
+        yield opset.domain
+    for prop in model.metadata_props:
+        yield from (prop.key, prop.value)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for entry in (*graph.input, *graph.output, *graph.value_info):
+        yield entry.name
+    for tensor in graph.initializer:
+        yield tensor.name
+        for pair in tensor.external_data:
+            yield from (pair.key, pair.value)
+
+
 def _checked(file: ModelFile) -> ModelFile:
     model, where = file.model, file.where
+    if any(isinstance(text, bytes) for text in _texts(model)):
+        raise OnnxError(
+            f"{where}: expected names that are text, received other bytes. The file is damaged."
+        )
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise OnnxError(
             f"{where}: expected an ONNX model with a graph, received none. Is it an ONNX file?"

@@ -1,7 +1,8 @@
 """Where a number of a run came from: the terms that made one cell, in either direction.
 
-Every term is asked of the layer (``reads`` and ``feeds``) with the arrays that were recorded;
-here they are only brought together, and each is given the place that it came from.
+Every term is asked of the layer (``reads`` and ``feeds``, and ``gathers`` for a weight's gradient)
+with the arrays that were recorded; here they are only brought together, and each is given the
+place that it came from.
 """
 
 from __future__ import annotations
@@ -329,7 +330,9 @@ def origin(
     if value is None:
         return None
     if isinstance(cell, Weight):
-        return Explanation(graph, place, value, given=True)
+        if direction == "forward":
+            return Explanation(graph, place, value, given=True)
+        return _weight_gradient(graph, trace, position, place, value, sample)
     if direction == "forward":
         return _forward(graph, trace, position, place, value, sample)
     return _gradient(graph, trace, position, place, value, sample)
@@ -378,6 +381,55 @@ def _gradient(
             return None
         shares.append(Share(reader, slot, terms, sent))
     return Explanation(graph, place, value, tuple(shares))
+
+
+def _weight_gradient(
+    graph: Graph, trace: Trace, position: int, place: Place, value: float, sample: int
+) -> Explanation | None:
+    """The terms of every node that used the weight; those of other samples are one term."""
+    weight = place.source
+    assert isinstance(weight, Weight)
+    key = trace.latest("param_grad", (weight.owner, weight.name), position)
+    assert key is not None
+    shares = []
+    for node_id, written in _users(trace, key):
+        then, node = trace.position_of(written), graph.by_id.get(node_id)
+        sent = _number(trace.at(written), weight.index)
+        if node is None or sent is None:
+            return None
+        parts: list[Terms] = []
+        for other in range(_samples(trace, node, then)):
+            record = trace.around(node, then, other)
+            if record is None:
+                return None
+            parts.append(node.layer.gathers(weight.name, weight.index, record))
+        terms = parts[sample]
+        if len(parts) > 1:
+            rest = math.fsum(t.product for i, p in enumerate(parts) if i != sample for t in p.terms)
+            more = Term(("constant", "other samples"), rest, 1.0)
+            terms = terms._replace(terms=(*terms.terms, more))
+        shares.append(Share(node_id, 0, terms, sent))
+    return Explanation(graph, place, value, tuple(shares))
+
+
+def _users(trace: Trace, key: Key) -> list[tuple[str, Key]]:
+    """Which nodes sent the gradient ``key`` of a weight, and what each sent."""
+    step = trace.steps[trace.position_of(key) - 1]
+    if step.phase != "accumulate":
+        return [(step.node, key)]
+    found: list[tuple[str, Key]] = []
+    for read in step.reads:
+        if read.kind == "param_part":
+            found.append((read.ref[0], read))
+        elif read.kind == "param_grad":
+            found += _users(trace, read)
+    return found
+
+
+def _samples(trace: Trace, node: Node, position: int) -> int:
+    """How many samples the run has."""
+    y = trace.look("value", (node.id, 0), position)
+    return 0 if y is None else len(y)
 
 
 def reads_of(

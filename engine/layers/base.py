@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -430,6 +430,13 @@ class Layer:
         """The terms of the sum that makes the gradient of input cell ``cell``."""
         raise NotImplementedError
 
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        """The terms of the sum that makes the gradient of parameter ``name`` at ``index``.
+
+        They are those of one sample. A layer with trained parameters says it.
+        """
+        raise NotImplementedError
+
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         """How far output ``port`` reaches into input ``slot``: cells by place, by window or all.
 
@@ -489,6 +496,14 @@ def check_hyperparameter(owner: str, field: HyperField, value: Any) -> None:
             raise HyperparameterError(f"{where}: expected at least {field.low:g}, received {part}.")
         if field.high is not None and part > field.high:
             raise HyperparameterError(f"{where}: expected at most {field.high:g}, received {part}.")
+
+
+def gathered(dy: Array | None, places: Iterable[tuple[int, ...]], formula: str = "Σ dy") -> Terms:
+    """The terms of a number that was added at ``places`` of an output with gradient ``dy``."""
+    if dy is None:
+        return Terms((), "sum")
+    terms = tuple(Term(("output_grad", 0, place), float(dy[place]), 1.0) for place in places)
+    return Terms(terms, "sum", formula)
 
 
 def expect_rank(specs: tuple[Spec, ...], rank: int, layer: str, remedy: str = "") -> None:

@@ -22,6 +22,7 @@ from engine.layers.base import (
     Term,
     Terms,
     expect_rank,
+    gathered,
     hyper,
 )
 
@@ -175,6 +176,19 @@ class BatchNorm2d(Layer):
             shares = dy_others.sum(dtype=np.float64) + here * np.vdot(dy_others, xhat_others)
             terms.append(Term(("constant", "other samples"), float(shares), -slope / count))
         return Terms(tuple(terms), "sum", "γ/√(σ² + ε) · (dy − mean dy − x̂ · mean(dy · x̂))")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, xhat = rec.dys[0], rec.saved["xhat"][rec.sample]
+        if dy is None:
+            return Terms((), "sum")
+        places = [(index[0], *place) for place in np.ndindex(*dy.shape[1:])]
+        if name == "bias":
+            return gathered(dy, places)
+        terms = tuple(
+            Term(("output_grad", 0, place), float(dy[place]), float(xhat[place]), "x̂")
+            for place in places
+        )
+        return Terms(terms, "sum", "Σ dy · x̂")
 
     @property
     def onnx(self) -> OnnxOp:

@@ -180,3 +180,19 @@ class Broadcasting(Layer):
                 slope = self.slopes(np.asarray(a.value), np.asarray(b.value), y)[which]
             terms.append(Term(("output_grad", 0, place), float(dy[place]), float(slope), "slope"))
         return Terms(tuple(terms), "sum", "Σ dy · slope over the cells that this one served")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy = rec.dys[0]
+        if dy is None:
+            return Terms((), "sum")
+        terms = []
+        for place in np.ndindex(*dy.shape):
+            if served(place, self.operand) != index:
+                continue
+            a, b = self._terms(place, rec)
+            y = np.asarray(rec.ys[0][place])
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                slopes = self.slopes(np.asarray(a.value), np.asarray(b.value), y)
+            slope = float(slopes[0 if self.swapped else 1])
+            terms.append(Term(("output_grad", 0, place), float(dy[place]), slope, "slope"))
+        return Terms(tuple(terms), "sum", "Σ dy · slope over the cells that it served")

@@ -20,6 +20,7 @@ from engine.layers.base import (
     Spec,
     Term,
     Terms,
+    gathered,
     hyper,
 )
 
@@ -68,6 +69,9 @@ class Constant(Layer):
 
     def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
         return Terms((), "sum", "nothing: the input's numbers are not used")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        return gathered(rec.dys[0], (index,), "dy")
 
     @property
     def onnx(self) -> OnnxOp:

@@ -23,6 +23,7 @@ from engine.layers.base import (
     Term,
     Terms,
     expect_rank,
+    gathered,
     pair,
 )
 from engine.layers.convolution import Convolution
@@ -159,6 +160,17 @@ class Conv2d(Convolution):
             for r, c, i, j in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
         ]
         return Terms(tuple(terms), "sum", "Σ W·dy over the windows that looked here")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, x, o = rec.dys[0], rec.xs[0], index[0]
+        if dy is None:
+            return Terms((), "sum")
+        if name == "bias":
+            return gathered(dy, ((o, *place) for place in np.ndindex(*dy.shape[1:])))
+        _, k, i, j = index
+        k += o // (self.out_channels // self.groups) * rec.params["weight"].shape[1]
+        terms = self.window.gathers(dy[o], x[k], o, k, i, j)
+        return Terms(terms, "sum", "Σ dy·x over the places where the kernel lay")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         channels, height, width = specs[0].shape[1:]

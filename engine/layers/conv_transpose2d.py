@@ -26,6 +26,7 @@ from engine.layers.base import (
     Term,
     Terms,
     expect_rank,
+    gathered,
     hyper,
     pair,
 )
@@ -214,6 +215,22 @@ class ConvTranspose2d(Convolution):
                         source = ("output_grad", 0, (o, r, c))
                         terms.append(Term(source, float(dy[o, r, c]), factor, note))
         return Terms(tuple(terms), "sum", "Σ W·dy over the cells that it was spread to")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, x = rec.dys[0], rec.xs[0]
+        if dy is None:
+            return Terms((), "sum")
+        if name == "bias":
+            return gathered(dy, ((index[0], *place) for place in np.ndindex(*dy.shape[1:])))
+        k, o, i, j = index
+        o += k // (len(x) // self.groups) * rec.params["weight"].shape[1]
+        terms = []
+        for row, column in np.ndindex(*x.shape[1:]):
+            r, c = self.spread.source(row, column, i, j)
+            if 0 <= r < dy.shape[1] and 0 <= c < dy.shape[2]:
+                factor, note = float(x[k, row, column]), f"x[{k},{row},{column}]"
+                terms.append(Term(("output_grad", 0, (o, r, c)), float(dy[o, r, c]), factor, note))
+        return Terms(tuple(terms), "sum", "Σ dy·x over the cells that the kernel was laid from")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         channels, height, width = specs[0].shape[1:]

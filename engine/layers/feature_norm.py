@@ -22,6 +22,7 @@ from engine.layers.base import (
     Spec,
     Term,
     Terms,
+    gathered,
     hyper,
 )
 
@@ -148,6 +149,19 @@ class FeatureNorm(Layer):
                 Term(("output_grad", 0, place), float(dy[place]), gamma * inv_std * factor)
             )
         return Terms(tuple(terms), "sum", "(g − mean g − x̂ · mean(g · x̂)) / √(σ² + ε), g = γ dy")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, xhat = rec.dys[0], rec.saved["xhat"][rec.sample]
+        if dy is None:
+            return Terms((), "sum")
+        places = [(*row, *index) for row in np.ndindex(*dy.shape[: self.axis - 1])]
+        if name == "bias":
+            return gathered(dy, places)
+        terms = tuple(
+            Term(("output_grad", 0, place), float(dy[place]), float(xhat[place]), "x̂")
+            for place in places
+        )
+        return Terms(terms, "sum", "Σ dy · x̂ over the rows")
 
     @property
     def onnx(self) -> OnnxOp:

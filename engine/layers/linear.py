@@ -21,6 +21,7 @@ from engine.layers.base import (
     Term,
     Terms,
     expect_vector,
+    gathered,
     hyper,
     initialiser_hyper,
     weights,
@@ -106,6 +107,14 @@ class Linear(Layer):
             for o in range(len(dy))
         )
         return Terms(terms, "sum", "Σ W·dy")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy = rec.dys[0]
+        if dy is None or name == "bias":
+            return gathered(dy, (index,), "dy")
+        o, i = index
+        term = Term(("output_grad", 0, (o,)), float(dy[o]), float(rec.xs[0][i]), f"x[{i}]")
+        return Terms((term,), "sum", "dy·x")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         return Everything(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])

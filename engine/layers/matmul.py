@@ -164,6 +164,17 @@ class MatMul(Layer):
                     terms.append(Term(("output_grad", 0, where), float(dy[where]), factor))
         return Terms(tuple(terms), "sum", "Σ dy · the other matrix")
 
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, a = rec.dys[0], rec.xs[0]
+        if dy is None:
+            return Terms((), "sum")
+        k, c = index
+        terms = tuple(
+            Term(("output_grad", 0, (*row, c)), float(dy[(*row, c)]), float(a[(*row, k)]), "x")
+            for row in np.ndindex(*dy.shape[:-1])
+        )
+        return Terms(terms, "sum", "Σ dy · x over the rows")
+
     @property
     def onnx(self) -> OnnxOp:
         return OnnxOp("MatMul", {}, ("weight",))

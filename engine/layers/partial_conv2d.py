@@ -25,6 +25,7 @@ from engine.layers.base import (
     Term,
     Terms,
     expect_rank,
+    gathered,
     hyper,
     initialiser_hyper,
     pair,
@@ -187,6 +188,17 @@ class PartialConv2d(Layer):
             for r, c, i, j in readers
         ]
         return Terms(tuple(terms), "sum", "Σ W·dy over the windows that looked here")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, x = rec.dys[0], rec.xs[0]
+        if dy is None:
+            return Terms((), "sum")
+        if name == "bias":
+            return gathered(dy, ((index[0], *place) for place in np.ndindex(*dy.shape[1:])))
+        number, i, j = index
+        o, k = self.pairs(len(x))[number]
+        terms = self.window.gathers(dy[o], x[k], o, k, i, j)
+        return Terms(terms, "sum", "Σ dy·x over the places where the kernel lay")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         channels, height, width = specs[0].shape[1:]

@@ -87,6 +87,18 @@ class PReLU(Layer):
         term = Term(("output_grad", 0, cell), float(dy[cell]), self._slope(cell, rec))
         return Terms((term,), "sum", "dy, or a · dy where x ≤ 0")
 
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        """Only cells at or below 0 were multiplied by the slope."""
+        dy, x = rec.dys[0], rec.xs[0]
+        if dy is None:
+            return Terms((), "sum")
+        terms = tuple(
+            Term(("output_grad", 0, cell), float(dy[cell]), float(x[cell]), "x")
+            for cell in np.ndindex(*x.shape)
+            if x[cell] <= 0 and (self.shared or cell[0] == index[0])
+        )
+        return Terms(terms, "sum", "Σ dy · x where x ≤ 0")
+
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         return float(np.min(np.abs(xs[0])))
 

@@ -113,6 +113,14 @@ class RBF(Layer):
             terms.append(Term(("output_grad", 0, (o,)), float(value), 2 * gap, "2 (x − W)"))
         return Terms(tuple(terms), "sum", ("−" if self.negative else "") + "Σ 2 dy (x − W)")
 
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, (o, i) = rec.dys[0], index
+        if dy is None:
+            return Terms((), "sum")
+        gap = self.sign * (float(rec.xs[0][i]) - float(rec.params["weight"][o, i]))
+        term = Term(("output_grad", 0, (o,)), float(dy[o]), -2 * gap, "−2 (x − W)")
+        return Terms((term,), "sum", ("" if self.negative else "−") + "2 dy (x − W)")
+
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         return Everything(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])
 

@@ -22,6 +22,7 @@ from engine.layers.base import (
     Spec,
     Term,
     Terms,
+    gathered,
     hyper,
 )
 
@@ -157,6 +158,19 @@ class SampleNorm(Layer):
             slope = inv_std * factor * self._gamma(place, rec)
             terms.append(Term(("output_grad", 0, place), float(dy[place]), slope))
         return Terms(tuple(terms), "sum", "(g − mean g − x̂ · mean(g · x̂)) / √(σ² + ε), g = γ dy")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, xhat = rec.dys[0], rec.saved["xhat"][rec.sample]
+        if dy is None:
+            return Terms((), "sum")
+        places = [(*index, *place) for place in np.ndindex(*dy.shape[len(index) :])]
+        if name == "bias":
+            return gathered(dy, places)
+        terms = tuple(
+            Term(("output_grad", 0, place), float(dy[place]), float(xhat[place]), "x̂")
+            for place in places
+        )
+        return Terms(terms, "sum", "Σ dy · x̂")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         channels, *sizes = specs[0].shape[1:]

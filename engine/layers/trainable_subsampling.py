@@ -22,6 +22,7 @@ from engine.layers.base import (
     Term,
     Terms,
     expect_rank,
+    gathered,
     hyper,
     pair,
 )
@@ -118,6 +119,20 @@ class TrainableSubsampling(Layer):
             for r, c, _, _ in self.window.readers(row, column, (dy.shape[1], dy.shape[2]))
         )
         return Terms(terms, "sum", "w · dy")
+
+    def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
+        dy, k = rec.dys[0], index[0]
+        if dy is None:
+            return Terms((), "sum")
+        places = [(k, *place) for place in np.ndindex(*dy.shape[1:])]
+        if name == "bias":
+            return gathered(dy, places)
+        sums = self._sums(rec.xs[0][None])[0]
+        terms = tuple(
+            Term(("output_grad", 0, place), float(dy[place]), float(sums[place]), "Σ x")
+            for place in places
+        )
+        return Terms(terms, "sum", "Σ dy · (sum of the window)")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
         return self.window.reach_in_maps(specs[0])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from engine.extent import Axes, Axis, Slide
-from engine.layers.base import Array, Fix, HyperparameterError, ShapeError, Spec
+from engine.layers.base import Array, Fix, HyperparameterError, ShapeError, Spec, Term
 
 
 class Sliding(Protocol):
@@ -171,6 +171,21 @@ class Window:
         channels, height, width = spec.shape[1:]
         out = self.output_size(height, width)
         return self.reach(height, width, out, Slide(channels, channels))
+
+    def gathers(self, dy: Array, x: Array, o: int, k: int, i: int, j: int) -> tuple[Term, ...]:
+        """Terms of the gradient of kernel cell (i, j): output map ``o`` reads input map ``k``.
+
+        ``dy`` (H_out, W_out) is the gradient of the output, ``x`` (H, W) the input; positions at
+        which the cell lay on padding took no part.
+        """
+        terms = []
+        for row, column in np.ndindex(*dy.shape):
+            r, c = self.source(row, column, i, j)
+            if 0 <= r < x.shape[0] and 0 <= c < x.shape[1]:
+                place = ("output_grad", 0, (o, row, column))
+                note = f"x[{k},{r},{c}]"
+                terms.append(Term(place, float(dy[row, column]), float(x[r, c]), note))
+        return tuple(terms)
 
     def readers(self, row: int, column: int, out: tuple[int, int]) -> list[tuple[int, ...]]:
         """Every (output row, output column, i, j) whose kernel position (i, j) is this cell."""

@@ -207,24 +207,109 @@ def test_terms_make_the_number_in_every_layer(direction: Direction, batch: int, 
     assert seen >= {n.id for n in graph.nodes} - {"unused"}
 
 
-@pytest.mark.parametrize("name", ["lenet5", "resnet-digits"])
-def test_shipped_networks_within_the_rounding_of_float32(name: str) -> None:
+def random_places(
+    graph: Graph, trace: Trace, count: int, rng: np.random.Generator
+) -> list[tuple[Cell | Weight, Direction]]:
+    """Cells of any tensor, and elements of any parameter, of which half are asked for gradients."""
+    cells = [(ref, shape) for ref, shape in tensors(graph, trace).items()]
+    keys = {key.ref for key in tuple(trace.keys()) if key.kind == "param_grad"}
+    weights = [(r, trace.look("param_grad", r).shape) for r in sorted(keys)]  # type: ignore
+    found: list[tuple[Cell | Weight, Direction]] = []
+    for i in range(count):
+        if i % 5 == 0 and weights:
+            (owner, name), shape = weights[rng.integers(len(weights))]
+            found.append((Weight(owner, name, random_cell(shape, rng)), "gradient"))
+        else:
+            ref, shape = cells[rng.integers(len(cells))]
+            found.append((Cell(*ref, random_cell(shape, rng)), DIRECTIONS[i % 2]))
+    return found
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet-digits", "googlenet-digits", "densenet-digits"])
+def test_500_numbers_of_a_network_within_the_rounding_of_float32(name: str) -> None:
     project = open_network(name)
     graph = project.graph
-    plan = compile(graph, project.parameters, batch=1, mode="eval")
+    parameters = project.parameters or initial_parameters(graph, 0)
+    plan = compile(graph, parameters, batch=1, mode="eval")
     rng = np.random.default_rng(3)
     x = rng.standard_normal((1, *graph.inputs[0].shape)).astype(np.float32)
     trace = Trace()
     exhaust(plan.run(Batch.of(graph, x, np.array([2])), optimizer=SGD(lr=1.0), trace=trace))
-    for ref, shape in tensors(graph, trace).items():
-        for direction in DIRECTIONS:
-            for _ in range(4):
-                cell = Cell(*ref, random_cell(shape, rng))
-                found = origin(graph, trace, len(trace), cell, direction)
-                if found is None:
-                    assert direction == "gradient" and ref[0] == "loss"
-                elif found.difference is not None:
-                    assert abs(found.difference) <= tolerance(found, 2e-6), (cell, direction)
+    losses, compared = {x.id for x in graph.losses}, 0
+    for source, direction in random_places(graph, trace, 500, rng):
+        found = origin(graph, trace, len(trace), source, direction)
+        if found is None:
+            assert direction == "gradient" and source.node in losses
+        elif found.difference is not None:
+            assert abs(found.difference) <= tolerance(found, 2e-6), (source, direction)
+            compared += 1
+    assert compared > 400
+
+
+class TestWeights:
+    @pytest.mark.parametrize(("batch", "mode"), [(1, "train"), (1, "eval"), (3, "train")])
+    def test_terms_make_the_gradient_of_every_parameter(self, batch: int, mode: Any) -> None:
+        graph = everything()
+        trace = ran(graph, batch=batch, mode=mode)
+        rng = np.random.default_rng(5)
+        keys = {k.ref for k in tuple(trace.keys()) if k.kind == "param_grad"}
+        assert len(keys) > 15
+        for owner, name in sorted(keys):
+            gradient = trace.look("param_grad", (owner, name))
+            assert gradient is not None
+            for _ in range(6):
+                sample = int(rng.integers(batch))
+                weight = Weight(owner, name, random_cell(gradient.shape, rng))
+                found = origin(graph, trace, len(trace), weight, "gradient", sample)
+                assert found is not None and not found.given
+                assert abs(found.difference or 0.0) <= tolerance(found, 1e-12), weight
+                check_places(trace, found, sample, set())
+
+    def test_each_position_of_a_kernel_is_a_term(self) -> None:
+        graph = everything()
+        trace = ran(graph)
+        found = origin(graph, trace, len(trace), Weight("conv", "weight", (2, 1, 0, 1)), "gradient")
+        dy, x = trace.look("grad", ("conv", 0)), trace.look("value", ("image", 0))
+        assert found is not None and dy is not None and x is not None
+        assert len(found) == 4 * 5  # of 5 rows the first lay on padding
+        (window,) = found.windows
+        assert (window.channel, window.terms.shape) == (2, (4, 5))
+        for (row, column), number in np.ndenumerate(window.terms):
+            term = found.term(number)
+            assert term.source == ("output_grad", 0, (2, row + 1, column))
+            assert term.product == dy[0, 2, row + 1, column] * x[0, 1, 2 * row + 1, 2 * column]
+
+    def test_a_shared_weight_has_a_share_of_each_node(self) -> None:
+        layer = Conv2d(3, 3, padding=1)
+        nodes = (
+            Node("a", layer, (("image", 0),)),
+            Node("b", layer, (("a", 0),), "a"),
+            Node("c", layer, (("b", 0),), "a"),
+            Node("flat", Flatten(), (("c", 0),)),
+        )
+        loss = Loss("loss", CrossEntropy(), ("flat", 0))
+        graph = Graph((Input("image", (3, 4, 4)),), nodes, (("out", ("flat", 0)),), (loss,))
+        trace = ran(graph)
+        weight = Weight("a", "weight", (0, 1, 2, 2))
+        found = origin(graph, trace, len(trace), weight, "gradient")
+        assert found is not None and sorted(s.reader for s in found.shares) == ["a", "b", "c"]
+        for share in found.shares:
+            part = trace.look("param_part", (share.reader, "weight"))
+            assert part is not None and share.value == part[weight.index]
+            made = math.fsum(t.product for t in share.terms.terms)
+            assert math.isclose(made, share.value, rel_tol=1e-9, abs_tol=1e-12)
+        assert abs(found.difference or 0.0) <= tolerance(found, 1e-12)
+
+    def test_why_leads_to_the_gradient_that_gave_most_and_on_to_the_scores(self) -> None:
+        graph = everything()
+        trace = ran(graph)
+        place = why(graph, trace, len(trace), Place(Weight("fc", "bias", (1,)), "gradient"))
+        assert place == Place(Cell("fc", 0, (1,)), "gradient", True)
+
+    def test_before_backward_it_has_none(self) -> None:
+        graph = everything()
+        trace = ran(graph)
+        assert origin(graph, trace, 3, Weight("fc", "bias", (1,)), "gradient") is None
 
 
 class TestForks:
@@ -365,7 +450,7 @@ class TestWhy:
         assert found is not None and found.given and len(found) == 0
         assert found.value == trace.look("param", ("one", "weight"), 0)[0, 1, 0, 0]  # type: ignore
         gradient = origin(graph, trace, len(trace), weight, "gradient")
-        assert gradient is not None
+        assert gradient is not None and not gradient.given
         assert gradient.value == trace.look("param_grad", ("one", "weight"))[0, 1, 0, 0]  # type: ignore
 
 

@@ -238,11 +238,28 @@ def test_feeds_add_up_to_the_gradient(case: Any) -> None:
                 assert math.isclose(combined(terms), dx[sample][cell], rel_tol=1e-12, abs_tol=1e-13)
 
 
+def test_gathered_terms_of_all_samples_add_up_to_the_gradient_of_a_parameter(case: Any) -> None:
+    run = case.run(6)
+    records = [run.record(sample) for sample in range(case.shapes[0][0])]
+    for name, gradient in run.grads.dparams.items():
+        for index in random_cells(gradient.shape, 12, 1):
+            total = 0.0
+            for record in records:
+                terms = case.layer.gathers(name, index, record)
+                for term in terms.terms:
+                    check_source(term, record)
+                assert terms.combine == "sum"
+                total += combined(terms)
+            assert math.isclose(total, gradient[index], rel_tol=1e-11, abs_tol=1e-12)
+
+
 def test_feeds_are_empty_before_backward(case: Any) -> None:
     nothing = (None,) * len(case.layer.outputs(*case.specs()))
     record = case.run(7).record(0)._replace(dys=nothing, batch_dys=nothing)
     cell = (0,) * (len(case.shapes[0]) - 1)
     assert case.layer.feeds(cell, record).terms == ()
+    for name, gradient in case.run(7).grads.dparams.items():
+        assert case.layer.gathers(name, (0,) * gradient.ndim, record).terms == ()
 
 
 # ---- description ---------------------------------------------------------------------------

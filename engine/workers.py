@@ -102,6 +102,11 @@ def split(items: Sequence[T], count: int) -> list[Sequence[T]]:
     return [items[a:b] for a, b in pairwise(bounds)]
 
 
+def slices_of(count: int, workers: Workers) -> list[slice]:
+    """Of so many rows, those of each thread."""
+    return [slice(s[0], s[-1] + 1) for s in split(range(count), workers.count)]
+
+
 def _serve(
     tasks: SimpleQueue[Callable[[], None] | None], done: SimpleQueue[BaseException | None]
 ) -> None:

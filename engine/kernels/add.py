@@ -11,7 +11,7 @@ import numpy as np
 from engine.kernels.base import Site, like
 from engine.layers.add import Add
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
-from engine.workers import split
+from engine.workers import slices_of
 
 PASS_NS = 0.2
 """Time that a pass takes for a number, roughly."""
@@ -37,8 +37,7 @@ class BoundAdd:
         self.vector = site.value()
         (spec,) = site.outputs
         self.workers = workers = site.workers.worth(PASS_NS * math.prod(spec.shape))
-        shares = split(range(spec.shape[0]), workers.count)
-        self.samples = [slice(share[0], share[-1] + 1) for share in shares]
+        self.samples = slices_of(spec.shape[0], workers)
         self.strides: tuple[int, ...] | None = None
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:

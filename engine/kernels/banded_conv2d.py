@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.kernels.base import Site, looks_finite, repeats_of, runs_of, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
 from engine.layers.conv2d import Conv2d
+from engine.workers import slices_of
 
 CHANNEL_LIMIT = 24
 """From about this many channels on, im2col's own products are wide enough."""
@@ -116,12 +117,16 @@ class BoundBanded:
         self.y = site.channels_last(whole)[..., :columns]
         count = self.col.shape[0]
         self.y_rows = _rows_of(self.y, count, wide)
+        self.workers = workers = site.workers.worth(MULTIPLY_NS * count * deep * wide)
+        self.samples = slices_of(n, workers)
         # the product in parts
         part = small_part(count, deep * wide)
         self.col_parts = self.col.reshape(-1, part, deep)
         self.y_parts = self.y_rows.reshape(-1, part, wide)
+        self.parts = slices_of(count // part, workers)
         repeats = repeats_of(wide, count)
         self.y_wide = self.y_rows.reshape(-1, repeats * wide)
+        self.wide_rows = slices_of(count // repeats, workers)
         self.bias = np.empty((repeats * tile, o), dtype)
         self.bias_row = self.bias.reshape(-1)
         if not site.backward:
@@ -141,6 +146,7 @@ class BoundBanded:
         # shares of dx: by kernel row, then summed over these, then over the tiles that share a cell
         part = small_part(count, wide * span * c)
         self.band_rows = np.empty((kh, 1, wide, span * c), dtype)
+        self.dx_parts = slices_of(count // part, workers)
         self.dy_split = (1, count // part, part, wide)
         self.shares = np.empty((kh, count // part, part, span * c), dtype)
         shares = self.shares.reshape(kh, n, rows, tiles, span * c)
@@ -167,16 +173,22 @@ class BoundBanded:
         ]
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        np.copyto(self.body, xs[0])
+        each, x = self.workers.each, xs[0]
+        each(lambda some: np.copyto(self.body[some], x[some]), self.samples)
         if not looks_finite(self.flat):  # the zeros of the band would spread it
             np.copyto(self.y, self.layer.forward(p, xs[0], ctx=ctx).ys[0])
             return Result((self.y,), {"x": xs[0]})
         np.copyto(self.places, p["weight"].transpose(2, 3, 1, 0)[:, :, :, None])
-        np.copyto(*self.unroll)
-        np.matmul(self.col_parts, self.band, out=self.y_parts)
+        to, windows = self.unroll
+        each(lambda some: np.copyto(to[some], windows[some]), self.samples)
+        each(
+            lambda some: np.matmul(self.col_parts[some], self.band, out=self.y_parts[some]),
+            self.parts,
+        )
         if "bias" in p:
             np.copyto(self.bias, p["bias"])
-            np.add(self.y_wide, self.bias_row, out=self.y_wide)
+            y = self.y_wide
+            each(lambda some: np.add(y[some], self.bias_row, out=y[some]), self.wide_rows)
         return Result((self.y,), {"x": xs[0]})
 
     def backward(
@@ -187,15 +199,18 @@ class BoundBanded:
         need: tuple[bool, ...],
         ctx: Ctx,
     ) -> Grads:
-        dy = self._rows(dys[0])
+        dy, each = self._rows(dys[0]), self.workers.each
         if not (looks_finite(dy.reshape(-1)) and looks_finite(self.flat)):
             plain = self.layer.backward(p, saved, dys, need, ctx)
             for name, array in self.dparams.items():
                 np.copyto(array, plain.dparams[name])
             return Grads(plain.dxs, self.dparams)
         if self.dparams:
-            dy_parts = dy.reshape(self.y_parts.shape)
-            np.matmul(self.col_parts.transpose(0, 2, 1), dy_parts, out=self.dband_parts)
+            dy_parts, windows = dy.reshape(self.y_parts.shape), self.col_parts.transpose(0, 2, 1)
+            each(
+                lambda some: np.matmul(windows[some], dy_parts[some], out=self.dband_parts[some]),
+                self.parts,
+            )
             np.add.reduce(self.dband_parts, 0, out=self.dband)
             np.add.reduce(self.dplaces, 3, out=self.dw)
             np.copyto(self.dparams["weight"], self.dw_view)
@@ -209,12 +224,20 @@ class BoundBanded:
             self.band_rows[:, 0],
             self.band.reshape(len(self.band_rows), -1, dy.shape[1]).transpose(0, 2, 1),
         )
-        np.matmul(dy.reshape(self.dy_split), self.band_rows, out=self.shares)
-        self.by_tile.fill(0)
-        self.dpadded.fill(0)
-        for cells, shares in (*self.row_sums, *self.tile_sums):
-            np.add(cells, shares, out=cells)
+        dy_split = dy.reshape(self.dy_split)
+        each(
+            lambda some: np.matmul(dy_split[:, some], self.band_rows, out=self.shares[:, some]),
+            self.dx_parts,
+        )
+        each(self._sum_shares, self.samples)
         return Grads((self.dx,), self.dparams)
+
+    def _sum_shares(self, some: slice) -> None:
+        """dx of some samples."""
+        self.by_tile[some].fill(0)
+        self.dpadded[some].fill(0)
+        for cells, shares in (*self.row_sums, *self.tile_sums):
+            np.add(cells[some], shares[some], out=cells[some])
 
     def _rows(self, dy: Array) -> Array:
         """dy as (tiles, columns · O): a view where its memory is in that order, else a copy."""

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine.kernels.base import SMALL_PRODUCT, Site, looks_finite, repeats_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
-from engine.workers import Workers, split
+from engine.workers import Workers, slices_of, split
 
 CHANNELS = range(8, 33)
 """Below, longer runs (banded) are faster; above, im2col's own products are wide enough."""
@@ -170,7 +170,7 @@ class BoundCopyless:
         self.body = grid.maps(self.x, window.before[0] * grid.width + window.before[1], h, w)
         work = MULTIPLY_NS * grid.places * kh * kw * c * o
         self.workers = workers = site.workers.worth(work)
-        self.samples = [slice(share[0], share[-1] + 1) for share in split(range(n), workers.count)]
+        self.samples = slices_of(n, workers)
         self.correlation = Correlation(grid, self.x, o, workers)
         self.y_flat = self.correlation.out
         self.y = grid.maps(self.y_flat, 0, rows, columns)
@@ -191,8 +191,7 @@ class BoundCopyless:
         windows = [grid.windows(self.x, i).transpose(0, 1, 3, 2) for i in range(kh)]
         self.dw_products = [
             [(windows[i][tiles], dy_tiles[tiles], self.shares[i][tiles]) for i in range(kh)]
-            for share in split(range(grid.count), workers.count)
-            for tiles in (slice(share[0], share[-1] + 1),)
+            for tiles in slices_of(grid.count, workers)
         ]
         self.dw = np.empty_like(self.w)
         self.dw_view = self.dw.reshape(kh, kw, c, o).transpose(3, 2, 0, 1)

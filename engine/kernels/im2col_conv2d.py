@@ -12,7 +12,7 @@ from engine.kernels.base import Site, Use, channels_last, pixels, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 from engine.layers.window import Window
-from engine.workers import Workers, split
+from engine.workers import Workers, slices_of, split
 
 CHUNK_BYTES = 1 << 20
 """Windows are unrolled and multiplied in parts of about this size, which stay in cache."""
@@ -337,7 +337,7 @@ class Unrolled:
             for part, buffer in buffers_for(self.parts, workers, site, "call", depth)
         ]
         self.workers = workers
-        self.samples = [slice(share[0], share[-1] + 1) for share in split(range(n), workers.count)]
+        self.samples = slices_of(n, workers)
         self.seen: Array | None = None
         self.padded: Array | None = None
         if not unpadded:

@@ -11,7 +11,7 @@ import numpy as np
 from engine.kernels.base import WIDE, Site, like, memory
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.relu import ReLU
-from engine.workers import split
+from engine.workers import slices_of
 
 PASS_NS = 0.2
 """Time that a pass takes for a number, roughly."""
@@ -46,8 +46,7 @@ class BoundReLU:
         # greater is fastest against a number
         self.zeros = np.zeros(min(WIDE, size), spec.dtype)
         self.workers = workers = site.workers.worth(PASS_NS * size)
-        shares = split(range(spec.shape[0]), workers.count)
-        self.samples = [slice(share[0], share[-1] + 1) for share in shares]
+        self.samples = slices_of(spec.shape[0], workers)
         self.backward_wanted = site.backward and site.need[0]
         if self.backward_wanted:
             self.dx_vector = site.gradient()
@@ -69,8 +68,7 @@ class BoundReLU:
         whole = flat.size // wide * wide
         rows = flat[:whole].reshape(-1, wide), self.zeros, self.y_vector[:whole].reshape(-1, wide)
         rest = flat[whole:], self.zeros[: flat.size - whole], self.y_vector[whole:]
-        shares = split(range(len(rows[0])), self.workers.count)
-        cuts = [slice(share[0], share[-1] + 1) for share in shares]
+        cuts = slices_of(len(rows[0]), self.workers)
         self.pieces = [(rows[0][cut], self.zeros, rows[2][cut]) for cut in cuts]
         if rest[0].size:
             self.pieces.append(rest)

@@ -52,6 +52,8 @@ def two() -> Iterator[Workers]:
         ("im2col", Conv2d(4, 2, stride=2), ((4, 3, 8, 8),)),
         ("copyless", Conv2d(9, 3, padding=1), ((5, 8, 24, 24),)),
         ("copyless", Conv2d(16, 3, padding=1, bias=False), ((8, 16, 32, 32),)),
+        ("banded", Conv2d(6, 5, padding=2), ((5, 1, 28, 28),)),
+        ("banded", Conv2d(19, 5), ((4, 7, 15, 15),)),
         ("rows", BatchNorm2d(), ((9, 40, 20, 20),)),
         ("rows", BatchNorm2d(), ((1, 3, 5, 5),)),
         ("relu", ReLU(), ((4, 9, 30, 31),)),

@@ -167,6 +167,7 @@ class Trainer:
             input_gradients=False,
             pin=pin,
             flat=flat,
+            keep="results",
             threads=threads,
         )
         self.threads = threads
@@ -533,7 +534,9 @@ def evaluate(
     total_loss = 0.0
     for x, labels in dataset.batches(batch_size, seed=None):
         if len(x) not in plans:
-            plans[len(x)] = compile(graph, parameters, batch=len(x), mode="eval", backward=False)
+            plans[len(x)] = compile(
+                graph, parameters, batch=len(x), mode="eval", backward=False, keep="results"
+            )
         plan = plans[len(x)]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             exhaust(plan.run(Batch.of(graph, x, labels), backward=False))

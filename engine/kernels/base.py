@@ -1,7 +1,7 @@
 """What a fast form of a layer must offer. Kernels are never seen outside the plan.
 
-A kernel is bound once, for given shapes: it allocates its buffers then (those whose memory order
-follows an argument's: at the first run), and allocates nothing large afterwards. Views of an
+A kernel is bound once, for given shapes: it asks its site for memory then, in the same order every
+time (a plan binds twice, see engine/arena.py), and allocates nothing large afterwards. Views of an
 argument are made when it is first seen and kept while the same array comes again. Each is tested
 against the layer's plain form over random shapes that it accepts.
 """

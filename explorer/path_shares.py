@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from engine.paths import PathParts, path_parts, residual_joins
+from engine.graph import Graph
+from engine.paths import Meeting, PathParts, path_parts, residual_joins
 from explorer.background import Background
 from explorer.document import Document
 
@@ -29,6 +30,8 @@ class PathShares(QObject):
         """Why there are no parts, in words; empty where there are."""
         self._worker = Background(self)
         self._watching = False
+        self._graph = Graph()
+        self._joins: tuple[Meeting, ...] = ()
         self._run: object = None
         self._ticket = 0
         document.run_changed.connect(self._look)
@@ -56,7 +59,9 @@ class PathShares(QObject):
         if not self._watching:
             return
         graph = document.graph
-        joins = residual_joins(graph)
+        if graph is not self._graph:
+            self._graph, self._joins = graph, residual_joins(graph)
+        joins = self._joins
         if not joins:
             self._run = None
             self._show(

@@ -18,6 +18,7 @@ from engine.explain import Place, look
 from engine.inside import Inside, Level, Sheet, Side, sides_of
 from engine.layers.add import Add
 from engine.optimizers import SGD
+from engine.runnable import runnable
 from explorer.background import Background
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
@@ -111,8 +112,12 @@ class Stepping(QObject):
     def _new_run(self) -> Run | None:
         """A run of the current sample, or None where network and sample do not make one."""
         document = self.document
-        graph, sample = document.graph, document.sample
-        if sample is None or not graph.nodes or not document.inference.valid:
+        graph, sample = runnable(document.graph), document.sample
+        if sample is None or not graph.nodes:
+            return None
+        # without what this program does not know, what remains may be valid by itself
+        whole = graph is document.graph
+        if not (document.inference.valid if whole else graph.infer().valid):
             return None
         if document.structure_only:
             return None
@@ -334,6 +339,9 @@ class Stepping(QObject):
         document = self.document
         assert document.trace is not None
         sheet = self._sheet = Sheet(document.graph, document.trace, operation, side)
+        if not sheet.total:
+            self._say("info", self.tr("This tensor holds no values."))
+            return
         document.set_selection(frozenset((sheet.node.id,)))
         self._stand(sheet.enter(), 0)
 

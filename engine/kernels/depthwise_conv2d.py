@@ -122,16 +122,20 @@ class BoundDepthwise:
         top, left = window.before
         self.together = window.stride[1] == 1
         lanes = (1, width) if self.together else (kw, columns)
-        self.x = np.zeros((n, height, *lanes, c), dtype)
+        self.x = site.take("call", (n, height, *lanes, c))
         body = self.x[:, top : top + h].transpose(0, 4, 1, 2, 3)
         # (where columns of x go, which of them)
         self.places = [(body[:, :, :, 0, left : left + w], slice(None))]
-        if not self.together:
-            self.places = [
-                (body[:, :, :, j, lane], taken)
-                for j in range(kw)
-                for lane, taken in _columns_under(j, window, w, columns)
-            ]
+        borders = [self.x[:, :top], self.x[:, top + h :]]
+        if self.together:
+            borders += [body[..., :left], body[..., left + w :]]
+        else:
+            self.places = []
+            for j in range(kw):
+                lane, taken = _columns_under(j, window, w, columns)
+                self.places.append((body[:, :, :, j, lane], taken))
+                borders += [body[:, :, :, j, : lane.start], body[:, :, :, j, lane.stop :]]
+        self.borders = [border for border in borders if border.size]
         self.seen: Array | None = None
         self.take: list[tuple[Array, Array]] = []
         # ---- y = windows · kernel + bias
@@ -163,10 +167,18 @@ class BoundDepthwise:
             max([size, *(m.end for m in axis)])
             for size, axis in zip((rows, columns), axes, strict=True)
         ]
-        self.dy = np.zeros((n, ahead[0] + ends[0], ahead[1] + ends[1], c), dtype)
+        (a, b), whole = ahead, [ahead[i] + ends[i] for i in range(2)]
+        self.dy = site.take("backward", (n, *whole, c))
         self.dy_pixels = self.dy.reshape(-1, c)
-        body = self.dy[:, ahead[0] : ahead[0] + rows, ahead[1] : ahead[1] + columns]
+        body = self.dy[:, a : a + rows, b : b + columns]
         self.dy_body = body.transpose(0, 3, 1, 2)
+        around = (
+            self.dy[:, :a],
+            self.dy[:, a + rows :],
+            self.dy[:, a : a + rows, :b],
+            self.dy[:, a : a + rows, b + columns :],
+        )
+        self.dy_borders = [border for border in around if border.size]
         sn, sh, sw, size = self.dy.strides
         line = columns * c
         self.dy_lines = as_strided(body, (n, rows, line), (sn, sh, size))
@@ -200,14 +212,20 @@ class BoundDepthwise:
                 give = None if own is last else pixels_of(cells, own.transpose(0, 3, 1, 2))
                 self.remainders.append((windows, kernel, give))
 
-    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        if xs[0] is not self.seen:
-            self.seen = xs[0]
-            self.take = [(place, xs[0][..., cells]) for place, cells in self.places]
+    def _see(self, x: Array) -> None:
+        """Copy x to between zeros; others used the memory meanwhile."""
+        if x is not self.seen:
+            self.seen = x
+            self.take = [(place, x[..., cells]) for place, cells in self.places]
             if not self.together:  # else rows are dense as they are
                 self.take = [pixels_of(*pair) for pair in self.take]
+        for border in self.borders:
+            border.fill(0)
         for place, cells in self.take:
             np.copyto(place, cells)
+
+    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
+        self._see(xs[0])
         np.copyto(self.w, p["weight"][:, 0].transpose(1, 2, 0))
         self.windows.times(self.w)
         if "bias" in p:
@@ -228,8 +246,11 @@ class BoundDepthwise:
             for name, array in self.dparams.items():
                 np.copyto(array, plain.dparams[name])
             return Grads(plain.dxs, self.dparams)
+        for border in self.dy_borders:
+            border.fill(0)
         np.copyto(self.dy_body, dys[0])
         if self.dparams:
+            self._see(saved["x"])
             np.einsum("nrijx,nrx->ijx", self.x_lines, self.dy_lines, out=self.dw_lines)
             np.add.reduce(self.dw_columns, 2, out=self.dw)
             np.copyto(self.dparams["weight"], self.dw_view)
@@ -247,21 +268,16 @@ class BoundDepthwise:
         return saved
 
 
-def _columns_under(
-    place: int, window: Window, width: int, columns: int
-) -> list[tuple[slice, slice]]:
-    """The outputs whose windows have this column of the kernel over x, and those columns of x.
-
-    None where it only ever lies over padding.
-    """
+def _columns_under(place: int, window: Window, width: int, columns: int) -> tuple[slice, slice]:
+    """The outputs whose windows have this column of the kernel over x, and those columns of x."""
     over = [
         q * window.stride[1] + place * window.dilation[1] - window.before[1] for q in range(columns)
     ]
     inside = [q for q, column in enumerate(over) if 0 <= column < width]
-    if not inside:
-        return []
+    if not inside:  # it only ever lies over padding
+        return slice(0, 0), slice(0, 0)
     first, last = inside[0], inside[-1]
-    return [(slice(first, last + 1), slice(over[first], over[last] + 1, window.stride[1]))]
+    return slice(first, last + 1), slice(over[first], over[last] + 1, window.stride[1])
 
 
 def _slice(places: range) -> slice:

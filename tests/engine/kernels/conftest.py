@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from engine.kernels import PLAIN
-from engine.kernels.base import Kernel, Site
+from engine.kernels.base import Kernel, Site, Use
 from engine.layers.base import Array, Ctx, Layer, Spec
 
 TOLERANCE = {"float64": 1e-13, "float32": 3e-5}
+
+
+class Spoiled:
+    """Memory with nothing but NaN in it, and again when others may have used it meanwhile."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[Use, Array]] = []
+
+    def take(self, use: Use, index: int, count: int, dtype: np.dtype[np.generic]) -> Array:
+        self.taken.append((use, np.empty(count, dtype)))
+        self.spoil(use)
+        return self.taken[-1][1]
+
+    def spoil(self, *uses: Use) -> None:
+        for use, vector in self.taken:
+            if use in uses:
+                vector.fill(True if vector.dtype == bool else np.nan)
 
 
 def _site_of(layer: Layer, shapes: tuple[tuple[int, ...], ...], dtype: str, need: bool) -> Site:
     specs = tuple(Spec(shape, dtype) for shape in shapes)
     trained = {k: s for k, s in layer.parameters(*specs).items() if s.kind == "weight"}
     dparams = {name: np.full(s.shape, np.nan, dtype) for name, s in trained.items()}
-    return Site(layer, specs, layer.outputs(*specs), (need,) * len(specs), dparams, True)
+    return Site(layer, specs, layer.outputs(*specs), (need,) * len(specs), dparams, True, Spoiled())
 
 
 def _ordered(rng: np.random.Generator, x: Array) -> Array:
@@ -42,10 +59,11 @@ def _compare(
     """Two runs of each form on the same numbers; the second reuses the buffers of the first."""
     mode: Any = ("train", "eval")[rng.integers(2)]
     site, plain_site = _site_of(layer, shapes, dtype, need), _site_of(layer, shapes, dtype, need)
-    fast, plain = kernel.bind(site), PLAIN.bind(plain_site)
+    fast, plain, memory = kernel.bind(site), PLAIN.bind(plain_site), cast(Spoiled, site.memory)
     specs = layer.parameters(*site.inputs)
     p = {k: s.initial(rng, dtype) + rng.random(s.shape).astype(dtype) for k, s in specs.items()}
     for _ in range(2):
+        memory.spoil("value", "saved", "gradient", "forward", "backward", "call")
         xs = [_ordered(rng, rng.integers(-3, 4, s).astype(dtype)) for s in shapes]
         xs = [x + (rng.random() < 0.5) * rng.standard_normal(x.shape).astype(dtype) for x in xs]
         dys = tuple(_ordered(rng, rng.standard_normal(s.shape).astype(dtype)) for s in site.outputs)
@@ -61,6 +79,7 @@ def _compare(
         for name, value in expected.saved.items():
             entry = described[name]
             _close(entry() if callable(entry) else entry, value, dtype)
+        memory.spoil("forward", "backward", "call")
         grads = fast.backward(p, result.saved, dys, needs, ctx)
         wanted = plain.backward(p, expected.saved, dys, needs, ctx)
         for dx, dx_expected in zip(grads.dxs, wanted.dxs, strict=True):

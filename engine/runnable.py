@@ -14,13 +14,13 @@ def runnable(graph: Graph) -> Graph:
     Where an output is gone, the tensors at the edge of what runs become outputs instead, under
     their node's id.
     """
+    if not any(isinstance(node.layer, Opaque) for node in graph.nodes):
+        return graph
     bad: set[str] = set()
     for node in graph.order:
         needs = any(ref is not None and ref[0] in bad for ref in node.inputs)
         if needs or isinstance(node.layer, Opaque):
             bad.add(node.id)
-    if not bad:
-        return graph
     nodes = tuple(n for n in graph.nodes if n.id not in bad)
     outputs = [(name, ref) for name, ref in graph.outputs if ref[0] not in bad]
     if len(outputs) < len(graph.outputs):

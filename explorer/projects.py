@@ -11,9 +11,9 @@ from PySide6.QtGui import QUndoStack
 from engine.graph import Graph, Input, Loss
 from engine.losses import CrossEntropy
 from engine.project_file import Project, ProjectError
-from explorer import session
+from explorer import onnx_import, session
 from explorer.background import Background
-from explorer.document import Document
+from explorer.document import Document, Layout
 from explorer.layouts import Layouts
 from explorer.notices import Say
 from explorer.pictures import Pictures
@@ -22,6 +22,9 @@ from explorer.stepping import Stepping
 
 KEEP_MILLISECONDS = 3_000
 """How long after a change a safety copy is written, in case the program is killed."""
+
+PROGRESS_MILLISECONDS = 300
+"""How often is said how far the reading of a large file has come."""
 
 
 class Projects(QObject):
@@ -107,8 +110,14 @@ class Projects(QObject):
             self.open_shipped("lenet5")
 
     def open(self, path: Path) -> bool:
-        """Open a project file; what is open now stays when that fails."""
+        """Open a project or an ONNX file; what is open now stays when that fails.
+
+        An ONNX file is read beside the window: True says that reading has begun.
+        """
         path = path.absolute()
+        if path.suffix.lower() == onnx_import.SUFFIX:
+            self._open_onnx(path)
+            return True
         try:
             project = session.load(path)
         except (ProjectError, OSError, MemoryError) as error:
@@ -125,6 +134,50 @@ class Projects(QObject):
         if warnings or kept:
             self._say("warning" if warnings else "info", " ".join((*warnings, kept)))
         return True
+
+    def _open_onnx(self, path: Path) -> None:
+        """Read an ONNX file in the background; opening anything else gives it up."""
+        self._opening += 1
+        ticket, aspect = self._opening, self.layouts.aspect()
+        counted = [0, 0]
+
+        def count(number: int, total: int) -> None:
+            if ticket != self._opening:
+                raise onnx_import.GivenUpError
+            counted[:] = number, total
+
+        def tell() -> None:
+            if ticket != self._opening:
+                timer.stop()
+                return
+            text = self.tr("Reading {0}: {1} of {2} operators.")
+            self._say("info", text.format(path.name, *counted))
+
+        def done(result: Any) -> None:
+            timer.stop()
+            timer.deleteLater()
+            if ticket != self._opening:
+                return
+            if not isinstance(result, Project):
+                self._say("error", str(result) or type(result).__name__)
+                return
+            kept = self._keep_unsaved()
+            if result.layout:
+                self.layouts.placed_for = aspect
+            self._show(result, None)
+            self.settings.remember_recent(path)
+            if result.warnings or kept:
+                self._say(
+                    "warning" if result.warnings else "info", " ".join((*result.warnings, kept))
+                )
+            else:
+                self._say("info", self.tr("Opened {0}.").format(path.name))
+
+        timer = QTimer(self)
+        timer.setInterval(PROGRESS_MILLISECONDS)
+        timer.timeout.connect(tell)
+        timer.start()
+        self.builders.run(lambda: onnx_import.project(path, aspect, count), done)
 
     def open_shipped(self, name: str, quiet: bool = False) -> None:
         """Open a network that comes with the program; ``quiet`` leaves the last notice standing."""
@@ -212,7 +265,13 @@ class Projects(QObject):
         known = {n.id for n in project.graph.nodes} | project.graph.input_ids
         known |= {x.id for x in project.graph.losses}
         complete = known <= project.layout.keys()
-        layout = dict(project.layout) if complete else self.layouts.place(project.graph)
+        blocks = project.settings.get("blocks")
+        folded = folding.opening(project.graph) if blocks is None and not complete else None
+        layout: Layout = dict(project.layout) if complete else {}
+        if not complete:
+            self.layouts.placed_for = self.layouts.aspect()
+            if not folded and blocks is None:
+                layout = self.layouts.place(folding.view(project.graph, ()))
         self._changed_besides = False
         if path is None:
             self.held.release()
@@ -220,7 +279,7 @@ class Projects(QObject):
         self._opening += 1
         with self.stepping.held():  # one run for the new network and its first picture together
             self.undo_stack.clear()
-            self.document.load(project, layout, path)
+            self.document.load(project, layout, path, folded)
             self.document.set_sample(None)
             self.pictures.load()
             self._show_modified()

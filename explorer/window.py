@@ -992,8 +992,8 @@ class Window(QMainWindow):
         self.use_workspace("build")
 
     def ask_open(self) -> None:
-        """Let the user choose a project to open."""
-        pattern = self.tr("Projects (*{0})").format(SUFFIX)
+        """Let the user choose a project or an ONNX file to open."""
+        pattern = self.tr("Networks (*{0} *.onnx)").format(SUFFIX)
         if path := self._ask(self.tr("Open a project"), pattern, saving=False):
             self.controller.projects.open(path)
 

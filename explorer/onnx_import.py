@@ -1,0 +1,69 @@
+"""An ONNX file as a project of the window; read beside it, so that nothing waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from engine.project_file import Project
+from explorer import samples
+from explorer.canvas.placement import place
+
+SUFFIX = ".onnx"
+USUAL_SIZE = 224
+USUAL_CHANNELS = 3
+
+
+class GivenUpError(Exception):
+    """Another project was opened meanwhile."""
+
+
+def usual(dims: tuple[int | None, ...] | None) -> tuple[int, ...]:
+    """Sizes for those that a file leaves open: pictures as most classifiers take them."""
+    if dims is None:
+        return (0, USUAL_CHANNELS, USUAL_SIZE, USUAL_SIZE)
+    return tuple(
+        size if size is not None else (0, USUAL_CHANNELS, USUAL_SIZE)[min(axis, 2)]
+        for axis, size in enumerate(dims)
+    )
+
+
+def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> Project:
+    """The network of a file, laid out for a canvas of that shape; its warnings say what is odd.
+
+    ``progress(done, all)`` counts operators and may raise GivenUpError. Raises OnnxError.
+    """
+    from engine.onnx import SizesNeededError, read
+
+    warnings: tuple[str, ...] = ()
+    try:
+        imported = read(path, progress=progress)
+    except SizesNeededError as error:
+        shapes = {name: usual(dims) for name, dims in error.wanted.items()}
+        imported = read(path, shapes=shapes, progress=progress)
+        sizes = "; ".join(
+            f"{name} {'×'.join(map(str, shape[1:]))}" for name, shape in shapes.items()
+        )
+        warnings = (f"The file leaves sizes open; it is opened with {sizes}.",)
+    made = imported.project()
+    missing = imported.missing()
+    if missing:
+        words = ", ".join(f"{operator} ({count})" for operator, count in missing.items())
+        after = sum(not p.missing for p in imported.problems)
+        text = f"Not known here: {words}. What comes before runs"
+        warnings += (f"{text}; {after} more layers cannot." if after else f"{text}.",)
+    first = imported.graph.inputs[0] if imported.graph.inputs else None
+    preprocessing = made.preprocessing
+    if preprocessing is None and first is not None and len(first.shape) == 3:
+        channels, height, width = first.shape
+        if channels in (1, 3):
+            preprocessing = samples.plain_preprocessing((channels, height, width))
+    title = path.stem
+    return replace(
+        made,
+        layout=place(made.graph, aspect=aspect),
+        preprocessing=preprocessing,
+        metadata={**made.metadata, "title": title},
+        warnings=(*imported.notes, *warnings),
+    )

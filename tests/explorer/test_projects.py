@@ -181,7 +181,8 @@ class TestGallery:
         self.open(bench, qtbot, "vgg-digits")
         assert d.graph == ARCHITECTURES["vgg-digits"].build()
         assert d.layout == place(d.graph, aspect=c.layouts.aspect())
-        assert not d.structure_only and d.run is not None and d.run.complete
+        assert not d.structure_only and d.run is not None
+        qtbot.waitUntil(lambda: d.run.complete)
         assert bench.notices[-1].text == "VGG for digits has new weights: it has not been trained."
         new = initial_parameters(d.graph, 0)
         assert all(np.array_equal(d.parameters[key], new[key]) for key in new)

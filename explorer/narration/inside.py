@@ -176,13 +176,19 @@ def _largest(sheet: Sheet, at: Inside, where: str) -> Parts:
     parts = fill(text, where=where, value=_value(sheet, at), count=str(len(terms.terms)))
     if terms.chosen is None:
         return (*parts, Text("."))
-    index = terms.terms[terms.chosen].source[-1]
+    kind, *rest = terms.terms[terms.chosen].source
+    if kind != "input":
+        return (*parts, Text(tr(": what came in is below zero, so the floor counts.")))
+    index = rest[-1]
+    if len(index) == 3:
+        where = tr("row {1}, column {2}").format(*index)
+    else:
+        where = _place(index)
     return (
         *parts,
         *fill(
-            tr(": it stood at row {row}, column {column} of {source}."),
-            row=str(index[-2]),
-            column=str(index[-1]),
+            tr(": it stood at {where} of {source}."),
+            where=where,
             source=link_to(sheet.source_ref[0]),
         ),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.graph import Graph, Input, Loss, Node
-from engine.inside import Inside, Sheet
+from engine.inside import Inside, Sheet, sides_of
 from engine.layers import REGISTRY
 from engine.losses import CrossEntropy
 from engine.parameters import initial_parameters
@@ -130,3 +131,47 @@ def test_the_way_in(ran: tuple[Graph, Trace]) -> None:
         "Finish layer",
         "Finish cell",
     ]
+
+
+def test_a_relu_says_what_counted(ran: tuple[Graph, Trace]) -> None:
+    graph = Graph(
+        inputs=(Input("x", (4,)),),
+        nodes=(Node("relu", L["ReLU"](), (("x", 0),)), Node("fc", L["Linear"](2), (("relu", 0),))),
+        losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
+    )
+    plan = compile(graph, initial_parameters(graph, 1), batch=1, mode="eval")
+    trace = Trace()
+    x = np.array([[1.5, -2.0, 0.5, -1.0]], np.float32)
+    for _ in plan.run(Batch.of(graph, x, np.array([1])), trace=trace):
+        pass
+    sheet = Sheet(graph, trace, 0, "output")
+    assert inside_sentence(sheet, at(sheet, "cell", 1)).text == (
+        "Number 0 is 1.5, the largest of 2: it stood at number 0 of x."
+    )
+    assert inside_sentence(sheet, at(sheet, "cell", 2)).text == (
+        "Number 1 is 0, the largest of 2: what came in is below zero, so the floor counts."
+    )
+
+
+@pytest.mark.parametrize("name", ["googlenet-digits", "densenet-digits", "mobilenet-digits"])
+def test_every_operation_of_a_network_has_words_inside(name: str) -> None:
+    graph = ARCHITECTURES[name].build()
+    plan = compile(graph, initial_parameters(graph, 0), mode="eval")
+    x = np.random.default_rng(0).random((1, *graph.inputs[0].shape)).astype(np.float32)
+    trace = Trace()
+    for _ in plan.run(Batch.of(graph, x, np.array([1])), trace=trace):
+        pass
+    seen = set()
+    for step in trace.steps:
+        for side in sides_of(graph, step):
+            kind = (type(graph.node(step.node).layer).__name__, side)
+            if kind in seen:
+                continue
+            seen.add(kind)
+            sheet = Sheet(graph, trace, step.index, side)
+            for level in sheet.levels:
+                for cells in {0, sheet.unit(level), sheet.total - sheet.unit(level)}:
+                    told = inside_sentence(sheet, at(sheet, level, cells))
+                    assert told.text.endswith(".") and told.phase == step.phase
+                    assert len(crumbs("net", step.node, sheet, at(sheet, level, cells))) > 2
+    assert len(seen) > 10

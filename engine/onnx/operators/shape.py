@@ -58,6 +58,13 @@ def size(site: Site) -> Sequence[Value]:
 def reshaped(site: Site, x: Tensor, sizes: tuple[Sequence[int], Sequence[int]]) -> Tensor:
     """A tensor in the file's shape ``sizes``, for the two batch sizes (−1 resolved)."""
     importer = site.importer
+    baked = _baked(site, x, sizes)
+    if baked is not None:
+        importer.note(
+            f"The file was written for {importer.fixed_batch} samples at a time; here their "
+            "number is free."
+        )
+        return _viewed(site, x, baked, False)
     targets = []
     for wanted, own in zip(sizes, x.shapes, strict=True):
         total, target = math.prod(own), [int(n) for n in wanted]
@@ -76,27 +83,31 @@ def reshaped(site: Site, x: Tensor, sizes: tuple[Sequence[int], Sequence[int]]) 
         sample = x.sample
         count = math.prod(sample)
         free = first and (first[0], second[0]) == FREE and first[1:] == second[1:]
-        baked = (
-            first == second
-            and first
-            and first[0] == importer.fixed_batch
-            and math.prod(first[1:]) == count
-        )
-        if baked and not free:
-            importer.note(
-                f"The file was written for {importer.fixed_batch} samples at a time; here their "
-                "number is free."
-            )
-        if not (free or baked) or math.prod(first[1:]) != count:
+        if not free or math.prod(first[1:]) != count:
             raise MixesSamplesError
         return _viewed(site, x, first[1:], False)
     if math.prod(first) != math.prod(x.sample):
         raise UnsupportedError(f"a shape {first} for {math.prod(x.sample)} numbers")
-    if first and first[0] == 1 and not x.hidden:
-        return _viewed(site, x, first[1:], False)
-    if first and first[0] == 1 and x.hidden:
+    if first and first[0] == 1:
         return _viewed(site, x, first[1:], False)
     return _viewed(site, x, first, True)
+
+
+def _baked(
+    site: Site, x: Tensor, sizes: tuple[Sequence[int], Sequence[int]]
+) -> tuple[int, ...] | None:
+    """The shape of a sample, where a shape was written for the file's own number of samples."""
+    fixed, target = site.importer.fixed_batch, [int(n) for n in sizes[0]]
+    if not site.importer.free or fixed is None or target != [int(n) for n in sizes[1]]:
+        return None
+    count = math.prod(x.sample)
+    if target.count(-1) == 1:
+        rest = math.prod(n for n in target if n != -1)
+        if rest <= 0 or fixed * count % rest:
+            return None
+        target[target.index(-1)] = fixed * count // rest
+    fits = target and target[0] == fixed and math.prod(target[1:]) == count
+    return tuple(target[1:]) if fits else None
 
 
 def _viewed(site: Site, x: Tensor, sample: tuple[int, ...], hidden: bool) -> Tensor:

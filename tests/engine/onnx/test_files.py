@@ -372,10 +372,11 @@ def test_the_number_of_samples_stays_free() -> None:
         assert np.array_equal(compute(imported, x=x)["y"], x.reshape(count, -1))
 
 
-def test_a_number_of_samples_that_was_baked_in_is_freed() -> None:
+@pytest.mark.parametrize(("count", "target"), [(1, [1, 108]), (2, [2, -1]), (4, [4, 108])])
+def test_a_number_of_samples_that_was_baked_in_is_freed(count: int, target: list[int]) -> None:
     nodes = [helper.make_node("Reshape", ["x", "t"], ["y"])]
-    imported = read(model(nodes, shape=[1, 3, 6, 6], weights={"t": np.array([1, 108])}))
-    assert any("written for 1 samples" in note for note in imported.notes)
+    imported = read(model(nodes, shape=[count, 3, 6, 6], weights={"t": np.array(target)}))
+    assert any(f"written for {count} samples" in note for note in imported.notes)
     x = picture(3, 3, 6, 6)
     assert np.array_equal(compute(imported, x=x)["y"], x.reshape(3, 108))
 

@@ -430,7 +430,7 @@ def test_what_no_output_needs_is_left_out() -> None:
 def test_with_softmax_the_output_is_shares() -> None:
     graph = ARCHITECTURES["resnet-digits"].build()
     parameters, inputs = parameters_of(graph, 1), batch_for(graph, 6, 2)
-    model = export_onnx(graph, parameters, with_softmax=True)
+    model = export_onnx(graph, parameters, softmax="add")
     assert [o.name for o in model.graph.output] == ["probabilities"]
     (shares,) = session(model).run(None, inputs)
     (scores,) = engine_outputs(graph, parameters, inputs)
@@ -441,8 +441,8 @@ def test_with_softmax_the_output_is_shares() -> None:
 
 
 def test_with_softmax_a_network_without_scores_is_refused() -> None:
-    with pytest.raises(ExportError, match="without the softmax"):
-        export_onnx(chain(ReLU()), {}, with_softmax=True)
+    with pytest.raises(ExportError, match="outputs as they are"):
+        export_onnx(chain(ReLU()), {}, softmax="add")
 
 
 # ---- what the file says of itself -----------------------------------------------------------

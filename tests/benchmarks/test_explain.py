@@ -1,0 +1,23 @@
+"""The verdict of the benchmark of explanations; what it measures, the window's tests drive."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.explain import EXPLAIN_LIMIT, STEP_LIMIT, report
+
+
+@pytest.mark.parametrize(
+    ("explain", "step", "code"),
+    [
+        (EXPLAIN_LIMIT, STEP_LIMIT, 0),
+        (EXPLAIN_LIMIT + 1, STEP_LIMIT, 1),
+        (EXPLAIN_LIMIT, STEP_LIMIT + 1, 1),
+    ],
+)
+def test_one_limit_missed_is_enough(
+    explain: float, step: float, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {"explain a": [1.0] * 100 + [explain] * 100, "step a": [step] * 9 + [1000.0]}
+    assert report(found) == code
+    assert ("MISSED" in capsys.readouterr().out) == bool(code)

@@ -583,7 +583,7 @@ class Window(QMainWindow):
         canvas.move_requested.connect(c.move)
         canvas.select_requested.connect(c.select)
         canvas.duplicate_requested.connect(c.duplicate)
-        canvas.focus_requested.connect(self._focus_and_explain)
+        canvas.focus_requested.connect(self._cell_chosen)
         canvas.fix_requested.connect(c.apply_fix)
         canvas.run_to_requested.connect(c.stepping.run_to)
         canvas.next_requested.connect(c.stepping.next)
@@ -598,7 +598,7 @@ class Window(QMainWindow):
         c.stepping.question_changed.connect(self._show_position)
         self.narration.crumb_requested.connect(self._go_to_crumb)
         self.narration.link_requested.connect(self._focus_and_explain)
-        self.inspector.focus_requested.connect(c.focus)
+        self.inspector.focus_requested.connect(self._cell_chosen)
         for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
             pair.forward_grid.selected.connect(self._side_asker("forward"))
             pair.gradient_grid.selected.connect(self._side_asker("gradient"))
@@ -895,6 +895,16 @@ class Window(QMainWindow):
                 self.controller.ask_side(cell, side)
 
         return ask
+
+    def _cell_chosen(self, cell: object) -> None:
+        """A cell was clicked: it answers what is asked, where it is one of the choices."""
+        asked = self.controller.stepping.question
+        if asked is not None and cell in asked.cells:
+            self.controller.stepping.answer(asked.cells.index(cell))
+        elif self.sender() is self.canvas:
+            self._focus_and_explain(cell)
+        else:
+            self.controller.focus(cell)
 
     def _focus_and_explain(self, target: object) -> None:
         """A number was chosen outside the panels beside: say where it came from, if there."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.cell import Cell
 from engine.explain import reads_of
 from engine.graph import Graph, Node
 from engine.layers.base import Array, Record, Terms
@@ -26,7 +27,8 @@ FEW = 9  # numbers that are written out
 class Question:
     """What is asked before operation ``operation`` is shown; ``right`` numbers the right choice.
 
-    ``why`` is one sentence that is said with the answer.
+    ``why`` is one sentence that is said with the answer. ``cells`` are the cells that the choices
+    stand for, where they do: a click on one answers.
     """
 
     operation: int
@@ -34,6 +36,7 @@ class Question:
     choices: tuple[str, ...]
     right: int
     why: Parts
+    cells: tuple[Cell | None, ...] = ()
 
 
 def question(graph: Graph, trace: Trace, operation: int) -> Question | None:
@@ -116,10 +119,13 @@ def _max_pool_back(trace: Trace, step: Step, node: Node, rec: Record) -> Questio
     terms = reads_of(node, rec, index, trace)
     if terms.chosen is None or len(terms.terms) < 2:
         return None
-    places = [_place(t.source[2]) for t in terms.terms]
-    right = places[terms.chosen]
-    few = {right, *[p for p in places if p != right][: MOST - 2]}
-    choices = (*(p for p in places if p in few), tr("to all of them, evenly"))
+    indices = [t.source[2] for t in terms.terms]
+    winner = indices[terms.chosen]
+    few = [winner, *[i for i in indices if i != winner][: MOST - 2]]
+    offered = [i for i in indices if i in few]
+    choices = (*(_place(i) for i in offered), tr("to all of them, evenly"))
+    source = next(ref for ref in node.inputs if ref is not None)
+    cells = (*(Cell(*source, i) for i in offered), None)
     text = fill(
         tr("The gradient {dy} arrives in {where} of {node}. Where will it go?"),
         dy=format_number(float(dy[index])),
@@ -130,7 +136,7 @@ def _max_pool_back(trace: Trace, step: Step, node: Node, rec: Record) -> Questio
         tr("{value} was the largest of its window, so the whole gradient goes there."),
         value=format_number(terms.terms[terms.chosen].value),
     )
-    return Question(step.index, text, choices, choices.index(right), why)
+    return Question(step.index, text, choices, offered.index(winner), why, cells)
 
 
 def _place(index: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.cell import Cell
 from engine.graph import Graph, Input, Loss, Node
 from engine.layers import REGISTRY
 from engine.losses import CrossEntropy
@@ -74,7 +75,8 @@ def test_a_max_pool_backward_asks_where(ran: tuple[Graph, Trace]) -> None:
     row, column = divmod(int(trace.look("saved", ("pool1", "argmax"))[0][index]), 8)
     found = asked(ran, "backward", "pool1")
     assert right(found) == f"row {row}, column {column}"
-    assert found.choices[-1] == "to all of them, evenly"
+    assert found.choices[-1] == "to all of them, evenly" and found.cells[-1] is None
+    assert found.cells[found.right] == Cell("relu1", 0, (int(index[0]), row, column))
     assert format_number(float(dy[index])) in text_of(found.text)
 
 

@@ -336,7 +336,10 @@ class TestGallery:
         settle()
         assert window.document.structure_only
         assert window.status.text().startswith("7,978,856 parameters · 2,834,161,664 multiply-adds")
-        assert set(window.canvas.network.items_by_id) >= set(window.document.graph.by_id)
+        # It opens folded into its blocks; the document has all layers.
+        cards = set(window.canvas.network.items_by_id)
+        assert {"image", "stem/", "block1/", "transition3/", "block4/", "fc", "loss"} <= cards
+        assert len(cards) == 15 and len(window.document.graph.nodes) == 427
         step = window.actions_by_id["step.next"]
         assert not step.isEnabled()
 
@@ -559,6 +562,36 @@ class TestQuestions:
         window.canvas.setFocus()
         press(window.canvas, Qt.Key.Key_1)  # the canvas's own key again
         assert window.canvas.zoom == 1.0
+
+    def test_a_click_on_the_cell_answers(self, window: Window) -> None:
+        document, stepping = window.document, window.controller.stepping
+        back = next(
+            i
+            for i, o in enumerate(document.operations)
+            if (o.phase, o.node) == ("backward", "pool1")
+        )
+        stepping.go_to(back)
+        stepping.set_asks(True)
+        stepping.next()
+        settle()
+        asked = stepping.question
+        assert asked is not None and document.position == back
+        grid = window.inspector.source.forward_grid
+        grid.fit()
+        spot = grid.rect_of(asked.cells[asked.right]).center().toPoint()
+        QTest.mouseClick(grid, Qt.MouseButton.LeftButton, pos=spot)
+        settle()
+        assert document.position == back + 1
+        assert window.narration.sentence.text.startswith("Right, row ")
+        stepping.go_to(back)
+        stepping.next()
+        settle()
+        other = Cell("relu1", 0, (0, 1, 1))  # no choice: it is looked at
+        grid.fit()
+        spot = grid.rect_of(other).center().toPoint()
+        QTest.mouseClick(grid, Qt.MouseButton.LeftButton, pos=spot)
+        settle()
+        assert stepping.question is not None and document.focus == other
 
     def test_learning_asks_unless_it_is_switched_off(self, window: Window) -> None:
         assert not window.actions_by_id["step.predict"].isChecked()

@@ -41,19 +41,21 @@ class WindowSums:
         n, c, h, w = spec.shape
         rows, columns = out.shape[2:]
         top, height = window.before[0], window.padded_size(h, w)[0]
-        self.lanes = Lanes(site, window, 0)
-        whole = np.zeros((n, height, columns * c), spec.dtype)
+        self.lanes = Lanes(site, window, "forward")
+        whole = site.take("forward", (n, height, columns * c))
+        self.borders = [part for part in (whole[:, :top], whole[:, top + h :]) if part.size]
         self.across, self.across_rows = whole[:, top : top + h], by_row(window, whole, rows)
         self.seen: Array | None = None
         self.take: list[tuple[Array, Array]] = []
         if not (site.backward and site.need[0]):
             return
         self.apart = all(k <= s for k, s in zip(window.kernel_size, window.stride, strict=True))
-        self.dwhole = np.zeros_like(whole)
+        self.dwhole = site.take("backward", whole.shape)
         self.dacross = self.dwhole[:, top : top + h]
         self.dacross_rows = by_row(window, self.dwhole, rows)
-        self.dlanes = Lanes(site, window, 0)
-        if window.stride[1] == 1:  # the only lane has all of dx
+        # one lane has all of dx
+        self.dlanes = Lanes(site, window, "gradient" if window.stride[1] == 1 else "backward")
+        if window.stride[1] == 1:
             self.dx, self.give = self.dlanes.maps, []
             return
         self.dx = channels_last(site.gradient(), spec.shape)
@@ -63,6 +65,9 @@ class WindowSums:
         """Write the sum of each window of x (N, C, H, W)."""
         if x is not self.seen:
             self.seen, self.take = x, self.lanes.pairs(x)
+        self.lanes.pad(0)
+        for border in self.borders:
+            border.fill(0)
         for place, cells in self.take:
             np.copyto(place, cells)
         for parts, out in ((self.lanes.under, self.across), (self.across_rows, sums)):
@@ -76,13 +81,12 @@ class WindowSums:
             (self.dwhole, self.dacross_rows, shares),
             (self.dlanes.memory, self.dlanes.under, self.dacross),
         ):
-            if self.apart:  # what no window meets keeps its zero
-                for part in parts:
-                    np.copyto(part, share)
-                continue
             whole.fill(0)
             for part in parts:
-                np.add(part, share, out=part)
+                if self.apart:
+                    np.copyto(part, share)
+                else:
+                    np.add(part, share, out=part)
         for place, cells in self.give:
             np.copyto(cells, place)
         return self.dx

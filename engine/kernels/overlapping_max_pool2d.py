@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, all_finite, channels_last, pixels_of
+from engine.kernels.base import Site, Use, all_finite, channels_last, pixels_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.window import Window
@@ -88,13 +89,16 @@ class Lanes:
     the stride: memory (stride, N, H, columns, C).
 
     ``under`` has for each column of the kernel what it lies over: (N, H, columns · C) of outputs.
+    ``use`` says how long the memory stays as it is.
     """
 
-    def __init__(self, site: Site, window: Window, padding: float) -> None:
+    def __init__(self, site: Site, window: Window, use: Use) -> None:
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         columns, step, width = out.shape[3], window.stride[1], window.padded_size(h, w)[1]
-        self.memory = np.full((step, n, h, -(-width // step), c), padding, spec.dtype)
+        shape = (step, n, h, -(-width // step), c)
+        vector = site.memory.take(use, 0, math.prod(shape), np.dtype(spec.dtype))
+        self.memory = vector.reshape(shape)
         strides = (*self.memory.strides[1:3], self.memory.itemsize)
         self.under = [
             as_strided(
@@ -104,9 +108,19 @@ class Lanes:
         ]
         # (where the cells of x begin in a lane, which columns of x they are)
         self.places: list[tuple[int, slice]] = []
+        self.borders: list[Array] = []
         for lane in range(step):
             first = (lane - window.before[1]) % step
-            self.places.append(((first + window.before[1]) // step, slice(first, w, step)))
+            start, count = (first + window.before[1]) // step, len(range(first, w, step))
+            self.places.append((start, slice(first, w, step)))
+            own = self.memory[lane]
+            self.borders += [own[:, :, :start], own[:, :, start + count :]]
+        self.borders = [border for border in self.borders if border.size]
+
+    def pad(self, padding: float) -> None:
+        """Fill what is not of x; others used the memory meanwhile."""
+        for border in self.borders:
+            border.fill(padding)
 
     @property
     def maps(self) -> Array:
@@ -144,8 +158,10 @@ class BoundOverlappingMaxPool:
         rows, columns = out.shape[2:]
         window, dtype, line = layer.window, np.dtype(spec.dtype), columns * c
         top, height = window.before[0], window.padded_size(h, w)[0]
-        self.lanes = Lanes(site, window, -np.inf)
-        across = np.full((n, height, line), -np.inf, dtype)
+        kept: Use = "saved" if site.backward else "forward"
+        self.lanes = Lanes(site, window, kept)
+        across = site.take(kept, (n, height, line))
+        self.borders = [part for part in (across[:, :top], across[:, top + h :]) if part.size]
         self.y = channels_last(site.value(), out.shape)
         y = self.y.transpose(0, 2, 3, 1).reshape(n, rows, line)
         stages = [
@@ -165,7 +181,9 @@ class BoundOverlappingMaxPool:
         self.rest = channels_last(site.take("backward", out.shape), out.shape)
         rest = self.rest.transpose(0, 2, 3, 1).reshape(y.shape)
         self.rest_flat = rest.reshape(-1)
-        self.dacross, self.dlanes = np.empty_like(across), Lanes(site, window, 0)
+        self.dacross = site.take("backward", across.shape)
+        # one lane has all of dx
+        self.dlanes = Lanes(site, window, "gradient" if window.stride[1] == 1 else "backward")
         gradients = [
             (self.dlanes.under, self.dacross[:, top : top + h]),
             (by_row(window, self.dacross, rows), rest),
@@ -184,7 +202,7 @@ class BoundOverlappingMaxPool:
                         share[: some.size].reshape(some.shape),
                     )
                 )
-        if window.stride[1] == 1:  # the only lane has all of dx
+        if window.stride[1] == 1:
             self.dx, self.give = self.dlanes.maps, []
             return
         self.dx = channels_last(site.gradient(), spec.shape)
@@ -193,6 +211,9 @@ class BoundOverlappingMaxPool:
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if xs[0] is not self.seen:
             self.seen, self.take = xs[0], self.lanes.pairs(xs[0])
+        self.lanes.pad(-np.inf)
+        for border in self.borders:
+            border.fill(-np.inf)
         for place, cells in self.take:
             np.copyto(place, cells)
         for maxima in self.maxima:

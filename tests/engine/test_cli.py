@@ -680,7 +680,9 @@ def test_export_writes_a_file_that_another_runtime_agrees_with(
     out = tmp_path / "lenet5.onnx"
     code, lines, err = run(capsys, "export", "lenet5", "--out", out)
     assert (code, err) == (0, "")
-    assert lines == [f"wrote {out} ({out.stat().st_size:,} bytes)"]
+    assert lines[0] == f"wrote {out} ({out.stat().st_size:,} bytes)"
+    assert lines[1].startswith("onnxruntime, 8 samples: largest difference ")
+    assert lines[1].endswith(": agrees") and len(lines) == 2
     project = open_network("lenet5")
     assert project.preprocessing is not None
     x = picture("strokes:5", project.preprocessing).x[None]
@@ -702,6 +704,36 @@ def test_export_takes_a_version_of_the_operators(capsys: Output, tmp_path: Path)
     assert out.read_bytes() == before
 
 
+def test_export_has_options(capsys: Output, tmp_path: Path, monkeypatch: Any) -> None:
+    import onnx
+
+    from engine.onnx import comparison
+
+    out = tmp_path / "r.onnx"
+    words = ("export", "resnet-digits", "--out", out)
+    code, lines, _ = run(
+        capsys, *words, "--batch", 3, "--softmax", "add", "--merge-norms", "--meta", "author=é=1"
+    )
+    assert code == 0 and "3 samples" in lines[1]
+    model = onnx.load(out)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 3
+    assert [o.name for o in model.graph.output] == ["probabilities"]
+    assert "BatchNormalization" not in {n.op_type for n in model.graph.node}
+    assert {p.key: p.value for p in model.metadata_props}["author"] == "é=1"
+    assert len(run(capsys, *words, "--no-compare")[1]) == 1
+    assert "expected NAME=TEXT" in refused(capsys, *words, "--meta", "author")
+    assert "softmax at the end" in refused(capsys, *words, "--softmax", "remove")
+    assert "at least 1 sample" in refused(capsys, *words, "--batch", 0)
+    right = comparison._onnxruntime
+
+    def wrong(*arguments: Any) -> Any:
+        return {k: v * np.float32(1.01) for k, v in right(*arguments).items()}
+
+    monkeypatch.setattr(comparison, "_onnxruntime", wrong)
+    code, lines, _ = run(capsys, *words)
+    assert code == 1 and lines[1].endswith(": DIFFERS")
+
+
 def test_export_writes_a_script_with_its_weights(capsys: Output, tmp_path: Path) -> None:
     out = tmp_path / "net.py"
     assert run(capsys, "export", "lenet5", "--out", out)[0] == 0
@@ -713,6 +745,10 @@ def test_export_writes_a_script_with_its_weights(capsys: Output, tmp_path: Path)
     assert "--opset" in refused(
         capsys, "export", "lenet5", "--out", out, "--format", "keras", "--opset", 13
     )
+    for option in ("--merge-norms", "--no-compare"):
+        assert option in refused(
+            capsys, "export", "lenet5", "--out", out, "--format", "keras", option
+        )
     text = refused(capsys, "export", "lenet5-1998", "--out", out, "--format", "keras")
     assert "has no Keras form" in text
 

@@ -139,7 +139,10 @@ def test_a_network_with_merged_norms_computes_the_same(name: str) -> None:
 
 
 def classifier(softmax: bool) -> Graph:
-    nodes = (Node("flat", Flatten(), (IMAGE,)), Node("fc", Linear(3), (("flat", 0),)))
+    nodes: tuple[Node, ...] = (
+        Node("flat", Flatten(), (IMAGE,)),
+        Node("fc", Linear(3), (("flat", 0),)),
+    )
     end = ("fc", 0)
     if softmax:
         nodes, end = (*nodes, Node("shares", Softmax(), (end,))), ("shares", 0)
@@ -204,7 +207,7 @@ def test_large_weights_lie_beside_the_model(tmp_path: Path) -> None:
     assert told[-1] == (size, size)
     stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
     assert np.array_equal(stored["conv1_bias"], parameters["conv1", "bias"])
-    assert np.array_equal(stored["fc5_weight"], parameters["fc5", "weight"])
+    assert np.array_equal(stored["fc3_weight"], parameters["fc3", "weight"])
     onnx.checker.check_model(path, full_check=True)
     assert report(path, graph, parameters).agrees
     assert report(path, graph, parameters, reference=True).agrees

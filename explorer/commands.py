@@ -124,6 +124,20 @@ COMMANDS: tuple[Command, ...] = (
     _c(
         "edit.arrange", QT_TRANSLATE_NOOP("Commands", "Arrange the network"), "Ctrl+L", icon="group"
     ),
+    _c(
+        "edit.group",
+        QT_TRANSLATE_NOOP("Commands", "Group into a block"),
+        "Ctrl+G",
+        scope="canvas",
+        help="Give the selected layers a name in common: a block that folds.",
+    ),
+    _c(
+        "edit.ungroup",
+        QT_TRANSLATE_NOOP("Commands", "Take the block apart"),
+        "Ctrl+Shift+G",
+        scope="canvas",
+        help="The layers of the selected block stay, without its name.",
+    ),
     _c("step.start", QT_TRANSLATE_NOOP("Commands", "To the start"), "Ctrl+Home", icon="first"),
     _c(
         "step.back",
@@ -283,6 +297,27 @@ COMMANDS: tuple[Command, ...] = (
     _c("view.train", QT_TRANSLATE_NOOP("Commands", "Train"), "Ctrl+3", checkable=True),
     _c("view.flow", QT_TRANSLATE_NOOP("Commands", "Flow"), "Ctrl+4", checkable=True),
     _c("view.learn", QT_TRANSLATE_NOOP("Commands", "Learn"), "Ctrl+5", checkable=True),
+    _c(
+        "view.fold",
+        QT_TRANSLATE_NOOP("Commands", "Fold or unfold the block"),
+        "T",
+        scope="canvas",
+        help="Show the selected block as one card, or what is folded into the card.",
+    ),
+    _c(
+        "view.fold_all",
+        QT_TRANSLATE_NOOP("Commands", "Fold all blocks"),
+        "Shift+T",
+        scope="canvas",
+        help="Show every block as one card.",
+    ),
+    _c(
+        "view.unfold_all",
+        QT_TRANSLATE_NOOP("Commands", "Unfold all blocks"),
+        "Ctrl+Alt+T",
+        scope="canvas",
+        help="Show every layer.",
+    ),
     _c("view.fit", QT_TRANSLATE_NOOP("Commands", "Fit the network"), "Ctrl+0", icon="fit"),
     _c(
         "view.zoom_in", QT_TRANSLATE_NOOP("Commands", "Zoom in"), "Ctrl++", "Ctrl+=", icon="zoom-in"

@@ -6,7 +6,7 @@ have an object of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,19 @@ from explorer.canvas import geometry
 from explorer.clipping import ClippingError, clip, from_text, to_text
 from explorer.document import Content, Document, Memory
 from explorer.edits import Edit
+from explorer.folding import (
+    card_id,
+    common_group,
+    copied,
+    grouped,
+    groups,
+    moved_folds,
+    regrouped,
+    renamed_all,
+    ungrouped,
+    view,
+)
+from explorer.folds import Folds
 from explorer.layouts import Layouts
 from explorer.notices import Level, Notice
 from explorer.pictures import Pictures
@@ -73,6 +86,8 @@ class Controller(QObject):
         self.projects.replacing.connect(self._forget_project)
         self.projects.arranged.connect(self.arranged)
         self.stepping.breakpoints_edited.connect(self.projects.note_change)
+        document.placer = self.layouts.complete
+        self.folds = Folds(document, self._say, self)
         document.network_changed.connect(self._tell_of_structure)
         self._structure_told = False
         document.focus_changed.connect(self._focus_moved)
@@ -122,7 +137,7 @@ class Controller(QObject):
         gesture: str = "",
         added: tuple[str, float, float] | None = None,
         restore: Memory | None = None,
-        renamed: tuple[str, str] | None = None,
+        renamed: Mapping[str, str] | None = None,
     ) -> bool:
         """Try a change of the network; push it as one undo entry, or say why it cannot be.
 
@@ -136,17 +151,25 @@ class Controller(QObject):
         except (GraphError, ShapeError, HyperparameterError, IndexError) as error:
             self._say("warning", str(error))
             return False
-        automatic = added is not None and self.layouts.is_automatic(document.graph, document.layout)
+        automatic = added is not None and self.layouts.is_automatic(document.view, document.layout)
+        before = document.content.renamed(renamed) if renamed else document.content
+        folded = moved_folds(document.folded, renamed) if renamed else document.folded
+        shown = view(graph, folded)
         if automatic:
-            layout = self.layouts.place(graph)
+            layout = self.layouts.place(shown)
         else:
             layout = dict(document.layout)
+            if renamed:
+                layout = dict(Content(layout=layout).renamed(renamed).layout)
             if added is not None:
                 layout = edits.with_room(layout, *added)
             layout.update(positions or {})
-            known = graph.by_id.keys() | graph.input_ids | {x.id for x in graph.losses}
+            known = shown.graph.by_id.keys() | graph.input_ids | {x.id for x in graph.losses}
             layout = {k: v for k, v in layout.items() if k in known}
-        after = Content(graph, layout)
+        if shown.key and self.layouts.is_automatic(view(document.graph, ()), before.layout):
+            # It is made when the blocks are opened: a large network is edited folded for that.
+            before = replace(before, layout={})
+        after = replace(before.arranged(shown.key, layout), graph=graph)
         if after == document.content:
             return False
         self.undo_stack.push(
@@ -156,18 +179,37 @@ class Controller(QObject):
             self.arranged.emit()
         return True
 
-    def _new_node(self, layer: Layer) -> Node:
+    def _new_node(self, layer: Layer, among: Iterable[str] = ()) -> Node:
+        """A layer with a free id, in the group that those ``among`` which it stands have."""
+        group = common_group(among)
+        stem = f"{group}/{layer.slug}" if group else layer.slug
         count = max(1, layer.arity[0])
-        return Node(self.document.graph.fresh_id(layer.slug), layer, (None,) * count)
+        return Node(self.document.graph.fresh_id(stem), layer, (None,) * count)
 
     def insert_layer(self, layer: Layer, reader: str, slot: int, x: float, y: float) -> None:
         """Put a layer onto the edge that enters ``reader`` at ``slot``."""
-        node = self._new_node(layer)
-        if self._edit(
-            self.tr("Insert {0}").format(node.id),
-            lambda g: g.insert(node, reader, slot),
-            added=(node.id, x, y),
-        ):
+        self.insert_before(layer, ((reader, slot),), x, y)
+
+    def insert_before(
+        self, layer: Layer, inputs: Sequence[tuple[str, int]], x: float, y: float
+    ) -> None:
+        """Put a layer between a tensor and several inputs that read it."""
+        (reader, slot), *others = inputs
+        try:
+            source = self.document.graph.source_of(reader, slot)
+        except GraphError:
+            source = None
+        ends = [source[0] if source is not None else "", *(name for name, _ in inputs)]
+        node = self._new_node(layer, ends)
+
+        def change(graph: Graph) -> Graph:
+            graph = graph.insert(node, reader, slot)
+            for other in others:
+                graph = graph.connect((node.id, 0), *other)
+            return graph
+
+        text = self.tr("Insert {0}").format(node.id)
+        if self._edit(text, change, added=(node.id, x, y)):
             self.select({node.id})
 
     def add_layer(self, layer: Layer, x: float, y: float) -> None:
@@ -181,9 +223,11 @@ class Controller(QObject):
         graph, layout = self.document.graph, self.document.layout
         node = self._new_node(layer)
         chosen = sorted(self.document.selection & (graph.by_id.keys() | graph.input_ids))
+        if chosen:
+            ref: Ref = self._end_of(chosen)
+            node = self._new_node(layer, (ref[0], *(n for n, _ in graph.readers.get(ref, ()))))
         text = self.tr("Add {0}").format(node.id)
         if chosen:
-            ref: Ref = (chosen[0], 0)
             change = lambda g: edits.appended(g, node, ref)  # noqa: E731
         elif graph.losses and graph.losses[0].input[0] in self.document.known_ids:
             ref = graph.losses[0].input
@@ -191,10 +235,16 @@ class Controller(QObject):
         else:
             self.add_layer(layer, *self._free_place())
             return
-        x, y = layout.get(ref[0], (0.0, 0.0))
+        x, y = layout.get(self.document.view.card(ref[0]), (0.0, 0.0))
         _, height = geometry.size_of()
         if self._edit(text, change, added=(node.id, x, y + height + geometry.ROW_GAP)):
             self.select({node.id})
+
+    def _end_of(self, ids: Sequence[str]) -> Ref:
+        """The tensor behind which a layer is put: a folded block's output, else the first's."""
+        view = self.document.view
+        card = view.card(ids[0])
+        return view.source((card, 0)) if card in view.blocks else (ids[0], 0)
 
     def _free_place(self) -> tuple[float, float]:
         """Below everything, at the left."""
@@ -253,13 +303,14 @@ class Controller(QObject):
     def move(self, positions: Mapping[str, tuple[float, float]]) -> None:
         """Put nodes elsewhere."""
         document = self.document
-        known = document.known_ids
+        known = document.layout.keys()
         after = document.move(
             {k: (float(x), float(y)) for k, (x, y) in positions.items() if k in known}
         )
         if after != document.content:
             gesture = "move " + " ".join(sorted(positions))
-            text = self.tr("Move {0}").format(", ".join(list(positions)[:3]))
+            moved = [name.removesuffix("/") for name in list(positions)[:3]]
+            text = self.tr("Move {0}").format(", ".join(moved))
             self.undo_stack.push(Edit(document, document.content, after, text, gesture))
 
     def duplicate(self, ids: Iterable[str], dx: float, dy: float) -> None:
@@ -269,10 +320,15 @@ class Controller(QObject):
         result, names = edits.duplicated(graph, set(ids))
         if not names:
             return
-        positions = {}
-        for old, new in names.items():
-            x, y = layout.get(old, (0.0, 0.0))
-            positions[new] = (x + dx, y + dy)
+        paths = copied(graph, names)[1]
+        copies = {**names, **{card_id(old): card_id(new) for old, new in paths.items()}}
+        positions = {
+            new: (layout[old][0] + dx, layout[old][1] + dy)
+            for old, new in copies.items()
+            if old in layout
+        }
+        # Copies of blocks are folded where these are.
+        document.set_folded(document.folded | moved_folds(document.folded, names))
         owners = {names[n.id]: n.owner for n in graph.nodes if n.id in names}
         weights: Memory = {
             (new, name, array.shape): array
@@ -291,7 +347,8 @@ class Controller(QObject):
     def copy(self, ids: Iterable[str]) -> str:
         """Layers with their weights as text for the clipboard; empty when there are none."""
         document = self.document
-        clipping = clip(document.graph, document.layout, document.parameters, set(ids))
+        layout = self.layouts.complete(view(document.graph, ()), document.content.layout)
+        clipping = clip(document.graph, layout, document.parameters, set(ids))
         return to_text(clipping) if clipping.nodes else ""
 
     def paste(self, text: str) -> None:
@@ -346,13 +403,47 @@ class Controller(QObject):
 
     def rename(self, node_id: str, name: str) -> None:
         """Give a node another id; its weights, place, selection and focus go with it."""
-        place_of = self.document.layout.get(node_id)
         self._edit(
             self.tr("Rename {0} to {1}").format(node_id, name),
             lambda g: g.rename(node_id, name),
-            {name: place_of} if place_of else {},
-            renamed=(node_id, name),
+            renamed={node_id: name},
         )
+
+    # ---- blocks ----------------------------------------------------------------------------
+
+    def group(self, ids: Iterable[str]) -> None:
+        """Make a block of layers: a part of their names, with a frame around them."""
+        chosen = set(ids) & self.document.graph.by_id.keys()
+        if not chosen:
+            self._say("info", self.tr("Select layers first: they become a block."))
+            return
+        path, names = grouped(self.document.graph, chosen)
+        text = self.tr("Group into {0}").format(path)
+        if self._edit(text, lambda g: renamed_all(g, names), renamed=names):
+            self.folds.say_if_open(path)
+
+    def ungroup(self, what: str | Iterable[str]) -> None:
+        """Take a block apart: its layers stay, their names lose its part. Ids stand for theirs."""
+        path = what if isinstance(what, str) else common_group(what)
+        names = ungrouped(self.document.graph, path)
+        if not path or not names:
+            self._say("info", self.tr("Select a block, or a layer of it, to take it apart."))
+            return
+        text = self.tr("Take {0} apart").format(path)
+        self._edit(text, lambda g: renamed_all(g, names), renamed=names)
+
+    def rename_group(self, path: str, new: str) -> None:
+        """Give a block another name, or another place among the blocks."""
+        graph = self.document.graph
+        if new == path:
+            return
+        if new in groups(graph) or new in graph.by_id or new.startswith(f"{path}/"):
+            text = self.tr("There is a block or layer {0} already. Choose another name.")
+            self._say("warning", text.format(new))
+            return
+        names = regrouped(graph, path, new)
+        text = self.tr("Rename {0} to {1}").format(path, new)
+        self._edit(text, lambda g: renamed_all(g, names), renamed=names)
 
     def apply_fix(self, node_id: str, fix: Fix) -> None:
         """Carry out the change that an error offered."""
@@ -372,13 +463,15 @@ class Controller(QObject):
         except HyperparameterError as error:
             self._say("warning", str(error))
             return
-        x, y = self.document.layout.get(node_id, (0.0, 0.0))
+        card = self.document.view.card(node_id)
+        x, y = self.document.layout.get(card, (0.0, 0.0))
         self.insert_layer(layer, node_id, fix.slot, x, y)
 
     def arrange(self) -> None:
         """Lay the whole network out anew."""
         document = self.document
-        after = Content(document.graph, self.layouts.place(document.graph))
+        view = document.view
+        after = document.content.arranged(view.key, self.layouts.place(view))
         if after != document.content:
             self.undo_stack.push(
                 Edit(document, document.content, after, self.tr("Arrange the network"))

@@ -6,7 +6,7 @@ controller's stack), and says what changed; equal values are not announced again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from engine.layers.base import Array, Cost
 from engine.parameters import initial_parameters
 from engine.project_file import Project
 from engine.trace import Gains, Operation, Step, Trace
-from explorer import breakpoints
+from explorer import breakpoints, folding
 from explorer.breakpoints import Breakpoint, Stop
+from explorer.folding import View
 from explorer.run import Run
 from explorer.samples import Sample
 
@@ -37,10 +38,40 @@ Memory = dict[tuple[str, str, tuple[int, ...]], Array]
 
 @dataclass(frozen=True)
 class Content:
-    """What an edit changes: the network and where its nodes stand."""
+    """What an edit changes: the network and where its nodes stand.
+
+    ``layout`` is that of the network shown open; empty: as it is laid out by itself.
+    ``arrangements`` has what was put elsewhere by hand while groups were folded, by those groups.
+    """
 
     graph: Graph = Graph()
     layout: Layout = field(default_factory=dict)
+    arrangements: Mapping[frozenset[str], Layout] = field(default_factory=dict)
+
+    def arranged(self, groups: frozenset[str], layout: Layout) -> Content:
+        """With other places for the cards that are shown while these groups are folded."""
+        if not groups:
+            return replace(self, layout=layout)
+        return replace(self, arrangements={**self.arrangements, groups: layout})
+
+    def renamed(self, names: Mapping[str, str]) -> Content:
+        """With the places of layers and folded groups under other names; the network stays."""
+
+        def follow(layout: Layout) -> Layout:
+            return {_card_after(card, names): place for card, place in layout.items()}
+
+        arrangements = {
+            folding.moved_folds(groups, names): follow(layout)
+            for groups, layout in self.arrangements.items()
+        }
+        return replace(self, layout=follow(self.layout), arrangements=arrangements)
+
+
+def _card_after(card: str, names: Mapping[str, str]) -> str:
+    path = folding.path_of(card)
+    if not path:
+        return names.get(card, card)
+    return folding.card_id(next(iter(folding.moved_folds({path}, names))))
 
 
 class Document(QObject):
@@ -54,6 +85,7 @@ class Document(QObject):
     selection_changed = Signal()
     focus_changed = Signal()
     breakpoints_changed = Signal()
+    folded_changed = Signal()
     what_if_changed = Signal()
     renamed = Signal(str, str)
     """Old and new id of a node, before the network is announced."""
@@ -75,6 +107,11 @@ class Document(QObject):
         self.selection: frozenset[str] = frozenset()
         self.focus: Cell | None = None
         self.breakpoints: tuple[Breakpoint, ...] = ()
+        self.folded: frozenset[str] = frozenset()
+        """Groups that are shown as one card: how one looks at the network, not what it is."""
+        self.placer: Callable[[View, Layout], Layout] = lambda _view, layout: layout
+        """Gives places to all cards of a view, of which some may have one."""
+        self._placed: tuple[Content, View, Layout] | None = None
         self.gains: Gains = {}
         """The what-if: factors of inputs of an Add. It is outside of the network, and not saved."""
         self.pixels: Mapping[tuple[int, ...], float] = {}
@@ -101,8 +138,26 @@ class Document(QObject):
         return self.content.graph
 
     @property
+    def view(self) -> View:
+        """What is shown of the network while groups are folded."""
+        return folding.view(self.graph, self.folded)
+
+    @property
     def layout(self) -> Layout:
-        return self.content.layout
+        """Where the cards of the view stand."""
+        content, view, placed = self.content, self.view, self._placed
+        if placed is None or placed[0] is not content or placed[1].key != view.key:
+            stored = content.layout
+            if view.key:
+                stored = content.arrangements.get(view.key, {})
+            placed = self._placed = content, view, self.placer(view, stored)
+        return placed[2]
+
+    @property
+    def own_layout(self) -> Layout:
+        """Where all nodes stand when nothing is folded; empty: as they are laid out by itself."""
+        layout = self.content.layout
+        return self.placer(folding.view(self.graph, ()), layout) if layout else layout
 
     @property
     def known_ids(self) -> frozenset[str]:
@@ -156,15 +211,17 @@ class Document(QObject):
         return Project(
             self.graph,
             {**waiting, **self.parameters},
-            layout=dict(self.layout),
+            layout=dict(self.own_layout),
             preprocessing=self.preprocessing,
             settings=self._settings(),
             metadata=self.metadata,
         )
 
     def _settings(self) -> dict[str, Any]:
-        """The project's settings, with the breakpoints where there are any."""
-        others = {k: v for k, v in self.settings.items() if k != "breakpoints"}
+        """The project's settings, with breakpoints and folded blocks where there are any."""
+        others = {k: v for k, v in self.settings.items() if k not in ("breakpoints", "blocks")}
+        if self.folded or self.content.arrangements:
+            others["blocks"] = folding.to_plain(self.folded, self.content.arrangements)
         if self.breakpoints:
             others["breakpoints"] = breakpoints.to_plain(self.breakpoints)
         return others
@@ -179,8 +236,17 @@ class Document(QObject):
 
     # ---- changes (called by the controller and its commands only) --------------------------
 
-    def load(self, project: Project, layout: Layout, path: Path | None) -> None:
-        """Become another project; ``path`` is None for one that was never saved."""
+    def load(
+        self,
+        project: Project,
+        layout: Layout,
+        path: Path | None,
+        folded: frozenset[str] | None = None,
+    ) -> None:
+        """Become another project; ``path`` is None for one that was never saved.
+
+        ``folded`` groups are folded at first; None: those that the project was saved with.
+        """
         self.preprocessing = project.preprocessing
         self.settings = dict(project.settings)
         self.metadata = dict(project.metadata)
@@ -191,7 +257,9 @@ class Document(QObject):
         self.selection = frozenset()
         # nothing of the project before may enter this one, however well it would fit
         self.parameters, self._dormant = {}, {}
-        self.content = Content(project.graph, dict(layout))
+        saved, arrangements = folding.from_plain(self.settings.get("blocks"))
+        self.folded = saved if folded is None else folded
+        self.content = Content(project.graph, dict(layout), arrangements)
         self._came_without_weights = not project.parameters
         self._infer({(*key, array.shape): array for key, array in project.parameters.items()})
         # what is built or trained here keeps its weights, however large it grows
@@ -208,12 +276,12 @@ class Document(QObject):
         self,
         content: Content,
         restore: Memory | None = None,
-        renamed: tuple[str, str] | None = None,
+        renamed: Mapping[str, str] | None = None,
     ) -> Memory:
         """Become another network or layout; return the weights of layers that went away.
 
         Weights that still fit stay. ``restore`` offers weights to layers that come back;
-        ``renamed`` = (old id, new id) carries weights, selection and focus over.
+        ``renamed``, new ids by old ones, carries weights, selection, focus and folds over.
         """
         if content == self.content:
             return {}
@@ -224,15 +292,17 @@ class Document(QObject):
             selection, focus = self.selection, self.focus
             gone = self._infer(restore or {}, renamed)
         if renamed:
-            self.renamed.emit(*renamed)
+            self.folded = folding.moved_folds(self.folded, renamed)
+            for pair in in_turn(renamed):
+                self.renamed.emit(*pair)
         self.network_changed.emit()
         if graph_changed:
             if renamed:
-                old, new = renamed
                 self.set_breakpoints(
-                    replace(b, node=new) if b.node == old else b for b in self.breakpoints
+                    replace(b, node=renamed[b.node]) if b.node in renamed else b
+                    for b in self.breakpoints
                 )
-            self._keep_gains(dict([renamed]) if renamed else {})
+            self._keep_gains(renamed or {})
             if self.selection != selection:
                 self.selection_changed.emit()
             if self.focus != focus:
@@ -240,12 +310,12 @@ class Document(QObject):
             self.parameters_changed.emit()
         return gone
 
-    def _infer(self, restore: Memory, renamed: tuple[str, str] | None = None) -> Memory:
+    def _infer(self, restore: Memory, renamed: Mapping[str, str] | None = None) -> Memory:
         """Work out shapes, costs, weights, selection and focus anew, announcing nothing."""
         graph = self.graph
         self.inference = graph.infer()
         self.costs = graph.costs(self.inference.specs)
-        names = dict([renamed]) if renamed else {}
+        names = renamed or {}
         memory: Memory = {
             (names.get(owner, owner), name, shape): array
             for (owner, name, shape), array in (
@@ -338,6 +408,12 @@ class Document(QObject):
             self.breakpoints = found
             self.breakpoints_changed.emit()
 
+    def set_folded(self, groups: frozenset[str]) -> None:
+        """Show these groups as one card each. Neither the network nor the undo stack changes."""
+        if groups != self.folded:
+            self.folded = groups
+            self.folded_changed.emit()
+
     def set_sample(self, sample: Sample | None) -> None:
         """Show another picture to the network."""
         if sample != self.sample:
@@ -365,5 +441,14 @@ class Document(QObject):
         self.settings = {**self.settings, **changes}
 
     def move(self, positions: Layout) -> Content:
-        """The content with some nodes elsewhere."""
-        return replace(self.content, layout={**self.layout, **positions})
+        """The content with some cards elsewhere."""
+        return self.content.arranged(self.view.key, {**self.layout, **positions})
+
+
+def in_turn(names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Pairs of old and new names, in an order in which each new name is free when it is given."""
+    left, found = dict(names), []
+    while left:
+        old = next((o for o, n in left.items() if n not in left), next(iter(left)))
+        found.append((old, left.pop(old)))
+    return found

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from PySide6.QtGui import QUndoCommand
 
 from engine.graph import Graph, GraphError, Node, Ref
 from engine.layers.base import Layer
+from explorer import folding
 from explorer.canvas import geometry
 from explorer.document import Content, Document, Layout, Memory
 
@@ -25,9 +26,9 @@ class Edit(QUndoCommand):
     """Replaces one content by another, and remembers the weights of the layers that it removes.
 
     ``gesture`` names what may merge: edits in a row with the same gesture (a slider being dragged,
-    nodes being nudged) become one entry. ``restore`` gives weights to layers that the edit makes;
-    ``renamed`` = (old id, new id). The content must be one that ``check`` accepts: an exception in
-    ``redo`` would leave the command on the stack.
+    nodes being nudged) become one entry. ``restore`` gives weights to layers that the edit makes,
+    ``renamed`` new ids by old ones. The content must be one that ``check`` accepts: an exception
+    in ``redo`` would leave the command on the stack.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Edit(QUndoCommand):
         text: str,
         gesture: str = "",
         restore: Memory | None = None,
-        renamed: tuple[str, str] | None = None,
+        renamed: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(text)
@@ -52,7 +53,7 @@ class Edit(QUndoCommand):
         self._memory.update(gone)
 
     def undo(self) -> None:
-        back = (self._renamed[1], self._renamed[0]) if self._renamed else None
+        back = {new: old for old, new in self._renamed.items()} if self._renamed else None
         gone = self._document.set_content(self._before, self._memory, back)
         self._memory.update(gone)
 
@@ -95,27 +96,30 @@ def appended(graph: Graph, node: Node, ref: Ref) -> Graph:
 def duplicated(graph: Graph, ids: Collection[str]) -> tuple[Graph, dict[str, str]]:
     """With copies of nodes, connected among themselves as the originals are, and old id -> new."""
     chosen = [n for n in graph.nodes if n.id in ids]
-    names: dict[str, str] = {}
-    result = graph
-    for node in chosen:
-        names[node.id] = result.fresh_id(node.id.rstrip("0123456789"))
-        result = result.add(Node(names[node.id], node.layer, (None,) * len(node.inputs)))
-    for node in chosen:
-        inputs = tuple((names.get(r[0], r[0]), r[1]) if r else None for r in node.inputs)
-        result = result.replace_node(names[node.id], inputs=inputs)
-    return result, names
+    names, _ = folding.copied(graph, ids)
+    copies = tuple(
+        Node(
+            names[node.id],
+            node.layer,
+            tuple((names.get(r[0], r[0]), r[1]) if r else None for r in node.inputs),
+        )
+        for node in chosen
+    )
+    return replace(graph, nodes=(*graph.nodes, *copies)), names
 
 
 def pasted(graph: Graph, nodes: Sequence[Node]) -> tuple[Graph, dict[str, str]]:
     """With more nodes, connected among themselves as they are, and old id -> new."""
     names: dict[str, str] = {}
     result = graph
+    again, _ = folding.copied(graph, {node.id for node in nodes})
     for node in nodes:
         free = node.id not in result.by_id and node.id not in result.input_ids
         free = free and node.id not in {loss.id for loss in result.losses}
-        names[node.id] = (
-            node.id if free else result.fresh_id(node.id.rstrip("0123456789") or "layer")
-        )
+        new = node.id if free else again.get(node.id, "")
+        if not new or new in result.by_id:
+            new = result.fresh_id(node.id.rstrip("0123456789") or "layer")
+        names[node.id] = new
         result = result.add(Node(names[node.id], node.layer, (None,) * len(node.inputs)))
     for node in nodes:
         inputs = tuple((names[r[0]], r[1]) if r else None for r in node.inputs)

@@ -7,6 +7,7 @@ outside of it may lie between them: a group for which that does not hold is show
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -325,6 +326,29 @@ def grouped(graph: Graph, ids: Collection[str], stem: str = "block") -> tuple[st
     return path, {name: f"{path}/{name[len(start) :]}" for name in chosen}
 
 
+def copied(graph: Graph, ids: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Free ids for copies of layers, and free paths for those groups that are copied whole."""
+    chosen = set(ids)
+    whole = [p for p, members in groups(graph).items() if chosen.issuperset(members)]
+    outermost = [p for p in whole if not set(parents(p)) & set(whole)]
+    taken = _taken(graph) | set(groups(graph))
+
+    def free(name: str) -> str:
+        stem, number = name.rstrip("0123456789") or "layer", 1
+        while f"{stem}{number}" in taken:
+            number += 1
+        taken.add(f"{stem}{number}")
+        return f"{stem}{number}"
+
+    paths = {path: free(path) for path in outermost}
+    names: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.id in chosen:
+            path = next((p for p in parents(node.id) if p in paths), None)
+            names[node.id] = free(node.id) if path is None else paths[path] + node.id[len(path) :]
+    return names, paths
+
+
 def ungrouped(graph: Graph, path: str) -> dict[str, str]:
     """The new ids of a group's layers when they stand where the group stood."""
     outer = path.rpartition("/")[0]
@@ -400,3 +424,49 @@ def moved_folds(folded: Iterable[str], names: Mapping[str, str]) -> frozenset[st
                 break
         found.add(new)
     return frozenset(found)
+
+
+# ---- plain data ------------------------------------------------------------------------------
+
+Layout = Mapping[str, tuple[float, float]]
+
+
+def to_plain(
+    folded: Iterable[str], arrangements: Mapping[frozenset[str], Layout]
+) -> dict[str, Any]:
+    """Folded groups, and places by folded groups, as a project file holds them."""
+    return {
+        "folded": sorted(folded),
+        "places": [
+            {"folded": sorted(groups), "at": {k: list(v) for k, v in sorted(layout.items())}}
+            for groups, layout in arrangements.items()
+        ],
+    }
+
+
+def from_plain(data: Any) -> tuple[frozenset[str], dict[frozenset[str], Layout]]:
+    """What ``to_plain`` wrote; what it cannot have written is left out."""
+    if not isinstance(data, Mapping):
+        return frozenset(), {}
+    places: dict[frozenset[str], Layout] = {}
+    entries = data.get("places")
+    for entry in entries if isinstance(entries, list) else ():
+        at = entry.get("at") if isinstance(entry, Mapping) else None
+        groups_ = _strings(entry.get("folded")) if isinstance(at, Mapping) else frozenset()
+        if isinstance(at, Mapping) and groups_:
+            places[groups_] = {
+                str(name): (float(spot[0]), float(spot[1]))
+                for name, spot in at.items()
+                if isinstance(spot, list | tuple)
+                and len(spot) == 2
+                and all(isinstance(v, int | float) and math.isfinite(v) for v in spot)
+            }
+    return _strings(data.get("folded")), places
+
+
+def _strings(values: Any) -> frozenset[str]:
+    return (
+        frozenset(v for v in values if isinstance(v, str))
+        if isinstance(values, list)
+        else (frozenset())
+    )

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QMenu
 from engine.architectures import ARCHITECTURES, Architecture, Size
 from engine.parameters import initial_parameters
 from engine.project_file import Project
-from explorer import samples
+from explorer import folding, samples
 from explorer.canvas.placement import place
 from explorer.document import STRUCTURE_WEIGHTS
 
@@ -31,7 +31,8 @@ def project(architecture: Architecture, aspect: float) -> Project:
     return Project(
         graph,
         initial_parameters(graph, SEED) if few else {},
-        layout=place(graph, aspect=aspect),
+        # One that opens folded is laid out as it is shown.
+        layout={} if folding.opening(graph) else place(graph, aspect=aspect),
         preprocessing=preprocessing,
         metadata={"title": architecture.title, "source": architecture.source},
     )

@@ -11,7 +11,7 @@ from PySide6.QtGui import QUndoStack
 from engine.graph import Graph, Input, Loss
 from engine.losses import CrossEntropy
 from engine.project_file import Project, ProjectError
-from explorer import onnx_import, session
+from explorer import folding, onnx_import, session
 from explorer.background import Background
 from explorer.document import Document, Layout
 from explorer.layouts import Layouts

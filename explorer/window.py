@@ -38,7 +38,7 @@ from PySide6.QtWidgets import (
 from engine.cell import Cell
 from engine.explain import Direction
 from engine.project_file import SUFFIX
-from explorer import panels, theme
+from explorer import folding, panels, theme
 from explorer.background import Background
 from explorer.canvas import Canvas, picture
 from explorer.canvas.card import StopMark
@@ -204,6 +204,7 @@ class Window(QMainWindow):
             outline.select_requested.connect(controller.select)
             outline.delete_requested.connect(controller.delete)
             outline.rename_requested.connect(controller.rename)
+            outline.rename_group_requested.connect(controller.rename_group)
             self.document.network_changed.connect(
                 lambda: outline.set_network(self.document.graph, self.document.inference)
             )
@@ -370,6 +371,8 @@ class Window(QMainWindow):
             "edit.delete": lambda: c.delete(self.document.selection),
             "edit.select_all": c.select_all,
             "edit.arrange": c.arrange,
+            "edit.group": lambda: c.group(self.document.selection),
+            "edit.ungroup": lambda: c.ungroup(self.document.selection),
             "step.start": c.stepping.to_start,
             "step.back": c.stepping.back,
             "step.next": c.stepping.next,
@@ -398,6 +401,9 @@ class Window(QMainWindow):
             "train.go_on": t.go_on,
             "train.restore": c.restore_weights,
             **{f"view.{w}": self._switcher(w) for w in WORKSPACES},
+            "view.fold": lambda: c.folds.toggle(self.document.selection),
+            "view.fold_all": c.folds.fold_all,
+            "view.unfold_all": c.folds.unfold_all,
             "view.fit": self.canvas.fit,
             "view.zoom_in": lambda: self.canvas.set_zoom(self.canvas.zoom * 1.25),
             "view.zoom_out": lambda: self.canvas.set_zoom(self.canvas.zoom / 1.25),
@@ -575,6 +581,14 @@ class Window(QMainWindow):
     def _connect_views(self) -> None:
         c, canvas = self.controller, self.canvas
         canvas.insert_requested.connect(c.insert_layer)
+        canvas.insert_before_requested.connect(c.insert_before)
+        canvas.fold_requested.connect(c.folds.fold)
+        canvas.unfold_requested.connect(c.folds.unfold)
+        canvas.fold_all_requested.connect(c.folds.fold_all)
+        canvas.unfold_all_requested.connect(c.folds.unfold_all)
+        canvas.group_requested.connect(c.group)
+        canvas.ungroup_requested.connect(c.ungroup)
+        canvas.rename_group_requested.connect(self._rename_block)
         canvas.add_requested.connect(c.add_layer)
         canvas.replace_requested.connect(c.replace_layer)
         canvas.connect_requested.connect(c.connect_tensor)
@@ -629,6 +643,7 @@ class Window(QMainWindow):
     def _connect_document(self) -> None:
         d = self.document
         d.network_changed.connect(self._show_network)
+        d.folded_changed.connect(self._show_folded)
         d.parameters_changed.connect(self._show_selected)
         d.run_changed.connect(self._show_run)
         d.position_changed.connect(self._show_position)
@@ -645,9 +660,21 @@ class Window(QMainWindow):
         d.sample_changed.connect(self._show_what_if)
         d.identity_changed.connect(self._show_identity)
 
+    def _show_folded(self) -> None:
+        d = self.document
+        self.canvas.set_network(d.graph, d.layout, d.inference, d.costs, d.folded)
+
+    def _rename_block(self, path: str) -> None:
+        """A block is renamed where its name stands: in the outline."""
+        outline = self.panel("outline")
+        self.docks["outline"].show()
+        self.docks["outline"].raise_()
+        if isinstance(outline, panels.Outline):
+            outline.edit_group(path)
+
     def _show_network(self) -> None:
         d = self.document
-        self.canvas.set_network(d.graph, d.layout, d.inference, d.costs)
+        self._show_folded()
         self._show_selected()
         total = sum(cost.parameters for cost in d.costs.values())
         work = sum(cost.multiply_adds for cost in d.costs.values())
@@ -1148,14 +1175,22 @@ class Window(QMainWindow):
 
     def find_command(self) -> None:
         """The box that runs every command by its name."""
-        box = CommandBox(self.actions_by_id, self, sorted(self.document.known_ids))
+        places = self.document.known_ids | folding.groups(self.document.graph).keys()
+        box = CommandBox(self.actions_by_id, self, sorted(places))
         box.layer_requested.connect(self.controller.append_layer)
         box.node_requested.connect(self._go_to)
         box.open_over(self.canvas)
 
     def _go_to(self, node_id: str) -> None:
-        self.controller.select({node_id})
-        self.canvas.center_on(node_id)
+        c, canvas = self.controller, self.canvas
+        c.folds.reveal(node_id)
+        layers = canvas.network.graph_group(node_id)
+        if node_id in self.document.known_ids:
+            c.select({node_id})
+            canvas.center_on(node_id)
+        elif layers:
+            c.select(layers)
+            canvas.zoom_to(layers)
 
     def show_shortcuts(self) -> None:
         """The sheet with every key."""

@@ -31,14 +31,17 @@ class _FullName(QStyledItemDelegate):
         self._outline = outline
 
     def setEditorData(self, editor: QWidget, index: QModelIndex | QPersistentModelIndex) -> None:
-        editor.setProperty("text", index.data(_ID))
+        editor.setProperty("text", index.data(_ID) or index.data(_GROUP))
 
     def setModelData(
         self, editor: QWidget, model: object, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        old, new = index.data(_ID), str(editor.property("text")).strip()
-        if new and new != old:
-            # The tree itself changes when the network does.
+        old, group = index.data(_ID), index.data(_GROUP)
+        new = str(editor.property("text")).strip()
+        # The tree itself changes when the network does.
+        if new and group and new != group:
+            self._outline.rename_group_requested.emit(group, new)
+        elif new and not group and new != old:
             self._outline.rename_requested.emit(old, new)
 
     def updateEditorGeometry(
@@ -56,6 +59,7 @@ class Outline(QTreeWidget):
     select_requested = Signal(object)  # frozenset of ids
     delete_requested = Signal(object)  # frozenset of ids
     rename_requested = Signal(str, str)
+    rename_group_requested = Signal(str, str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -111,6 +115,15 @@ class Outline(QTreeWidget):
         """The row of a node, an input or a loss."""
         return self._items.get(node_id)
 
+    def edit_group(self, path: str) -> None:
+        """Let the name of a group be typed, in its row."""
+        item = self._groups.get(path)
+        if item is not None:
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.scrollToItem(item)
+            self.setCurrentItem(item)
+            self.editItem(item, 0)
+
     def _rebuild(self) -> None:
         graph, inference = self._graph, self._inference
         current = self.currentItem()
@@ -144,7 +157,11 @@ class Outline(QTreeWidget):
             item = QTreeWidgetItem([name, ""])
             item.setData(0, _GROUP, path)
             item.setIcon(0, theme.icon("group", "text_muted"))
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            item.setFlags(
+                Qt.ItemFlag.ItemIsEnabled
+                | Qt.ItemFlag.ItemIsSelectable
+                | Qt.ItemFlag.ItemIsEditable
+            )
             if parent:
                 self._group(parent).addChild(item)
             else:

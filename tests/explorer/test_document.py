@@ -116,7 +116,7 @@ class TestWeights:
         document.set_selection(frozenset({"conv1", "relu1"}))
         document.set_focus(Cell("conv1", 0, (1, 2, 3)))
         renamed = Content(document.graph.rename("conv1", "stem"))
-        document.set_content(renamed, renamed=("conv1", "stem"))
+        document.set_content(renamed, renamed={"conv1": "stem"})
         assert document.parameters["stem", "weight"] is weight
         assert document.selection == {"stem", "relu1"}
         assert document.focus == Cell("stem", 0, (1, 2, 3))

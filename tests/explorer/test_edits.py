@@ -135,7 +135,7 @@ class TestWeights:
     ) -> None:
         stack = QUndoStack()
         graph = document.graph.rename("conv1", "stem")
-        self.push(stack, document, graph, renamed=("conv1", "stem"))
+        self.push(stack, document, graph, renamed={"conv1": "stem"})
         document.set_parameters({k: np.full_like(v, 3) for k, v in document.parameters.items()})
         stack.undo()
         assert (document.parameters["conv1", "weight"] == 3).all()

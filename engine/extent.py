@@ -3,6 +3,10 @@
 A layer declares an extent for each of its inputs. An extent answers in both directions with the
 smallest box that holds all cells concerned; a cell inside it need not take part (a dilated kernel
 has holes, a stride steps over rows).
+
+An output cell depends on an input cell when some other value there could change it. A gradient
+shows that for most layers, but not for those whose output jumps: a comparison, a rounding, a
+condition or a place in a map has the gradient 0 everywhere, and is seen all the same.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ def whole(shape: tuple[int, ...]) -> Box:
 def hull(first: Box | None, second: Box | None) -> Box | None:
     """The smallest box that holds both; None is the empty one."""
     if first is None or second is None:
-        return first or second
+        return second if first is None else first
     return tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
 
 
@@ -154,6 +158,23 @@ class Table:
         return _ends(self.takes[:, max(0, span[0]) : max(0, span[1])], 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """Output cell o is a copy of input cell ``sources[o]`` (int64), of none where that is −1."""
+
+    sources: NDArray[np.int64]
+
+    def sees(self, span: Span, padded: bool) -> Span | None:
+        sources = self.sources[max(0, span[0]) : max(0, span[1])]
+        sources = sources[sources >= 0]
+        return (int(sources.min()), int(sources.max()) + 1) if sources.size else None
+
+    def reaches(self, span: Span) -> Span | None:
+        first = max(0, span[0])
+        places = np.flatnonzero((self.sources >= first) & (self.sources < span[1]))
+        return (int(places[0]), int(places[-1]) + 1) if places.size else None
+
+
 def _ends(takes: NDArray[np.bool_], across: int) -> Span | None:
     places = np.flatnonzero(takes.any(across))
     return (int(places[0]), int(places[-1]) + 1) if places.size else None
@@ -207,6 +228,95 @@ class Everything:
 
 
 @dataclass(frozen=True, slots=True)
+class Nothing:
+    """No output cell depends on any input cell."""
+
+    def sees(self, box: Box, padded: bool = False) -> Box | None:
+        return None
+
+    def reaches(self, box: Box) -> Box | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Matched:
+    """As :class:`Axes`, for axes that differ in order or number.
+
+    ``pairs`` are (axis of the input, axis of the output, how far it reaches). An axis of the input
+    that has no partner is seen whole, one of the output is reached whole.
+    """
+
+    shape: tuple[int, ...]
+    out: tuple[int, ...]
+    pairs: tuple[tuple[int, int, Axis], ...]
+
+    def sees(self, box: Box, padded: bool = False) -> Box | None:
+        spans: list[Span | None] = list(whole(self.shape))
+        for given, made, axis in self.pairs:
+            spans[given] = axis.sees(box[made], padded)
+        return _all(tuple(spans))
+
+    def reaches(self, box: Box) -> Box | None:
+        spans: list[Span | None] = list(whole(self.out))
+        for given, made, axis in self.pairs:
+            spans[made] = axis.reaches(box[given])
+        return _all(tuple(spans))
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Groups of ``block``² channels become blocks of cells: (C, H, W) to (C / block², …).
+
+    The channel of output map k at row i and column j of a block is (i · block + j) · maps + k, or
+    k · block² + i · block + j where ``channel_first``.
+    """
+
+    maps: int
+    block: int
+    channel_first: bool
+
+    def sees(self, box: Box, padded: bool = False) -> Box | None:
+        (low, high), *spans = box
+        ends = [low], [high - 1]
+        for first, end in spans:
+            inside = [place % self.block for place in range(first, min(end, first + self.block))]
+            ends[0].append(min(inside))
+            ends[1].append(max(inside))
+        # the channel grows with each of the three, and each takes its values by itself
+        channels = (self._channel(*ends[0]), self._channel(*ends[1]) + 1)
+        return (channels, *((a // self.block, (b - 1) // self.block + 1) for a, b in spans))
+
+    def _channel(self, k: int, i: int, j: int) -> int:
+        place = i * self.block + j
+        return k * self.block**2 + place if self.channel_first else place * self.maps + k
+
+    def reaches(self, box: Box) -> Box | None:
+        channels = np.arange(*box[0])
+        if self.channel_first:
+            k, place = np.divmod(channels, self.block**2)
+        else:
+            place, k = np.divmod(channels, self.maps)
+        found = [(int(k.min()), int(k.max()) + 1)]
+        for (first, end), inside in zip(box[1:], np.divmod(place, self.block), strict=True):
+            low, high = int(inside.min()), int(inside.max())
+            found.append((first * self.block + low, (end - 1) * self.block + high + 1))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Input and output of an extent change places."""
+
+    extent: Extent
+
+    def sees(self, box: Box, padded: bool = False) -> Box | None:
+        return self.extent.reaches(box)
+
+    def reaches(self, box: Box) -> Box | None:
+        return self.extent.sees(box)
+
+
+@dataclass(frozen=True, slots=True)
 class Refold:
     """The same cells in the same order, cut into another shape."""
 
@@ -240,3 +350,15 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def same_place(shape: tuple[int, ...]) -> Axes:
     """Each output cell depends on the input cell at its place."""
     return Axes(tuple(Slide(size, size) for size in shape))
+
+
+def served_places(shape: tuple[int, ...], out: tuple[int, ...]) -> Matched:
+    """Sizes are aligned at the last axis; one that is 1 or missing serves all places (NumPy)."""
+    more = len(out) - len(shape)
+    equal = (i for i, size in enumerate(shape) if size == out[i + more])
+    return Matched(shape, out, tuple((i, i + more, Slide(shape[i], shape[i])) for i in equal))
+
+
+def along(shape: tuple[int, ...], index: int, axis: Axis) -> Axes:
+    """One axis reaches as it says, the others are the same place."""
+    return Axes(tuple(axis if i == index else Slide(n, n) for i, n in enumerate(shape)))

@@ -441,7 +441,8 @@ class Layer:
         """How far output ``port`` reaches into input ``slot``: cells by place, by window or all.
 
         Unless a layer says otherwise, an output cell depends on the input cell at its place where
-        both have the same sizes, and else on all of them.
+        both have the same sizes, and else on all of them. What the value depends on counts, also
+        where the gradient is zero (see engine/extent.py).
         """
         shape, out = specs[slot].shape[1:], self.outputs(*specs)[port].shape[1:]
         return same_place(shape) if shape == out else Everything(shape, out)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, served_places
 from engine.layers.base import (
     Array,
     Ctx,
@@ -180,6 +181,10 @@ class Broadcasting(Layer):
                 slope = self.slopes(np.asarray(a.value), np.asarray(b.value), y)[which]
             terms.append(Term(("output_grad", 0, place), float(dy[place]), float(slope), "slope"))
         return Terms(tuple(terms), "sum", "Σ dy · slope over the cells that this one served")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[slot].shape[1:], self.outputs(*specs)[0].shape[1:]
+        return served_places(shape, out)
 
     def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
         dy = rec.dys[0]

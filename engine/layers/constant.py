@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Nothing
 from engine.layers.base import (
     Array,
     Ctx,
@@ -72,6 +73,9 @@ class Constant(Layer):
 
     def gathers(self, name: str, index: tuple[int, ...], rec: Record) -> Terms:
         return gathered(rec.dys[0], (index,), "dy")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return Nothing()
 
     @property
     def onnx(self) -> OnnxOp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from engine.extent import Blocks, Extent
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -49,6 +50,10 @@ class DepthToSpace(Rearrangement):
         else:
             cells = x.reshape(n, maps, b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
         return cells.reshape(n, maps, h * b, w * b)
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        maps = self.outputs(*specs)[0].shape[1]
+        return Blocks(maps, self.block, self.order == "channel first")
 
     @property
     def onnx(self) -> OnnxOp:

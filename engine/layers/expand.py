@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, served_places
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -47,6 +48,10 @@ class Expand(Rearrangement):
         (out,) = self.outputs(Spec(x.shape))
         missing = (1,) * (len(out.shape) - x.ndim)
         return np.broadcast_to(x.reshape(len(x), *missing, *x.shape[1:]), out.shape).copy()
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[slot].shape[1:], self.outputs(*specs)[0].shape[1:]
+        return served_places(shape, out)
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Matched, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -162,6 +163,11 @@ class FeatureNorm(Layer):
             for place in places
         )
         return Terms(terms, "sum", "Σ dy · x̂ over the rows")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape = specs[0].shape[1:]
+        front = ((i, i, Slide(shape[i], shape[i])) for i in range(self.axis - 1))
+        return Matched(shape, shape, tuple(front))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Axis, Extent, Picks, Slide
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -87,6 +88,17 @@ class Frame(Rearrangement):
         if self.mode == "reflect":
             return np.pad(x, widths, mode="reflect")
         return np.pad(x, widths, mode="edge" if self.mode == "edge" else "wrap")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        axes: list[Axis] = []
+        for size, before, after in zip(specs[0].shape[1:], self.before, self.after, strict=True):
+            if self.mode == "constant":
+                out, frame = before + size + after, max(before, after) > 0
+                axes.append(Slide(size, out, before=before, frame=frame))
+            else:
+                alone = Frame((before,), (after,), self.mode)
+                axes.append(Picks(alone.move(np.arange(size)[None], -1)[0]))
+        return Axes(tuple(axes))
 
     @property
     def onnx(self) -> OnnxOp:

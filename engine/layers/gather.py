@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from engine.extent import Extent, Picks, along
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -49,6 +52,10 @@ class Gather(Rearrangement):
 
     def move(self, x: Array, fill: float) -> Array:
         return x.take(self.indices, self.axis)
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        picks = Picks(np.array(self.indices, np.int64))
+        return along(specs[0].shape[1:], self.axis - 1, picks)
 
     @property
     def onnx(self) -> OnnxOp:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axes, Extent, Slide, Table
 from engine.layers.base import (
     Array,
     Ctx,
@@ -202,6 +203,11 @@ class Interpolate(Layer):
             for c in np.flatnonzero(columns[:, column])
         )
         return Terms(terms, "sum", "Σ R · dy · C")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        channels, height, width = specs[0].shape[1:]
+        tables = (Table(m != 0) for m in self.matrices(height, width))
+        return Axes((Slide(channels, channels), *tables))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Slide, along
 from engine.layers.base import (
     Array,
     Ctx,
@@ -98,6 +99,11 @@ class Join(Layer):
             return Terms((), "sum")
         index = self._shifted(cell, sum(x.shape[self.axis - 1] for x in rec.xs[:slot]))
         return Terms((Term(("output_grad", 0, index), float(dy[index]), 1.0),), "sum")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        sizes = [spec.shape[self.axis] for spec in specs]
+        part = Slide(sizes[slot], sum(sizes), before=sum(sizes[:slot]), frame=False)
+        return along(specs[slot].shape[1:], self.axis - 1, part)
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent
 from engine.layers.base import (
     Array,
     Ctx,
@@ -143,6 +144,9 @@ class LpPool2d(Layer):
 
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         return float(np.min(np.abs(xs[0])))
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return self.window.reach_in_maps(specs[0])
 
     @property
     def onnx(self) -> OnnxOp:

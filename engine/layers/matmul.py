@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Matched, served_places
 from engine.layers.base import (
     Array,
     Cost,
@@ -174,6 +175,13 @@ class MatMul(Layer):
             for row in np.ndindex(*dy.shape[:-1])
         )
         return Terms(terms, "sum", "Σ dy · x over the rows")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[slot].shape[1:], self.outputs(*specs)[0].shape[1:]
+        served_alone = served_places(shape, out)
+        summed = len(shape) - 1 - slot  # the last axis of a, the last but one of b
+        pairs = tuple(pair for pair in served_alone.pairs if pair[0] != summed)
+        return Matched(shape, out, pairs)
 
     @property
     def onnx(self) -> OnnxOp:

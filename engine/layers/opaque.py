@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from engine.extent import Everything, Extent
 from engine.layers.base import (
     Array,
     Ctx,
@@ -65,6 +66,10 @@ class Opaque(Layer):
         return tuple(
             Spec((batch, *shape), specs[0].dtype if specs else "float32") for shape in known
         )
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        # nothing is known of it, so nothing is ruled out
+        return Everything(specs[slot].shape[1:], self.outputs(*specs)[port].shape[1:])
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
         raise self._refusal()

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Matched, Slide
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -43,6 +44,11 @@ class Permute(Rearrangement):
 
     def move(self, x: Array, fill: float) -> Array:
         return np.ascontiguousarray(x.transpose(0, *self.order))
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[0].shape[1:], self.outputs(*specs)[0].shape[1:]
+        pairs = ((axis - 1, i, Slide(out[i], out[i])) for i, axis in enumerate(self.order))
+        return Matched(shape, out, tuple(pairs))
 
     @property
     def onnx(self) -> OnnxOp:

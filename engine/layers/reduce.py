@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Matched, Slide
 from engine.layers.base import (
     Array,
     Ctx,
@@ -226,6 +227,13 @@ class Reduce(Layer):
             return math.inf
         ordered = np.sort(rows if self.operation == "max" else -rows, axis=1)
         return float(np.min(ordered[:, -1] - ordered[:, -2])) / 2
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[0].shape[1:], self.outputs(*specs)[0].shape[1:]
+        left = [i for i in range(len(shape)) if i + 1 not in self.axes]
+        made = left if self.keep else range(len(left))
+        pairs = ((i, o, Slide(shape[i], shape[i])) for i, o in zip(left, made, strict=True))
+        return Matched(shape, out, tuple(pairs))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from engine.extent import Blocks, Extent, Turned
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -49,6 +50,10 @@ class SpaceToDepth(Rearrangement):
         places = (0, 3, 5, 1, 2, 4) if self.order == "block first" else (0, 1, 3, 5, 2, 4)
         cells = cells.transpose(places)
         return cells.reshape(n, channels * b * b, h // b, w // b)
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        maps = specs[0].shape[1]
+        return Turned(Blocks(maps, self.block, self.order == "channel first"))
 
     @property
     def onnx(self) -> OnnxOp:

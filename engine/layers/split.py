@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Slide, along
 from engine.layers.base import (
     Array,
     Ctx,
@@ -103,6 +104,12 @@ class Split(Layer):
                 return Terms((Term(("output_grad", port, place), float(dy[place]), 1.0),), "sum")
             before += size
         return Terms((), "sum")
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        size = specs[0].shape[self.axis]
+        sizes = self._sizes(size)
+        part = Slide(size, sizes[port], before=-sum(sizes[:port]), frame=False)
+        return along(specs[0].shape[1:], self.axis - 1, part)
 
     @property
     def onnx(self) -> OnnxOp:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Picks, along
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -56,6 +57,10 @@ class StridedSlice(Rearrangement):
     def move(self, x: Array, fill: float) -> Array:
         places = self.start + self.step * np.arange(self.count)
         return x.take(places, self.axis)
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        picks = Picks(self.start + self.step * np.arange(self.count))
+        return along(specs[0].shape[1:], self.axis - 1, picks)
 
     @property
     def onnx(self) -> OnnxOp:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, Refold
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
@@ -51,6 +52,9 @@ class View(Rearrangement):
             (out,) = self.outputs(Spec(x.shape))
             return x.reshape(out.shape)
         return x.reshape(len(x), *self.shape)
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        return Refold(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])
 
     @property
     def onnx(self) -> OnnxOp:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Extent, served_places
 from engine.layers.base import (
     Array,
     Ctx,
@@ -110,6 +111,10 @@ class Where(Layer):
 
     def kinks(self, p: Mapping[str, Array], *xs: Array) -> float:
         return float(np.min(np.abs(xs[0])))
+
+    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
+        shape, out = specs[slot].shape[1:], self.outputs(*specs)[0].shape[1:]
+        return served_places(shape, out)
 
     @property
     def onnx(self) -> OnnxOp:

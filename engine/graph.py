@@ -364,25 +364,39 @@ class Graph:
 
     def remove(self, ids: Iterable[str]) -> Graph:
         """Without these nodes; what read them reads their first input instead (heals chains)."""
-        graph = self
-        for node_id in ids:
-            node = graph.node(node_id)
-            heir = next((r for r in node.inputs if r is not None), None)
-            nodes = tuple(
-                replace(n, inputs=tuple(heir if r and r[0] == node_id else r for r in n.inputs))
-                for n in graph.nodes
-                if n.id != node_id
-            )
-            gone: Ref = heir or ("", 0)
-            graph = replace(
-                graph,
-                nodes=nodes,
-                outputs=tuple((n, gone if r[0] == node_id else r) for n, r in graph.outputs),
-                losses=tuple(
-                    replace(x, input=gone) if x.input[0] == node_id else x for x in graph.losses
-                ),
-            )
-        return graph
+        wanted = {self.node(name).id for name in ids}
+        heirs: dict[str, Ref] = {}
+
+        def after(ref: Ref) -> Ref:
+            return heirs.get(ref[0], ("", 0)) if ref[0] in wanted else ref
+
+        try:
+            order = self.order
+        except CycleError:
+            order = self.nodes
+        for node in order:  # what feeds a node is healed before it
+            if node.id in wanted:
+                found = (after(r) for r in node.inputs if r is not None)
+                heirs[node.id] = next((r for r in found if r[0]), ("", 0))
+
+        def input_after(ref: Ref | None) -> Ref | None:
+            if ref is None or ref[0] not in wanted:
+                return ref
+            healed = after(ref)
+            return healed if healed[0] else None
+
+        return replace(
+            self,
+            nodes=tuple(
+                replace(n, inputs=tuple(map(input_after, n.inputs)))
+                if any(r is not None and r[0] in wanted for r in n.inputs)
+                else n
+                for n in self.nodes
+                if n.id not in wanted
+            ),
+            outputs=tuple((n, after(r)) for n, r in self.outputs),
+            losses=tuple(replace(x, input=after(x.input)) for x in self.losses),
+        )
 
     def rename(self, old: str, new: str) -> Graph:
         """With one node's id changed everywhere it is named."""

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem
 
 from engine.cell import Cell
+from engine.explain import Direction, Place
 from engine.fields import Field
 from engine.layers.base import Fix
 from explorer import theme
@@ -255,14 +256,19 @@ class Card(QGraphicsItem):
 
     def cell_at(self, point: QPointF) -> Cell | None:
         """The cell of its tensor under a scene point, in either strip."""
-        shows: tuple[Show, Show] = ("value", "grad")
-        for show in shows:
+        found = self.place_at(point)
+        return found.source if found is not None and isinstance(found.source, Cell) else None
+
+    def place_at(self, point: QPointF) -> Place | None:
+        """The number under a scene point: of the values, or in the strip below of the gradient."""
+        shows: tuple[tuple[Show, Direction], ...] = (("value", "forward"), ("grad", "gradient"))
+        for show, side in shows:
             made = self.picture(show)
             if made is None:
                 continue
             index = made.index_at(point - self.pos() - self.strip_corner(show))
             if index is not None:
-                return Cell(*self.facts.shows, index)
+                return Place(Cell(*self.facts.shows, index), side)
         return None
 
     def buttons(self) -> list[tuple[QRectF, Fix]]:

@@ -78,7 +78,7 @@ class Canvas(QGraphicsView):
     move_requested = Signal(object)
     select_requested = Signal(object)
     duplicate_requested = Signal(object, float, float)
-    focus_requested = Signal(object)
+    focus_requested = Signal(object)  # Place: the value, or the gradient, of a cell
     fix_requested = Signal(str, object)
     run_to_requested = Signal(str)
     next_requested = Signal()
@@ -152,7 +152,13 @@ class Canvas(QGraphicsView):
             # What was picked up may be gone: an edit from elsewhere ends the drag.
             self.cancel_gesture()
         was_empty = not self.network.items_by_id
+        key = folding.view(graph, folded).key
+        toggled = key ^ self.network.view.key
+        path = min(toggled, default="", key=lambda p: (p.count("/"), p))
+        before = self.to_pixel(self._place_of(path).topLeft()) if path else QPoint()
         changed = self.network.set_network(graph, layout, inference, costs, folded)
+        if path and not was_empty:
+            self._keep_in_place(path, before)
         if was_empty != (not self.network.items_by_id):
             self.viewport().update()
             if was_empty:
@@ -160,6 +166,25 @@ class Canvas(QGraphicsView):
         if changed:
             self._refresh_overlays()
             self.minimap.update()
+
+    def _place_of(self, path: str) -> QRectF:
+        """Where a group is: its card, or the first of the cards of its layers."""
+        items = self.network.items_by_id
+        item = items.get(folding.card_id(path))
+        if item is not None:
+            return item.scene_rect()
+        inside = (i for name, i in items.items() if name.startswith(f"{path}/"))
+        return next((i.scene_rect() for i in inside), QRectF())
+
+    def _keep_in_place(self, path: str, before: QPoint) -> None:
+        """After a block was opened or closed: all of the network, or the block where it was."""
+        self._apply(self.zoom)  # so many cards as there are now may be drawn in another way
+        if self._fitted:
+            self.fit()
+            return
+        place = self._place_of(path)
+        if not place.isNull() and self.viewport().rect().contains(before):
+            self.pan(before - self.to_pixel(place.topLeft()))
 
     def set_run(self, trace: Trace | None, position: int) -> None:
         """Show a trace as it was after ``position`` steps."""
@@ -492,9 +517,9 @@ class Canvas(QGraphicsView):
             self.select_requested.emit(chosen - own if own <= chosen else chosen | own)
             return
         self._select(self.network.view.ids({name}))
-        cell = None if self.network.far else item.cell_at(at)
-        if cell is not None and cell != self.network.focus:
-            self.focus_requested.emit(cell)
+        place = None if self.network.far else item.place_at(at)
+        if place is not None:
+            self.focus_requested.emit(place)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         pixel = event.position().toPoint()

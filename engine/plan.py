@@ -24,6 +24,10 @@ from engine.weights import OwnerName, Weights
 from engine.workers import single_blas
 
 
+TRACE_ROOM = 24 << 20
+"""Bytes; nothing is written to them."""
+
+
 class BatchError(ValueError):
     """A batch does not fit the plan; names the input, expected and received."""
 
@@ -156,6 +160,9 @@ class Plan:
         self._situation = Situation(blueprint.mode)
         self._runs = self._updates = 0
         self._binding = Binding(blueprint, weights, self._situation)
+        # glibc hands freed memory back to the system at once, so that each traced run would wait
+        # for its pages anew, until it has seen an array of this size come and go
+        np.empty(TRACE_ROOM, np.uint8)
 
     def run(
         self,

@@ -7,7 +7,7 @@ carried out, from the arrays that it wrote.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import Any, Literal, get_args
@@ -28,8 +28,9 @@ MOST = 200
 class Breakpoint:
     """One place or condition.
 
-    ``node`` and ``phase`` narrow it ("" for any): a layer may be met in each phase, and conditions
-    hold for one layer or for all. ``limit`` is the norm, or the share of zeros from 0 to 1.
+    ``node`` and ``phase`` narrow it ("" for any): a layer may be met in each phase, a block of
+    layers (a path that begins their ids) where the run comes into it, and conditions hold for one
+    layer or for all. ``limit`` is the norm, or the share of zeros from 0 to 1.
     """
 
     kind: Kind
@@ -45,14 +46,23 @@ class Breakpoint:
     def operations(self, run: Sequence[Operation]) -> frozenset[int]:
         """Which operations of a run it names; none for a condition."""
         if self.kind == "node":
-            return frozenset(
-                i for i, o in enumerate(run) if o.node == self.node and self.phase in ("", o.phase)
-            )
+            return frozenset(self._met(run))
         if self.kind != "phase":
             return frozenset()
         found = (i for i, o in enumerate(run) if o.phase == self.phase)
         # sums stand between the backward steps, and each of them is an event of its own
         return frozenset(found if self.phase == "accumulate" else islice(found, 1))
+
+    def _met(self, run: Sequence[Operation]) -> Iterator[int]:
+        """The operations of the node; of a block those with which the run comes into it."""
+        block, before = f"{self.node}/", False
+        for i, operation in enumerate(run):
+            if self.phase not in ("", operation.phase):
+                continue
+            inside = operation.node.startswith(block)
+            if operation.node == self.node or (inside and not before):
+                yield i
+            before = inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -521,10 +521,10 @@ class Stepping(QObject):
             self._say("info", self.tr("Select a layer first, then set a breakpoint on it."))
 
     def toggle_node(self, node_id: str) -> None:
-        """At every operation of a node."""
+        """At every operation of a node; of a block of nodes wherever the run comes into it."""
         if node_id in self.document.graph.input_ids:
             self._say("info", self.tr("A picture is given, not computed: nothing stops there."))
-        elif node_id in self.document.known_ids:
+        elif any((known + "/").startswith(node_id + "/") for known in self.document.known_ids):
             self.toggle(Breakpoint("node", node_id))
 
     def toggle_operation(self, index: int) -> None:

@@ -60,7 +60,7 @@ def breakpoint_text(point: Breakpoint) -> str:
     """What a breakpoint stops at, as in the list."""
     if point.kind == "node":
         if not point.phase:
-            return tr("{node}, every operation").format(node=point.node)
+            return tr("{node}, whenever it is reached").format(node=point.node)
         return tr("{node}, {phase}").format(node=point.node, phase=phase_name(point.phase)[0])
     if point.kind == "phase":
         if point.phase == "accumulate":

@@ -142,3 +142,20 @@ def test_every_kind_has_words_and_survives_a_file(kind: Any) -> None:
 )
 def test_what_another_program_wrote_is_left_out(data: Any) -> None:
     assert from_plain(data) == ()
+
+
+def test_a_block_is_met_where_the_run_comes_into_it() -> None:
+    from engine.architectures.resnet import resnet_digits
+
+    graph = resnet_digits()
+    operations = compile(graph, initial_parameters(graph, 0), mode="eval").operations()
+    found = sorted(Breakpoint("node", "stage1/block1").operations(operations))
+    assert [(operations[i].phase, operations[i].node) for i in found] == [
+        ("forward", "stage1/block1/conv1"),
+        ("accumulate", "stage1/block1/relu2"),  # its output is read by a branch and a skip
+        ("update", "stage1/block1/conv1"),
+    ]
+    for block in ("stage1/block1", "stage2/block2"):
+        (back,) = Breakpoint("node", block, "backward").operations(operations)
+        assert operations[back].node == f"{block}/relu2"
+    assert Breakpoint("node", "stage").operations(operations) == frozenset()

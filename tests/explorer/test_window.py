@@ -394,7 +394,7 @@ class TestBreakpoints:
         panel = window.panel("breakpoints")
         window.docks["breakpoints"].raise_()
         settle()
-        assert panel.list.item(0).text() == "conv2, every operation"
+        assert panel.list.item(0).text() == "conv2, whenever it is reached"
         QTest.mouseClick(panel.clear, Qt.MouseButton.LeftButton)
         settle()
         assert window.document.breakpoints == () and window.timeline.breakpoints == frozenset()

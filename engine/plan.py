@@ -23,7 +23,6 @@ from engine.trace import Gains, Key, Operation, Phase, Step, Trace
 from engine.weights import OwnerName, Weights
 from engine.workers import single_blas
 
-
 TRACE_ROOM = 24 << 20
 """Bytes; nothing is written to them."""
 

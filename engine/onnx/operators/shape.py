@@ -42,10 +42,14 @@ from engine.onnx.rules import Nodes, Place
 
 @imports("Shape")
 def shape(site: Site) -> Sequence[Value]:
-    x = site.tensor(0)
     start, end = int(site.attribute("start", 0)), site.attribute("end")
     part = slice(start, None if end is None else int(end))
-    a, b = (np.array(sizes, np.int64)[part] for sizes in x.shapes)
+    value = site.value(0)
+    if isinstance(value, Known):
+        shapes = value.first.shape, value.second.shape
+    else:
+        shapes = site.tensor(value).shapes
+    a, b = (np.array(sizes, np.int64)[part] for sizes in shapes)
     return (Known(a, b),)
 
 

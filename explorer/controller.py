@@ -27,6 +27,7 @@ from engine.layers.base import (
 )
 from explorer import edits
 from explorer.canvas import geometry
+from explorer.checker import Checker
 from explorer.clipping import ClippingError, clip, from_text, to_text
 from explorer.document import Content, Document, Memory
 from explorer.edits import Edit
@@ -50,6 +51,7 @@ from explorer.projects import Projects
 from explorer.settings import Settings
 from explorer.stepping import Stepping
 from explorer.trail import Trail
+from explorer.what_ifs import WhatIfs
 
 
 class Controller(QObject):
@@ -70,6 +72,8 @@ class Controller(QObject):
         self.undo_stack = QUndoStack(self)
         self.layouts = Layouts()
         self.stepping = Stepping(document, settings, self._say, self)
+        self.what_ifs = WhatIfs(document, self)
+        self.checker = Checker(document, self._say, self)
         self.pictures = Pictures(document, self._say, self)
         self.projects = Projects(
             document,
@@ -104,7 +108,8 @@ class Controller(QObject):
 
     def close(self) -> None:
         """The window closes: stop running, keep what is not saved."""
-        self.stepping.close()
+        self.stepping.stop()
+        self.checker.close()
         self.pictures.close()
         self.projects.close()
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.cell import Cell
-from engine.cell_check import CellCheck, check_cell
-from engine.explain import Place, look
 from engine.inside import Inside, Level, Sheet, Side, sides_of
-from engine.layers.add import Add
 from engine.optimizers import SGD
 from engine.runnable import runnable
-from explorer.background import Background
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
-from explorer.narration import Question, check_parts, phase_name, question, verdict
+from explorer.narration import Question, phase_name, question, verdict
 from explorer.notices import Say
 from explorer.run import Run
 from explorer.settings import Settings
@@ -50,7 +43,6 @@ class Stepping(QObject):
         self._holding = False
         self._wanted: int | None = None
         self._stopping = False
-        self._checker = Background(self)
         self.question: Question | None = None
         """What is asked before the next operation is shown."""
         self._sheet: Sheet | None = None
@@ -77,11 +69,6 @@ class Stepping(QObject):
         self.play(False)
         if self.document.run is not None:
             self.document.run.stop()
-
-    def close(self) -> None:
-        """The window closes."""
-        self.stop()
-        self._checker.close()
 
     def rerun(self) -> None:
         """Run the current sample through the network as it now is."""
@@ -417,80 +404,6 @@ class Stepping(QObject):
         document = self.document
         if document.position == asked.operation + 1:
             document.set_position(document.position, document.stop, answered=words)
-
-    # ---- checks ----------------------------------------------------------------------------
-
-    @property
-    def checking(self) -> bool:
-        """Whether a gradient is being checked."""
-        return self._checker.busy
-
-    def check(self, place: Place | None) -> None:
-        """Measure the slope of the loss at a number, and say it beside its gradient."""
-        document, run = self.document, self.document.run
-        if run is None or document.sample is None:
-            self.go_to(0)  # says why it cannot run
-            return
-        if place is None:
-            self._say("info", self.tr("Click a number first, then check its gradient."))
-            return
-        source, position = place.source, document.position
-        gradient = look(run.trace, document.explained, Place(source, "gradient"))
-        if gradient is None or run.target is None:
-            self._say("info", self.tr("It has no gradient yet: step on into the backward pass."))
-            return
-        if self._checker.busy:
-            return
-        graph, parameters = document.graph, dict(document.parameters)
-        inputs = {graph.inputs[0].id: np.asarray(document.x)[None]}
-        targets = {loss.id: np.array([run.target]) for loss in graph.losses}
-        gains = dict(document.gains)
-
-        def work() -> CellCheck:
-            with np.errstate(all="ignore"):
-                return check_cell(graph, parameters, inputs, targets, source, gains)
-
-        def done(result: Any) -> None:
-            if not isinstance(result, CellCheck):
-                self._say("warning", str(result) or type(result).__name__)
-            elif document.run is run and document.position == position:
-                words = check_parts(result, gradient)
-                document.set_position(position, document.stop, document.inside, words)
-
-        self._checker.run(work, done)
-
-    # ---- what-ifs --------------------------------------------------------------------------
-
-    def set_gain(self, node_id: str, slot: int, gain: float) -> None:
-        """What if an input of an Add counted times ``gain``; 1 is how the network is."""
-        others = {k: v for k, v in self.document.gains.items() if k != (node_id, slot)}
-        node = self.document.graph.by_id.get(node_id)
-        there = node is not None and isinstance(node.layer, Add) and slot < len(node.inputs)
-        if there and gain != 1.0 and math.isfinite(gain):
-            others[node_id, slot] = gain
-        self.document.set_gains(others)
-
-    def set_pixel(self, cell: Cell, value: float) -> None:
-        """What if a number of the picture were another."""
-        document = self.document
-        sample, graph = document.sample, document.graph
-        if sample is None or not graph.inputs or cell.node != graph.inputs[0].id:
-            return
-        shape = sample.x.shape
-        fits = len(cell.index) == len(shape) and all(
-            0 <= i < n for i, n in zip(cell.index, shape, strict=True)
-        )
-        if not fits or not math.isfinite(value):
-            return
-        pixels = {k: v for k, v in document.pixels.items() if k != cell.index}
-        if np.float32(value) != np.float32(sample.x[cell.index]):
-            pixels[cell.index] = float(value)
-        document.set_pixels(pixels)
-
-    def reset_what_if(self) -> None:
-        """The network and the picture as they are."""
-        self.document.set_gains({})
-        self.document.set_pixels({})
 
     # ---- breakpoints -----------------------------------------------------------------------
 

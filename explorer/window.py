@@ -270,7 +270,7 @@ class Window(QMainWindow):
         d, shares = self.document, self.paths
         panel = panels.PathsPanel(self)
         panel.select_requested.connect(self.controller.select)
-        panel.gain_requested.connect(self.controller.stepping.set_gain)
+        panel.gain_requested.connect(self.controller.what_ifs.set_gain)
 
         def show_gains() -> None:
             panel.set_gains(d.graph, d.gains)
@@ -387,9 +387,9 @@ class Window(QMainWindow):
             "focus.back": c.why_back,
             "focus.forward": c.why_forward,
             "focus.side": self._asker(c.other_side),
-            "focus.reset": c.stepping.reset_what_if,
+            "focus.reset": c.what_ifs.reset,
             "focus.watch": self.watch,
-            "focus.check": lambda: c.stepping.check(c.place),
+            "focus.check": lambda: c.checker.check(c.place),
             "focus.field": self._toggle_fields,
             "sample.previous": c.pictures.previous,
             "sample.next": c.pictures.next,
@@ -616,9 +616,9 @@ class Window(QMainWindow):
         for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
             pair.forward_grid.selected.connect(self._side_asker("forward"))
             pair.gradient_grid.selected.connect(self._side_asker("gradient"))
-        self.inspector.gain_requested.connect(c.stepping.set_gain)
-        self.inspector.value_requested.connect(c.stepping.set_pixel)
-        self.what_if.reset_requested.connect(c.stepping.reset_what_if)
+        self.inspector.gain_requested.connect(c.what_ifs.set_gain)
+        self.inspector.value_requested.connect(c.what_ifs.set_pixel)
+        self.what_if.reset_requested.connect(c.what_ifs.reset)
         self.inspector.scale_mode_requested.connect(self._set_scale_mode)
         self.inspector.set_scale_mode(self.settings["scale_mode"])
         self.properties.change_requested.connect(c.change_layer)

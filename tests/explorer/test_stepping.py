@@ -10,11 +10,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
-from engine.explain import Place, Weight
 from engine.graph import Graph
 from engine.inside import Inside
 from explorer.breakpoints import Breakpoint
-from explorer.tensors.scales import format_number
 
 
 class TestRuns:
@@ -315,46 +313,6 @@ class TestInside:
         assert d.inside is None and s.sheet is None
 
 
-class TestWhatIf:
-    ADD = "stage1/block1/add"
-
-    @pytest.fixture(autouse=True)
-    def residual(self, bench: Any) -> None:
-        bench.controller.projects.open_shipped("resnet-digits")
-
-    def test_it_runs_at_once_and_the_network_stays(self, bench: Any) -> None:
-        s, d = bench.controller.stepping, bench.document
-        before, graph = d.trace.look("value", ("fc", 0)), d.graph
-        s.set_gain(self.ADD, 1, 0.5)
-        assert d.gains == {(self.ADD, 1): 0.5} == d.trace.gains
-        after = d.trace.look("value", ("fc", 0))
-        assert not np.allclose(before, after)
-        assert d.graph == graph and not d.modified and not bench.controller.undo_stack.canUndo()
-        s.set_gain(self.ADD, 1, 1.0)  # as the network is
-        assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
-        s.set_gain(self.ADD, 0, 0.0)
-        s.reset_what_if()
-        assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
-
-    def test_it_is_of_an_add_alone(self, bench: Any) -> None:
-        s, d = bench.controller.stepping, bench.document
-        for place in (("fc", 0), ("gone", 0), (self.ADD, 7)):
-            s.set_gain(*place, 0.5)
-        s.set_gain(self.ADD, 0, float("nan"))
-        assert d.gains == {} and bench.notices == []
-
-    def test_it_goes_with_its_node(self, bench: Any) -> None:
-        c, d = bench.controller, bench.document
-        c.stepping.set_gain(self.ADD, 1, 0.5)
-        c.rename(self.ADD, "sum")
-        assert d.gains == {("sum", 1): 0.5} == d.trace.gains
-        c.delete({"sum"})
-        assert d.gains == {} and d.run is not None
-        c.stepping.set_gain("stage2/block2/add", 0, 0.0)
-        c.projects.open_shipped("lenet5")
-        assert d.gains == {} and d.run.error == ""
-
-
 class TestQuestions:
     def test_it_asks_before_it_shows(self, bench: Any) -> None:
         s, d = bench.controller.stepping, bench.document
@@ -413,90 +371,3 @@ class TestQuestions:
         qtbot.waitUntil(lambda: d.position >= 3)
         s.play(False)
         assert s.question is None
-
-
-class TestChecks:
-    def check(self, bench: Any, qtbot: QtBot, cell: Any) -> str:
-        s = bench.controller.stepping
-        s.check(Place(cell))
-        qtbot.waitUntil(lambda: not s.checking)
-        return "".join(part.text for part in bench.document.answered)
-
-    def test_the_slope_is_said_beside_the_gradient(self, bench: Any, qtbot: QtBot) -> None:
-        s, d = bench.controller.stepping, bench.document
-        s.to_end()
-        g = d.trace.look("grad", ("image", 0))[0]
-        index = tuple(int(i) for i in np.unravel_index(int(np.abs(g).argmax()), g.shape))
-        text = self.check(bench, qtbot, Cell("image", 0, index))
-        assert format_number(float(g[index]), 4) in text and "they agree" in text
-        assert text.startswith(f"Check of image[{', '.join(map(str, index))}]: moved by ±")
-        weight = Weight("conv1", "weight", (0, 0, 1, 1))
-        dw = d.trace.look("param_grad", ("conv1", "weight"))[0, 0, 1, 1]
-        text = self.check(bench, qtbot, weight)
-        assert format_number(float(dw), 4) in text
-        s.back()
-        assert d.answered == ()
-
-    def test_at_a_kink_it_says_why_they_differ(self, bench: Any, qtbot: QtBot) -> None:
-        s, d = bench.controller.stepping, bench.document
-        flat = {k: np.zeros_like(v) for k, v in d.parameters.items()}
-        flat["linear1", "weight"] = d.parameters["linear1", "weight"]
-        bench.controller.adopt(flat)  # everything before the ReLU is exactly 0
-        s.to_end()
-        text = self.check(bench, qtbot, Cell("conv1", 0, (0, 3, 3)))
-        assert "This is a kink: the slope is 0 below and " in text and "gradient is 0" in text
-
-    def test_what_has_no_gradient_yet_says_so(self, bench: Any) -> None:
-        s = bench.controller.stepping
-        s.check(None)
-        assert "Click a number first" in bench.notices[-1].text
-        s.check(Place(Cell("conv1", 0, (0, 0, 0))))
-        assert "no gradient yet" in bench.notices[-1].text and not s.checking
-        bench.controller.delete({"flatten1"})
-        s.check(Place(Cell("conv1", 0, (0, 0, 0))))
-        assert "Mend" in bench.notices[-1].text
-
-    def test_an_answer_that_comes_too_late_is_not_shown(self, bench: Any, qtbot: QtBot) -> None:
-        s, d = bench.controller.stepping, bench.document
-        s.to_end()
-        s.check(Place(Cell("image", 0, (0, 3, 3))))
-        s.back()
-        qtbot.waitUntil(lambda: not s.checking)
-        assert d.answered == ()
-
-
-class TestChangedPixels:
-    def test_another_number_runs_at_once(self, bench: Any) -> None:
-        s, d = bench.controller.stepping, bench.document
-        x = d.sample.x
-        cell = Cell("image", 0, (0, 2, 3))
-        before = d.trace.look("value", ("conv1", 0)).copy()
-        s.set_pixel(cell, 3.0)
-        assert d.pixels == {(0, 2, 3): 3.0} and d.sample.x is x
-        assert d.trace.look("value", ("image", 0))[0, 0, 2, 3] == 3.0
-        changed = np.abs(d.trace.look("value", ("conv1", 0)) - before)[0].max(0) > 0
-        assert changed[1:4, 2:5].any() and not changed[5:].any()
-        assert not d.modified and not bench.controller.undo_stack.canUndo()
-        s.set_pixel(cell, float(x[0, 2, 3]))  # as it is
-        assert d.pixels == {}
-        s.set_pixel(cell, 3.0)
-        s.reset_what_if()
-        assert np.array_equal(d.trace.look("value", ("conv1", 0)), before)
-
-    def test_another_picture_ends_it(self, bench: Any) -> None:
-        s, d = bench.controller.stepping, bench.document
-        s.set_pixel(Cell("image", 0, (0, 2, 3)), 3.0)
-        bench.controller.pictures.next()
-        assert d.pixels == {}
-        assert np.array_equal(d.trace.look("value", ("image", 0))[0], d.sample.x)
-
-    def test_only_numbers_of_the_picture(self, bench: Any) -> None:
-        s, d = bench.controller.stepping, bench.document
-        for cell, value in (
-            (Cell("conv1", 0, (0, 2, 3)), 1.0),
-            (Cell("image", 0, (0, 99, 3)), 1.0),
-            (Cell("image", 0, (0,)), 1.0),
-            (Cell("image", 0, (0, 2, 3)), float("inf")),
-        ):
-            s.set_pixel(cell, value)
-        assert d.pixels == {}

@@ -253,7 +253,8 @@ class TestFiles:
 
     def test_a_truncated_project_changes_nothing(self, window: Window, tmp_path: Path) -> None:
         path = tmp_path / "broken.gflow"
-        path.write_bytes(project_file.save_bytes(window.document.project())[:-400])
+        project_file.save(window.document.project(), path)
+        path.write_bytes(path.read_bytes()[:-400])
         graph, trace = window.document.graph, window.document.trace
         assert not window.controller.projects.open(path)
         assert window.document.graph is graph and window.document.trace is trace
@@ -520,7 +521,7 @@ class TestWhatIf:
         settle()
         assert not window.what_if.isVisible() and window.document.gains == {}
         assert box.sliders[1].value() == 20
-        window.controller.stepping.set_gain("stage1/block1/add", 0, 2.0)
+        window.controller.what_ifs.set_gain("stage1/block1/add", 0, 2.0)
         window.canvas.setFocus()
         press(window.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         assert window.document.gains == {}

@@ -143,8 +143,10 @@ def gather(
     total = sum(c.multiply_adds for c in costs.values())
     specs = inference.specs
 
+    shapes = {ref: str(spec) for ref, spec in specs.items()}
+
     def shape(ref: Ref) -> str:
-        return str(specs[ref]) if ref in specs else ""
+        return shapes.get(ref, "")
 
     ports: dict[str, int] = {}
     for node_id, port in [*specs, *view.whole.readers]:
@@ -194,8 +196,8 @@ def gather(
         skip = meets and rank[reader] - rank[source] > 1
         seen = readers.get(start, ())
         # Where a block also reads its own tensor inside, not all that meets there is on screen.
-        forks = len(seen) > 1 and len(around.get(ref, ())) == sum(
-            len(view.keys(*key)) for key in seen
+        forks = len(seen) > 1 and (
+            not view.blocks or len(around.get(ref, ())) == sum(len(view.keys(*key)) for key in seen)
         )
         connected = sum(r is not None for r in node_.inputs) if node_ is not None else 1
         edges[reader, slot] = EdgeFacts(

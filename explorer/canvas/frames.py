@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
@@ -47,84 +49,103 @@ class Frame:
         return QRectF(self.heading.left(), self.heading.top(), side, side)
 
 
-def frames(view: View, rects: Mapping[str, QRectF]) -> list[Frame]:
+def frames(view: View, names: Sequence[str], boxes: NDArray[np.float64]) -> list[Frame]:
     """A frame for each group that is shown open, the outer ones first.
 
-    Where another card stands among its own, a group is framed column by column; a piece for which
-    even that does not hold has no frame, so that none seems to hold what it does not.
+    ``boxes`` has left, top, right and bottom of the cards of these names. Where another card
+    stands among its own, a group is framed column by column; a piece for which even that does not
+    hold has no frame, so that none seems to hold what it does not.
     """
-    members: dict[str, list[str]] = {}
+    place = {name: i for i, name in enumerate(names)}
+    members: dict[str, list[int]] = {}
     for node in view.graph.nodes:
-        name = node.id
-        for path in folding.parents(name.removesuffix("/")):
-            members.setdefault(path, []).append(name)
+        at = place.get(node.id)
+        if at is not None and "/" in node.id:
+            for path in folding.parents(node.id.removesuffix("/")):
+                members.setdefault(path, []).append(at)
     members = {p: ids for p, ids in members.items() if len(ids) >= folding.FEWEST}
     if not members:
         return []
-    names = list(rects)
-    place = {name: i for i, name in enumerate(names)}
-    boxes = np.array([[r.left(), r.top(), r.right(), r.bottom()] for r in rects.values()])
-    level: dict[str, int] = {}
+    level = dict.fromkeys(members, 0)
     for path in sorted(members, key=lambda p: -p.count("/")):
-        level.setdefault(path, 0)
-        for above in folding.parents(path):
-            if above in members:
-                level[above] = max(level.get(above, 0), level[path] + 1)
+        above = path.rpartition("/")[0]
+        if above in level:
+            level[above] = max(level[above], level[path] + 1)
+    paths = sorted(members, key=lambda p: p.count("/"))
+    pieces = _pieces(boxes, [members[p] for p in paths])
     found: list[Frame] = []
-    for path in sorted(members, key=lambda p: p.count("/")):
-        own = np.array([place[n] for n in members[path] if n in place], int)
+    headings: list[Frame] = []
+    for path, rects in zip(paths, pieces, strict=True):
         margin = MARGIN + STEP * min(level[path], 2)
-        pieces = [_around(boxes[p], margin) for p in _pieces(boxes, own)]
-        for number, rect in enumerate(pieces):
+        for number, (left, top, right, bottom) in enumerate(rects):
+            rect = QRectF(QPointF(left, top), QPointF(right, bottom))
+            rect = rect.adjusted(-margin, -margin, margin, margin)
             heading = QRectF()
             if number == 0:
-                wide = ink.metrics("body", _M.text_body).horizontalAdvance(path.split("/")[-1])
-                size = HEADING + wide + _M.space_2
-                left = rect.left() + _M.space_2
-                for other in found:
-                    near = abs(other.heading.top() - rect.top()) < 3 * HEADING
-                    if near and other.rect.intersects(rect) and not other.heading.isNull():
-                        left = max(left, other.heading.right() + _M.space_1)
-                heading = QRectF(left, rect.top() - HEADING / 2, size, HEADING)
+                x = rect.left() + _M.space_2
+                outer = folding.parents(path)
+                for other in headings:
+                    near = abs(other.rect.top() - rect.top()) < 2 * HEADING
+                    if near and other.path in outer and other.rect.intersects(rect):
+                        x = max(x, other.heading.right() + _M.space_1)
+                wide = HEADING + _advance(path.rpartition("/")[2]) + _M.space_2
+                heading = QRectF(x, rect.top() - HEADING / 2, wide, HEADING)
             found.append(Frame(path, rect, heading, level[path]))
+            if number == 0 and level[path]:
+                headings.append(found[-1])
     return found
 
 
-def _pieces(boxes: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
-    """The cards of a group in parts whose surrounding rectangles hold no other card."""
-    if not len(own):
-        return []
-    if _alone(boxes, own):
-        return [own]
-    order = own[np.argsort(boxes[own, 0], kind="stable")]
+@lru_cache(maxsize=1024)
+def _advance(name: str) -> float:
+    return ink.metrics("body", _M.text_body).horizontalAdvance(name)
+
+
+def _pieces(
+    boxes: NDArray[np.float64], groups: Sequence[Sequence[int]]
+) -> list[list[NDArray[np.float64]]]:
+    """For each group rectangles around its cards that hold no other card."""
+    found: list[list[NDArray[np.float64]]] = [[] for _ in groups]
+    columns: list[tuple[int, list[int]]] = []
+    around, alone = _around(boxes, groups)
+    for i, own in enumerate(groups):
+        if alone[i]:
+            found[i].append(around[i])
+        else:
+            columns += [(i, column) for column in _columns(boxes, own)]
+    if columns:
+        around, alone = _around(boxes, [column for _, column in columns])
+        for (i, _), rect, good in zip(columns, around, alone, strict=True):
+            if good:
+                found[i].append(rect)
+    return found
+
+
+def _columns(boxes: NDArray[np.float64], own: Sequence[int]) -> list[list[int]]:
+    """A group's cards by the columns that they stand in, in the order of computation."""
+    order = sorted(own, key=lambda i: boxes[i, 0])
     columns: list[list[int]] = []
     right = -np.inf
     for i in order:
         if boxes[i, 0] > right:
             columns.append([])
-        columns[-1].append(int(i))
+        columns[-1].append(i)
         right = max(right, boxes[i, 2])
-    parts = [np.array(column) for column in columns]
-    # In the order of computation, so that the heading stands where the block begins.
-    parts.sort(key=lambda part: int(part.min()))
-    return [part for part in parts if _alone(boxes, part)]
+    return sorted(columns, key=min)
 
 
-def _alone(boxes: np.ndarray, own: np.ndarray) -> bool:
-    left, top = boxes[own, :2].min(0)
-    right, bottom = boxes[own, 2:].max(0)
-    hit = (boxes[:, 0] < right) & (boxes[:, 2] > left) & (boxes[:, 1] < bottom)
-    hit &= boxes[:, 3] > top
-    hit[own] = False
-    return not hit.any()
-
-
-def _around(boxes: np.ndarray, margin: float) -> QRectF:
-    left, top = boxes[:, :2].min(0)
-    right, bottom = boxes[:, 2:].max(0)
-    return QRectF(QPointF(left, top), QPointF(right, bottom)).adjusted(
-        -margin, -margin, margin, margin
-    )
+def _around(
+    boxes: NDArray[np.float64], groups: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The rectangle around each group of cards, and whether no other card reaches into it."""
+    counts = np.array([len(own) for own in groups])
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    flat = boxes[np.concatenate([np.asarray(own) for own in groups])]
+    low = np.minimum.reduceat(flat[:, :2], starts)
+    high = np.maximum.reduceat(flat[:, 2:], starts)
+    b = boxes.T[:, None]
+    hit = (b[0] < high[:, :1]) & (b[2] > low[:, :1]) & (b[1] < high[:, 1:]) & (b[3] > low[:, 1:])
+    return np.hstack([low, high]), hit.sum(1) == counts
 
 
 class FramesItem(QGraphicsItem):

@@ -92,6 +92,10 @@ class Route:
     lane: float = 0.0
     lift: float = 0.0
 
+    def stays(self, start: QPointF, end: QPointF) -> bool:
+        """Whether it goes on as it is between these ends, whatever else has moved."""
+        return self.direct and start == self.start and end == self.end and adjacent(start, end)
+
     def rects(self, margin: float) -> list[QRectF]:
         """Small rectangles that cover the path, so that a repaint touches little else."""
         found = []
@@ -140,6 +144,12 @@ def _sampled(path: QPainterPath) -> NDArray[np.float64]:
     return points if len(points) > 1 else np.vstack([points, points])
 
 
+def adjacent(start: QPointF, end: QPointF) -> bool:
+    """Whether an input is right below an output, so that no card fits between."""
+    gap = end.y() - start.y()
+    return 0 < gap <= ROW_GAP * 1.2 and abs(end.x() - start.x()) < 2
+
+
 def direct_route(start: QPointF, end: QPointF) -> Route:
     """A straight line, or a smooth curve that leaves and arrives vertically."""
     path = QPainterPath(start)
@@ -176,14 +186,14 @@ class Obstacles:
     def __init__(self, rects: dict[str, QRectF]) -> None:
         self.ids = list(rects)
         self._index = {name: i for i, name in enumerate(self.ids)}
-        self._boxes = np.array(
+        self.boxes = np.array(
             [[r.left(), r.top(), r.right(), r.bottom()] for r in rects.values()], float
         ).reshape(-1, 4)
         self._taken: list[tuple[float, float, float]] = []
 
     def blocked(self, left: float, top: float, right: float, bottom: float, but: set[str]) -> bool:
         """Whether a card other than those named lies in the rectangle."""
-        b = self._boxes
+        b = self.boxes
         hit = (b[:, 0] < right) & (b[:, 2] > left) & (b[:, 1] < bottom) & (b[:, 3] > top)
         for name in but:
             i = self._index.get(name)
@@ -193,7 +203,7 @@ class Obstacles:
 
     def lane(self, x: float, top: float, bottom: float, towards: int) -> float:
         """The nearest free x, going right (1) or left (−1), for a vertical run; it is taken."""
-        b = self._boxes
+        b = self.boxes
         margin = LANE_GAP * 1.5
         rows = b[(b[:, 1] < bottom) & (b[:, 3] > top)]
         moved = True
@@ -223,10 +233,9 @@ def route(
     lift: float = 0.0,
 ) -> Route:
     """The course from an output to an input: direct where nothing is in the way."""
+    if adjacent(start, end):
+        return direct_route(start, end)
     left, right = min(start.x(), end.x()), max(start.x(), end.x())
-    gap = end.y() - start.y()
-    if 0 < gap <= ROW_GAP * 1.2 and right - left < 2:
-        return direct_route(start, end)  # no card fits between
     near = right - left < 1.5 * WIDTH
     if (
         near

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.graph import CycleError, Graph
 from explorer.canvas import geometry
 
@@ -153,21 +155,22 @@ def _coordinates(
 
 def _cuts(heights: Sequence[float], crossing: Sequence[int], tallest: float) -> list[int]:
     """First row of each column, none higher than ``tallest``, cut by the fewest edges."""
-    total = [0.0, *itertools.accumulate(heights)]
+    total = np.array([0.0, *itertools.accumulate(heights)])
     rows = len(heights)
+    cut = np.array([0, *crossing[1:rows]], float)
     # best[r]: cost of the rows before r, with a column that ends there; a column costs a little,
     # and an empty end of one as well, so that columns are about equally high.
-    best = [math.inf] * (rows + 1)
+    best = np.full(rows + 1, np.inf)
     best[0] = 0.0
     before = [0] * (rows + 1)
+    first = 0
     for r in range(1, rows + 1):
-        for c in range(r - 1, -1, -1):
-            tall = total[r] - total[c]
-            if tall > tallest and c < r - 1:
-                break
-            cost = best[c] + (crossing[c] if c else 0) + 0.1 + (1 - tall / tallest) ** 2 * 0.5
-            if cost < best[r]:
-                best[r], before[r] = cost, c
+        while first < r - 1 and total[r] - total[first] > tallest:
+            first += 1
+        empty = 1 - (total[r] - total[first:r]) / tallest
+        cost = best[first:r] + cut[first:r] + 0.1 + empty * empty * 0.5
+        least = len(cost) - 1 - int(cost[::-1].argmin())  # of equals the shortest column
+        best[r], before[r] = cost[least], first + least
     cuts = []
     r = rows
     while r:

@@ -49,6 +49,7 @@ class NetworkScene(QGraphicsScene):
         self.stops: Mapping[str, StopMark] = {}
         self.focus: Cell | None = None
         self._fields: Fields | None = None
+        self._cards: geometry.Obstacles | None = None
         self.far = False
         self.bounds = QRectF()
         self.far_item = FarItem(self)
@@ -245,9 +246,8 @@ class NetworkScene(QGraphicsScene):
             item.label_below = facts.skip and any(other != key for other in bent.get(facts.ref, ()))
 
     def _routes(self, edges: Mapping[EdgeKey, EdgeFacts]) -> dict[EdgeKey, geometry.Route]:
-        obstacles = geometry.Obstacles(
-            {name: item.scene_rect() for name, item in self.items_by_id.items()}
-        )
+        self._cards = None
+        obstacles = self._obstacles()
         found = {}
         # Short ones first: they take the inner lanes.
         ends = {
@@ -259,6 +259,10 @@ class NetworkScene(QGraphicsScene):
         }
         for key in sorted(ends, key=lambda k: abs(ends[k][1].y() - ends[k][0].y())):
             start, end = ends[key]
+            known = self.edges.get(key)
+            if known is not None and known.route.stays(start, end):
+                found[key] = known.route
+                continue
             # A skip turns off a little later than the main path, so that both are seen.
             lift = geometry.LANE_GAP / 3 if edges[key].skip else -geometry.LANE_GAP / 6
             found[key] = geometry.route(start, end, obstacles, edges[key].start[0], key[0], lift)
@@ -279,6 +283,7 @@ class NetworkScene(QGraphicsScene):
                 end = self.items_by_id[key[0]].input_point(key[1])
                 edge.set_route(geometry.direct_route(start, end))
                 self.touch(edge)
+        self._cards = None
         self._frame_blocks()
 
     def settle(self) -> None:
@@ -287,8 +292,17 @@ class NetworkScene(QGraphicsScene):
         self._update_bounds()
 
     def _frame_blocks(self) -> None:
-        rects = {name: item.scene_rect() for name, item in self.items_by_id.items()}
-        self.frames_item.set_frames(frames(self.view, rects))
+        found = []
+        if any("/" in name for name in self.items_by_id):
+            found = frames(self.view, self._obstacles().ids, self._obstacles().boxes)
+        self.frames_item.set_frames(found)
+
+    def _obstacles(self) -> geometry.Obstacles:
+        """The cards where they are."""
+        if self._cards is None:
+            rects = {name: item.scene_rect() for name, item in self.items_by_id.items()}
+            self._cards = geometry.Obstacles(rects)
+        return self._cards
 
     def content(self) -> QRectF:
         """The rectangle of all cards, frames and edges."""

@@ -100,7 +100,11 @@ class Projects(QObject):
         if path is not None:
             if kept is not None:
                 self._set_aside(kept)
-            if not self.open(path):
+            if path.suffix.lower() == onnx_import.SUFFIX:
+                # read beside the window, which shows something meanwhile, and after a failure
+                self.open_shipped("lenet5", quiet=True)
+                self.open(path)
+            elif not self.open(path):
                 self.open_shipped("lenet5", quiet=True)
         elif kept is not None:
             self._show(kept, None)

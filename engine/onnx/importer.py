@@ -301,7 +301,7 @@ class Importer:
         for number, proto in enumerate(order):
             if self.progress is not None:
                 self.progress(number, len(order))
-            for name in proto.input:
+            for name in _needs(proto):
                 if name and name not in self.values:
                     # loaded when first needed, so that what nobody needs is never touched
                     self.values[name] = Known.of(self.file.array(initializers[name]), name)
@@ -437,7 +437,7 @@ class Importer:
                     continue
                 state[number] = 1
                 waiting = []
-                for name in graph.node[number].input:
+                for name in _needs(graph.node[number]):
                     if not name or name in known or name in self.values:
                         continue
                     if name not in maker:
@@ -470,6 +470,8 @@ class Importer:
         standard = proto.domain in STANDARD
         known = [v for v in inputs if isinstance(v, Known)]
         site = Site(self, proto, inputs, label)
+        if standard and proto.op_type == "If" and self._decided(proto, inputs):
+            return
         constant = len(known) == sum(v is not None for v in inputs)
         nested = any(_is_graph(a) for a in proto.attribute)
         if standard and constant and proto.op_type in FOLDABLE and not nested:
@@ -509,6 +511,8 @@ class Importer:
             raise
         except (ShapeError, HyperparameterError, GraphError) as error:
             reason = str(error)
+        except MemoryError:
+            reason = "it asks for more numbers than fit into memory"
         except (
             ValueError,
             TypeError,
@@ -533,6 +537,34 @@ class Importer:
         self._opaque(site, reason, True)
 
     blamed: str = ""
+
+    def _decided(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> bool:
+        """Read the branch of an If whose condition is known in place of the node."""
+        condition = inputs[0] if inputs else None
+        if not isinstance(condition, Known) or not condition.fixed or condition.first.size != 1:
+            return False
+        name = "then_branch" if bool(condition.first.ravel()[0]) else "else_branch"
+        branch = next((a.g for a in proto.attribute if a.name == name), None)
+        if branch is None or len(branch.output) != len(proto.output) or len(branch.input):
+            return False
+        # names of a branch are its own: they come back afterwards
+        before = dict(self.values)
+        for tensor in branch.initializer:
+            self.values[tensor.name] = Known.of(self.file.array(tensor), tensor.name)
+        for node in branch.node:
+            if any(name and name not in self.values for name in _needs(node)):
+                self.values = before
+                return False
+            self._node(node)
+        found = [self.values.get(entry.name) for entry in branch.output]
+        if any(value is None for value in found):
+            self.values = before
+            return False
+        for name in [n for n in self.values if n not in before]:
+            del self.values[name]
+        self.values.update(before)
+        self._set(proto, [value for value in found if value is not None])
+        return True
 
     def _set(self, proto: onnx.NodeProto, found: Sequence[Value]) -> None:
         for name, value in zip(proto.output, found, strict=False):
@@ -646,6 +678,19 @@ def _inferred(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
         dims = _dims(entry)
         if dims is not None:
             found[entry.name] = dims
+    return found
+
+
+def _needs(proto: onnx.NodeProto) -> list[str]:
+    """The tensors that a node reads, those that its branches take from outside among them."""
+    found = list(proto.input)
+    stack = [a.g for a in proto.attribute if a.type == onnx.AttributeProto.GRAPH]
+    for graph in stack:
+        own = {t.name for t in graph.initializer} | {i.name for i in graph.input}
+        for node in graph.node:
+            found += [name for name in _needs(node) if name and name not in own]
+            own.update(node.output)
+        found += [o.name for o in graph.output if o.name not in own]
     return found
 
 

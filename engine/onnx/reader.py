@@ -160,6 +160,10 @@ def read(
     file = load(source)
     try:
         return _read(file, shapes or {}, values or {}, progress)
+    except MemoryError as error:
+        raise OnnxError(
+            f"{file.where}: expected weights that fit into memory, received more."
+        ) from error
     except RecursionError as error:
         raise OnnxError(
             f"{file.where}: expected a network, received one nested too deep."

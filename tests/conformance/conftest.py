@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ import pytest
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
+from engine.graph import Loss
 from engine.layers.base import Array
 from engine.onnx import Imported, ValueNeededError, read
 from engine.onnx.importer import IMPORTS
@@ -218,3 +219,112 @@ def compare(found: list[Array], expected: list[Array], trial: Trial) -> None:
 @pytest.fixture(name="judge")
 def judge_fixture() -> Callable[[str], Report]:
     return judge
+
+
+# ---- gradients -------------------------------------------------------------------------------
+
+
+@dataclass
+class Slopes:
+    """Directional derivatives of imported models against differences."""
+
+    agreed: list[str] = field(default_factory=list)
+    flat: list[str] = field(default_factory=list)
+    """Nothing changes with the inputs, and the gradient is zero."""
+    kinked: list[str] = field(default_factory=list)
+    """Differences of two step sizes do not agree: there is no derivative to compare with."""
+    wrong: dict[str, str] = field(default_factory=dict)
+
+
+def slopes() -> Slopes:
+    """Each of onnx's node tests that we pass, with the sum of its first output's numbers."""
+    found = Slopes()
+    for trial in trials("node"):
+        if outside(trial) or out_of_reach(trial) or len(trial.model.graph.node) > 3:
+            continue
+        arrays = trial.pairs[0][0]
+        names = [i.name for i in trial.model.graph.input]
+        try:
+            with np.errstate(all="ignore"):
+                imported, values = opened(trial.model, dict(zip(names, arrays, strict=True)))
+                given = dict(zip(names, arrays, strict=True))
+                feed = imported.feed({k: v for k, v in given.items() if k not in values})
+                if imported.problems or not imported.graph.outputs or not feed:
+                    continue
+                _slope(trial.name, imported, feed, found)
+        except (ValueError, AssertionError):
+            continue  # counted by the tests of outputs
+    return found
+
+
+def _slope(name: str, imported: Imported, feed: Mapping[str, Array], found: Slopes) -> None:
+    graph = imported.graph
+    ref = graph.outputs[0][1]
+    rng = np.random.default_rng(3)
+    if ref[0] in graph.input_ids:
+        return
+    shape = graph.infer(len(next(iter(feed.values())))).specs[ref].shape
+    weights = rng.standard_normal(shape[1:] or (1,)).astype("float32")
+    graph = replace(graph, losses=(Loss("loss", Weighted(weights.reshape(shape[1:])), ref),))
+    # away from ties and from corners at whole numbers, where there is no derivative
+    exact = {k: v + 0.01 * rng.standard_normal(v.shape) for k, v in feed.items()}
+    samples = len(next(iter(exact.values())))
+    plan = compile(graph, imported.parameters, batch=samples, mode="eval", dtype="float64")
+    target = {"loss": np.zeros(samples, int)}
+    exhaust(plan.run(Batch(exact, target)))
+    gradients = {}
+    for entry in graph.inputs:
+        gradient = plan.gradient((entry.id, 0))
+        gradients[entry.id] = (
+            np.zeros_like(exact[entry.id]) if gradient is None else gradient.copy()
+        )
+    ways = {k: rng.standard_normal(v.shape) for k, v in exact.items()}
+    claimed = sum(float((gradients[k] * ways[k]).sum()) for k in exact)
+
+    def difference(step: float) -> float:
+        ends = []
+        for sign in (1, -1):
+            moved = {k: v + sign * step * ways[k] for k, v in exact.items()}
+            exhaust(plan.run(Batch(moved, target), backward=False))
+            ends.append(float((plan.value(ref) * weights.reshape(shape[1:])).sum()))
+        return (ends[0] - ends[1]) / (2 * step)
+
+    coarse, fine = difference(1e-5), difference(2.5e-6)
+    scale = max(1e-6, abs(coarse), abs(claimed))
+    if not np.isfinite([coarse, fine, claimed]).all() or abs(coarse - fine) > 1e-4 * scale:
+        found.kinked.append(name)
+    elif coarse == claimed == 0:
+        found.flat.append(name)
+    elif abs(claimed - coarse) <= 1e-4 * scale:
+        found.agreed.append(name)
+    else:
+        found.wrong[name] = f"backward {claimed:.9g}, measured {coarse:.9g}"
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The sum of a tensor's numbers times fixed factors, over all samples."""
+
+    factors: Array
+    title: ClassVar[str] = "Weighted sum"
+
+    def check(self, spec: Any) -> None:
+        assert spec.shape[1:] == self.factors.shape
+
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
+        return np.asarray((x * self.factors).sum()), {"shape": np.array(x.shape)}
+
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
+        shape = tuple(int(n) for n in saved["shape"])
+        return np.broadcast_to(self.factors.astype(np.float64), shape).copy()
+
+    def reads(self, saved: Any, x: Array, sample: int = 0) -> Any:
+        raise NotImplementedError
+
+    def feeds(self, cell: Any, saved: Any, sample: int = 0, weight: float = 1) -> Any:
+        raise NotImplementedError
+
+
+@pytest.fixture(name="slopes")
+def slopes_fixture() -> Callable[[], Slopes]:
+    return slopes

@@ -91,13 +91,25 @@ def test_a_damaged_file_changes_nothing(
     assert bench.notices[-1].level == "error" and "broken.onnx" in bench.notices[-1].text
 
 
+def test_the_program_starts_with_a_file(bench: Any, qtbot: QtBot, lenet: Path) -> None:
+    c, d = bench.controller, bench.document
+    c.projects.start(lenet)
+    assert d.graph.nodes  # never an empty window
+    qtbot.waitUntil(lambda: not c.projects.builders.busy)
+    assert d.title == "mine"
+    lenet.write_bytes(b"")
+    c.projects.start(lenet)
+    qtbot.waitUntil(lambda: not c.projects.builders.busy)
+    assert d.graph.nodes and bench.notices[-1].level == "error"
+
+
 def test_opening_something_else_gives_it_up(bench: Any, qtbot: QtBot, lenet: Path) -> None:
     c, d = bench.controller, bench.document
     c.projects.open(lenet)
     c.projects.new()
     qtbot.waitUntil(lambda: not c.projects.builders.busy)
     assert d.graph.name == "new network"
-    assert "mine.onnx" not in bench.notices[-1].text if bench.notices else True
+    assert all(notice.text != "Opened mine.onnx." for notice in bench.notices)
 
 
 def test_the_usual_sizes() -> None:

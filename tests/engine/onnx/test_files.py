@@ -437,6 +437,53 @@ def test_an_output_that_is_an_input_or_a_constant() -> None:
     assert found["s"].tolist() == [5, 3, 6, 6]
 
 
+def test_a_branch_whose_condition_is_known_is_taken() -> None:
+    """As exporters write a squeeze that depends on a size."""
+
+    def branch(operator: str) -> onnx.GraphProto:
+        node = helper.make_node(operator, ["a"], ["b"], name=f"{operator} inside")
+        out = helper.make_tensor_value_info("b", FLOAT, None)
+        return helper.make_graph([node], operator, [], [out])
+
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"], name="neg"),
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "one"], ["n"]),
+        helper.make_node("Equal", ["n", "three"], ["is"]),
+        helper.make_node(
+            "If", ["is"], ["y"], then_branch=branch("Relu"), else_branch=branch("Abs")
+        ),
+    ]
+    for three in (3, 4):
+        weights = {"one": np.array(1), "three": np.array(three)}
+        imported = read(model(nodes, weights=weights))
+        assert imported.problems == () and len(imported.graph.nodes) == 2
+        x = picture(2, 3, 6, 6)
+        expected = np.maximum(-x, 0) if three == 3 else np.abs(x)
+        assert np.array_equal(compute(imported, x=x)["y"], expected)
+
+
+def test_a_branch_that_depends_on_the_numbers_is_not_known() -> None:
+    out = helper.make_tensor_value_info("b", FLOAT, None)
+    inside = helper.make_graph([helper.make_node("Relu", ["x"], ["b"])], "inside", [], [out])
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0),
+        helper.make_node("Cast", ["m"], ["is"], to=TensorProto.BOOL),
+        helper.make_node("If", ["is"], ["y"], then_branch=inside, else_branch=inside),
+    ]
+    imported = read(model(nodes))
+    assert imported.missing() == {"If": 1}
+
+
+def test_what_was_opened_can_be_written_again() -> None:
+    imported = read(small())
+    written = export_onnx(imported.graph, imported.parameters)
+    back = read(written)
+    x = picture(2, 3, 6, 6)
+    assert np.array_equal(compute(imported, x=x)["y"], compute(back, x=x)["y"])
+    assert {n.id for n in back.graph.nodes} == {"conv", "relu", "flat", "fc"}
+
+
 # ---- what is not known ---------------------------------------------------------------------
 
 

@@ -77,7 +77,6 @@ def compile(
     backward: bool = True,
     input_gradients: bool = True,
     pin: Mapping[str, str] | None = None,
-    flat: Array | None = None,
     keep: Kept = "all",
     threads: int = 1,
 ) -> Plan:
@@ -85,12 +84,11 @@ def compile(
 
     ``batch`` samples a run; ``dtype`` float32 or float64; ``backward`` False leaves out what only
     gradients need; ``input_gradients`` asks for the gradients of the network's inputs too; ``pin``
-    maps node ids to kernel names ("plain" always serves); ``flat`` is the array that will hold
-    the trained weights (a process may share its memory). ``keep`` "results" saves memory: only the
-    outputs, what the losses read, the gradients of inputs and those of the parameters are still
-    there after a run (a trace has everything all the same). ``threads`` is how many threads share
-    the work of an operation that is large enough; with another number, sums of weight gradients
-    may differ in their last digits. They end with the plan, or with ``close``.
+    maps node ids to kernel names ("plain" always serves). ``keep`` "results" saves memory: only
+    the outputs, what the losses read, the gradients of inputs and those of the parameters are
+    still there after a run (a trace has everything all the same). ``threads`` is how many threads
+    share the work of an operation that is large enough; with another number, sums of weight
+    gradients may differ in their last digits. They end with the plan, or with ``close``.
 
     Raises GraphError, CycleError, ShapeError, ParameterError or BatchError.
     """
@@ -106,7 +104,7 @@ def compile(
         )
     inferred = graph.check(batch).specs
     specs = {ref: replace(spec, dtype=dtype) for ref, spec in inferred.items()}
-    weights = Weights(graph.parameter_specs(specs), parameters, dtype, flat)
+    weights = Weights(graph.parameter_specs(specs), parameters, dtype)
     backward = backward and bool(graph.losses)
     needs = _wanted_gradients(graph, weights, input_gradients) if backward else frozenset()
     blueprint = Blueprint(
@@ -140,12 +138,6 @@ def _wanted_gradients(graph: Graph, weights: Weights, inputs: bool) -> frozenset
             reached.update(refs)
             sources.update(ref[0] for ref in refs)
     return frozenset(ref for ref in reached if ref[0] in wanted)
-
-
-def weight_count(graph: Graph) -> int:
-    """Length of the flat array of trained weights."""
-    specs = graph.parameter_specs(graph.infer().specs)
-    return sum(s.size for s in specs.values() if s.kind == "weight")
 
 
 class Plan:

@@ -116,13 +116,6 @@ def save(project: Project, path: str | os.PathLike[str]) -> None:
         raise ProjectError(f"{path}: {reason(error, path)} Nothing was changed.") from error
 
 
-def save_bytes(project: Project) -> bytes:
-    """The bytes that ``save`` would write. Raises ProjectError."""
-    buffer = io.BytesIO()
-    _write(_members(project, "Project"), buffer)
-    return buffer.getvalue()
-
-
 def _members(project: Project, where: str) -> list[tuple[str, bytes | Array]]:
     """The files of the archive, checked so that what is written can be loaded."""
     graph = project.graph

@@ -119,11 +119,9 @@ class Evaluation:
 class Trainer:
     """Trains a graph on a data set.
 
-    ``parameters`` are copied. ``flat``, if given, is the array that will hold the trained weights
-    (its memory may be shared with another process). ``augment`` changes each training batch, after
-    the settings' own augmentation: it gets float32 (n, C, H, W) inputs, as the network sees them,
-    and a generator that depends on seed and step alone. ``pin`` and ``threads`` as ``compile`` has
-    them.
+    ``parameters`` are copied. ``augment`` changes each training batch, after the settings' own
+    augmentation: it gets float32 (n, C, H, W) inputs, as the network sees them, and a generator
+    that depends on seed and step alone. ``pin`` and ``threads`` as ``compile`` has them.
 
     Every epoch shuffles the samples and takes whole batches; the rest, fewer than ``batch_size``
     samples and others in each epoch, sits out. A data set smaller than a batch makes one batch.
@@ -143,7 +141,6 @@ class Trainer:
         training: Dataset,
         validation: Dataset | None,
         settings: TrainSettings,
-        flat: Array | None = None,
         *,
         augment: Augment | None = None,
         pin: dict[str, str] | None = None,
@@ -166,7 +163,6 @@ class Trainer:
             mode="train",
             input_gradients=False,
             pin=pin,
-            flat=flat,
             keep="results",
             threads=threads,
         )
@@ -258,7 +254,6 @@ class Trainer:
         validation: Dataset | None,
         *,
         graph: Graph | None = None,
-        flat: Array | None = None,
         augment: Augment | None = None,
     ) -> Trainer:
         """The trainer of a checkpoint, which goes on to the same numbers.
@@ -297,7 +292,6 @@ class Trainer:
                 training,
                 validation,
                 standing.settings,
-                flat,
                 augment=augment,
                 pin=kernels,
                 threads=standing.threads,

@@ -25,18 +25,10 @@ OwnerName = tuple[str, str]
 
 
 class Weights:
-    """Copies of the parameters, laid out for one-vector updates.
-
-    ``flat``, if given, is the array that will hold the trained weights (its memory may be shared
-    with another process); it is filled. Raises ParameterError.
-    """
+    """Copies of the parameters, laid out for one-vector updates. Raises ParameterError."""
 
     def __init__(
-        self,
-        specs: Mapping[OwnerName, ParamSpec],
-        parameters: Parameters,
-        dtype: str,
-        flat: Array | None = None,
+        self, specs: Mapping[OwnerName, ParamSpec], parameters: Parameters, dtype: str
     ) -> None:
         check_parameters(specs, parameters)
         self.specs = specs
@@ -46,16 +38,9 @@ class Weights:
             if spec.kind == "weight":
                 self.slices[key] = slice(size, size + spec.size)
                 size += spec.size
-        if flat is None:
-            flat = np.empty(size, dtype)
-        if flat.shape != (size,) or flat.dtype != dtype:
-            raise ParameterError(
-                f"Flat weights: expected {size} numbers of {dtype}, received shape {flat.shape} "
-                f"of {flat.dtype}."
-            )
-        self.flat = flat
+        self.flat = np.empty(size, dtype)
         for key in self.slices:
-            np.copyto(self._part(flat, key), parameters[key])
+            np.copyto(self._part(self.flat, key), parameters[key])
         self.statistics: dict[OwnerName, Array] = {
             key: np.array(parameters[key], dtype)
             for key, spec in specs.items()

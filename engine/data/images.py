@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -130,36 +129,6 @@ def _first_bytes(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(12)
     return f"it starts with {head!r}" if head else "it is empty"
-
-
-def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
-    """Write uint8 (H, W), (1, H, W), (3, H, W) or (4, H, W) as PNG: whole, or not at all.
-
-    Raises ImageError for another shape or dtype, or where the file cannot be written.
-    """
-    from PIL import Image
-
-    path = Path(path)
-    planes = image[None] if image.ndim == 2 else image
-    if image.dtype != np.uint8 or planes.ndim != 3 or planes.shape[0] not in (1, 3, 4):
-        raise ImageError(
-            f"{path}: cannot write {image.dtype} {image.shape} as PNG; expected uint8 "
-            "(height, width) or (1, 3 or 4 channels, height, width)"
-        )
-    pixels = planes[0] if planes.shape[0] == 1 else np.moveaxis(planes, 0, 2)
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    temporary: str | None = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-        with open(descriptor, "wb") as file:
-            picture.save(file, "PNG")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise ImageError(f"{path}: could not be written ({reason}); choose another place") from None
 
 
 def resize(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

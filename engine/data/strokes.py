@@ -59,10 +59,6 @@ class Drawing:
         """This drawing with one more stroke."""
         return Drawing((*self.strokes, stroke), self.label, self.name)
 
-    def without_last(self) -> Drawing:
-        """This drawing without its last stroke; an empty one stays as it is."""
-        return Drawing(self.strokes[:-1], self.label, self.name)
-
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `drawing_from_dict` reads it back, equal."""
         return {
@@ -96,18 +92,11 @@ def drawing_from_dict(data: Any) -> Drawing:
         raise StrokeError(f"drawing that is not strokes of numbers ({error})") from None
 
 
-def read_drawings(path: str | os.PathLike[str]) -> tuple[Drawing, ...]:
-    """Read a JSON file of drawings. Raises StrokeError naming the file and the drawing."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise StrokeError(f"{path}: could not be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise StrokeError(f"{path}: not text; expected a JSON file of drawings") from None
-    return _parse(text, str(path))
+def drawings_of(text: str, name: str) -> tuple[Drawing, ...]:
+    """The drawings in the text of the JSON file ``name``.
 
-
-def _parse(text: str, name: str) -> tuple[Drawing, ...]:
+    Raises StrokeError naming the file and the drawing.
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -152,7 +141,7 @@ def write_drawings(path: str | os.PathLike[str], drawings: Iterable[Drawing]) ->
 def shipped_digits() -> tuple[Drawing, ...]:
     """The drawn digits that ship with the program, three of each class, in order of class."""
     file = resources.files("resources").joinpath("strokes", "digits.json")
-    return _parse(file.read_text("utf-8"), "digits.json")
+    return drawings_of(file.read_text("utf-8"), "digits.json")
 
 
 def rasterise(drawing: Drawing, size: int = 28) -> NDArray[np.float32]:

@@ -21,7 +21,6 @@ from engine.architectures.base import Builder
 from engine.cli.common import NetworkError, open_network, plain_preprocessing
 from engine.data.augmentation import Augmentation
 from engine.data.digits import digits
-from engine.data.images import write_png
 from engine.data.shapes import CLASSES as SHAPES
 from engine.data.strokes import as_mnist, shipped_digits
 from engine.graph import Graph, Input, Node
@@ -299,8 +298,6 @@ def test_step_reads_image_files(capsys: Output, tmp_path: Path, suffix: str, pap
     file = tmp_path / f"two{suffix}"
     if suffix == ".npy":
         np.save(file, pixels)
-    elif suffix == ".png":
-        write_png(file, pixels)
     else:
         Image.fromarray(pixels).save(file)
     code, lines, _ = run(capsys, "step", "lenet5", "--image", file, "--label", 2)

@@ -27,7 +27,7 @@ from engine.layers.relu import ReLU
 from engine.losses import CrossEntropy
 from engine.optimizers import SGD
 from engine.parameters import ParameterError, initial_parameters
-from engine.plan import Batch, BatchError, Plan, RunError, compile, exhaust, weight_count
+from engine.plan import Batch, BatchError, Plan, RunError, compile, exhaust
 from engine.trace import PHASES, Trace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -332,17 +332,6 @@ class TestRunning:
             exhaust(plan.run(batch_of(graph), optimizer=SGD(0.1)))
             after = plan.parameters()["norm", "running_mean"]
             assert np.array_equal(before, after) != moves
-
-    def test_weights_can_live_in_an_array_of_the_caller(self) -> None:
-        graph = forked()
-        flat = np.full(weight_count(graph), np.nan, np.float32)
-        plan = compile(graph, initial_parameters(graph, 0), batch=N, flat=flat)
-        before = flat.copy()
-        assert np.isfinite(flat).all()
-        exhaust(plan.run(batch_of(graph), optimizer=SGD(0.1)))
-        assert np.abs(flat - before).max() > 1e-4
-        with pytest.raises(ParameterError, match="Flat weights"):
-            compile(graph, initial_parameters(graph, 0), batch=N, flat=flat[1:])
 
     def test_a_network_without_a_loss_runs_forward(self) -> None:
         graph = Graph(forked().inputs, forked().nodes, forked().outputs)

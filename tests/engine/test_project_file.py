@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +38,7 @@ from engine.layers import (
 )
 from engine.losses import CrossEntropy
 from engine.parameters import initial_parameters
-from engine.project_file import Project, ProjectError, load, load_bytes, save, save_bytes
+from engine.project_file import Project, ProjectError, load, load_bytes, save
 
 FIXTURE = Path(__file__).parent / "fixtures" / "version-1.gflow"
 
@@ -87,6 +88,14 @@ def project(graph: Graph | None = None) -> Project:
         {"training": {"rate": 0.01, "batch": 32, "seed": None}, "collapsed": ["block", "stem"]},
         {"title": "A “test”", "accuracy": 0.987, "credit": "nobody", "program": "0.1.0"},
     )
+
+
+def save_bytes(project: Project) -> bytes:
+    """What ``save`` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "project.gflow"
+        save(project, path)
+        return path.read_bytes()
 
 
 def rewritten(

@@ -238,18 +238,11 @@ def test_training_learns_the_digits() -> None:
     assert reports[-1].validation_loss < before.loss / 5
 
 
-def test_shared_memory_holds_the_weights_as_they_change() -> None:
+def test_the_plan_holds_the_weights_as_they_change() -> None:
     graph = linear()
-    flat = np.zeros(650, np.float32)
     training, _ = digits()
-    run = Trainer(
-        graph,
-        initial_parameters(graph, 0),
-        training,
-        None,
-        TrainSettings(epochs=1),
-        flat,
-    )
+    run = Trainer(graph, initial_parameters(graph, 0), training, None, TrainSettings(epochs=1))
+    flat = run.plan.weights.flat
     assert np.array_equal(flat[:640], initial_parameters(graph, 0)["fc", "weight"].ravel())
     seen = [flat.copy() for _ in itertools.islice(run.reports(), 3)]
     assert not np.array_equal(seen[0], seen[2])

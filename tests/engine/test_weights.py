@@ -5,7 +5,6 @@ import pytest
 
 from engine.layers.base import ParamSpec
 from engine.optimizers import SGD, Adam
-from engine.parameters import ParameterError
 from engine.weights import Weights
 
 SPECS = {
@@ -15,9 +14,9 @@ SPECS = {
 }
 
 
-def made(flat: np.ndarray | None = None) -> Weights:
+def made() -> Weights:
     rng = np.random.default_rng(0)
-    return Weights(SPECS, {k: rng.random(s.shape) for k, s in SPECS.items()}, "float64", flat)
+    return Weights(SPECS, {k: rng.random(s.shape) for k, s in SPECS.items()}, "float64")
 
 
 def test_trained_weights_are_parts_of_the_flat_array_in_order() -> None:
@@ -74,14 +73,6 @@ def test_copies_are_copies() -> None:
     weights.set_statistics({("norm", "running_mean"): np.full(4, -1.0)})
     assert min(a.min() for a in copies.values()) >= 0
     assert weights.by_owner["norm"]["running_mean"].max() == -1
-
-
-def test_a_given_flat_array_is_filled_and_must_fit() -> None:
-    flat = np.full(11, np.nan)
-    assert made(flat).flat is flat and np.isfinite(flat).all()
-    for wrong in (np.zeros(10), np.zeros(11, np.float32)):
-        with pytest.raises(ParameterError, match="expected 11 numbers of float64"):
-            made(wrong)
 
 
 def test_weight_decay_leaves_biases_alone_when_asked() -> None:

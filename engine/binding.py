@@ -29,8 +29,8 @@ Saved = Mapping[str, Array | Callable[[], Array]]
 Kept = Literal["all", "results"]
 """Which tensors and gradients are still there after a run: all, or outputs, what losses read and
 gradients of the network's inputs. The memory of the others is used again within the run."""
-SUM_NS = 0.2
-"""Time that adding two numbers takes, roughly."""
+SUM_NS = 0.03
+"""Time of adding two numbers, understated: short calls wait too long for Python's lock."""
 Keep = Callable[[Array], Array]
 """Turns an array of a run into one that later runs do not write to."""
 

@@ -13,8 +13,6 @@ from engine.layers.batch_norm2d import BatchNorm2d
 
 CHUNK = 1 << 17
 """Numbers that three arrays can hold in cache together."""
-PASS_NS = 0.5
-"""Time that a pass takes for a number, roughly."""
 
 
 class Forms(NamedTuple):
@@ -45,7 +43,10 @@ class RowsBatchNorm:
 
 
 class BoundRowsBatchNorm:
-    """All passes go by some samples at a time, so that what one writes the next finds in cache."""
+    """All passes go by some samples at a time, so that what one writes the next finds in cache.
+
+    Threads do not share them: so short calls wait for Python's lock for longer than they take.
+    """
 
     def __init__(self, site: Site) -> None:
         self.layer = cast(BatchNorm2d, site.layer)
@@ -64,7 +65,6 @@ class BoundRowsBatchNorm:
         self.tiles = [np.empty((self.repeats, c), dtype) for _ in range(3)]
         self.tile_rows = [tile.reshape(-1) for tile in self.tiles]
         self.numbers = range(len(self.samples))
-        self.workers = site.workers.worth(PASS_NS * self.count * c)
         self.sums = np.empty((2, c), dtype)
         self.shares = np.empty((2, len(self.samples), c), dtype)  # of each chunk
         self.real = dtype.type
@@ -90,22 +90,20 @@ class BoundRowsBatchNorm:
         return self.tile_rows
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        real, y, centred, each = self.real, self.y, self.centred, self.workers.each
+        real, y, centred = self.real, self.y, self.centred
         x = self.x.of(xs[0])
         total, shares = self.sums[0], self.shares[0]
         statistics = {}
         trained = ctx.mode == "train" and not self.layer.frozen
         if trained:
-            each(lambda i: np.matmul(self.ones[i], x.rows[i], out=shares[i]), self.numbers)
+            for i in self.numbers:
+                np.matmul(self.ones[i], x.rows[i], out=shares[i])
             mean = np.add.reduce(shares, 0, out=total) / real(self.count)
             tile, *_ = self._repeated(mean)
-
-            def centre(i: int) -> None:
+            for i in self.numbers:
                 np.subtract(x.wide[i], tile, out=centred.wide[i])
                 np.multiply(centred.wide[i], centred.wide[i], out=y.wide[i])
                 np.matmul(self.ones[i], y.rows[i], out=shares[i])
-
-            each(centre, self.numbers)
             var = np.add.reduce(shares, 0, out=total) / real(self.count)
             m = real(self.layer.momentum)
             unbiased = var * real(self.count / (self.count - 1))
@@ -126,14 +124,12 @@ class BoundRowsBatchNorm:
             source, offset = x, p["bias"] - mean * slope
         if self.keep and not trained:
             tile, *_ = self._repeated(mean)
-            each(lambda i: np.subtract(x.wide[i], tile, out=centred.wide[i]), self.numbers)
+            for i in self.numbers:
+                np.subtract(x.wide[i], tile, out=centred.wide[i])
         slope, offset, *_ = self._repeated(slope, offset)
-
-        def scale(i: int) -> None:
+        for i in self.numbers:
             np.multiply(source.wide[i], slope, out=y.wide[i])
             np.add(y.wide[i], offset, out=y.wide[i])
-
-        each(scale, self.numbers)
         return Result((y.whole,), saved, statistics)
 
     def backward(
@@ -145,15 +141,12 @@ class BoundRowsBatchNorm:
         ctx: Ctx,
     ) -> Grads:
         real, centred, dx, inv_std = self.real, self.centred, self.dx, saved["inv_std"]
-        dy, each = self.dy.of(dys[0]), self.workers.each
+        dy = self.dy.of(dys[0])
         dbias, dweight = self.sums
-
-        def add_up(i: int) -> None:
+        for i in self.numbers:
             np.matmul(self.ones[i], dy.rows[i], out=self.shares[0, i])
             np.multiply(dy.wide[i], centred.wide[i], out=dx.wide[i])
             np.matmul(self.ones[i], dx.rows[i], out=self.shares[1, i])
-
-        each(add_up, self.numbers)
         np.add.reduce(self.shares, 1, out=self.sums)
         np.multiply(dweight, inv_std, out=dweight)
         if self.dparams:
@@ -164,20 +157,18 @@ class BoundRowsBatchNorm:
         scale = p["weight"] * inv_std
         if not saved["trained"]:
             scale, *_ = self._repeated(scale)
-            each(lambda i: np.multiply(dy.wide[i], scale, out=dx.wide[i]), self.numbers)
+            for i in self.numbers:
+                np.multiply(dy.wide[i], scale, out=dx.wide[i])
             return Grads((dx.whole,), self.dparams)
         # dx = scale · (dy − x̂ · mean(dy · x̂) − mean dy)
         n = real(self.count)
         scale, slope, offset = self._repeated(scale, dweight * inv_std / n, dbias / n)
-
-        def combine(i: int) -> None:
+        for i in self.numbers:
             out = dx.wide[i]
             np.multiply(centred.wide[i], slope, out=out)
             np.subtract(dy.wide[i], out, out=out)
             np.subtract(out, offset, out=out)
             np.multiply(out, scale, out=out)
-
-        each(combine, self.numbers)
         return Grads((dx.whole,), self.dparams)
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:

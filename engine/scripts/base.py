@@ -38,6 +38,18 @@ class Site:
         return ScriptError(f"{self.node.id}: {title} {why} Change it, or export as ONNX.")
 
 
+@dataclass(frozen=True)
+class Written:
+    """How PyTorch writes a layer. ``call`` has {0}, {1} … for inputs, {all}, and {module}.
+
+    ``module`` is what holds its parameters, ``definition`` a function or class that it needs.
+    """
+
+    call: str
+    module: str = ""
+    definition: str = ""
+
+
 @dataclass
 class Names:
     """Python names, each given once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -57,6 +56,7 @@ from engine.scripts.base import (
     Names,
     ScriptError,
     Site,
+    Written,
     arguments,
     class_name,
     heading,
@@ -65,15 +65,7 @@ from engine.scripts.base import (
     variables,
     wrapped,
 )
-
-
-@dataclass(frozen=True)
-class Written:
-    """How a layer is written. ``call`` has {0}, {1} … for inputs, {all}, and {module}."""
-
-    call: str
-    module: str = ""
-    definition: str = ""
+from engine.scripts.pytorch_tensors import RULES as TENSOR_RULES
 
 
 def _sides(padding: int | tuple[int, ...]) -> tuple[tuple[int, int], str]:
@@ -122,9 +114,9 @@ def _conv_transpose(site: Site) -> Written:
 
 def _max_pool(site: Site) -> Written:
     layer = cast(MaxPool2d, site.layer)
-    if len(site.outputs) > 1:
-        raise site.refuse("that gives its indices has no PyTorch form here.")
     padding, before = _sides(layer.padding)
+    if before and layer.return_indices:
+        raise site.refuse("with indices and different padding on two sides has no PyTorch form.")
     if before and layer.ceil_mode:
         raise site.refuse("with ceil_mode and different padding on two sides has no PyTorch form.")
     made = arguments(
@@ -135,7 +127,17 @@ def _max_pool(site: Site) -> Written:
         ceil_mode=(layer.ceil_mode, False),
     )
     x = f'F.pad({{0}}, {before}, value=float("-inf"))' if before else "{0}"
+    if layer.return_indices:
+        return Written(f"max_pool_with_indices({{0}}, {made})", "", _WITH_INDICES)
     return Written(f"F.max_pool2d({x}, {made})")
+
+
+_WITH_INDICES = '''
+def max_pool_with_indices(x, *window, **settings):
+    """Max pooling, and the place of each largest cell in its map as a number like all others."""
+    y, places = F.max_pool2d(x, *window, **settings, return_indices=True)
+    return y, places.to(x.dtype)
+'''
 
 
 def _avg_pool(site: Site) -> Written:
@@ -383,6 +385,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     StochasticDepth: _stochastic_depth,
     Tanh: _tanh,
     TrainableSubsampling: _subsampling,
+    **TENSOR_RULES,
 }
 """How each kind of layer is written."""
 

@@ -4,42 +4,71 @@ from __future__ import annotations
 
 import pytest
 
+from engine.layers.arithmetic import OPERATORS, Arithmetic
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Layer
 from engine.layers.batch_norm2d import BatchNorm2d
+from engine.layers.celu import CELU
+from engine.layers.clip import Clip
+from engine.layers.compare import OPERATORS as COMPARISONS
+from engine.layers.compare import Compare
+from engine.layers.constant import Constant
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
+from engine.layers.depth_to_space import DepthToSpace
 from engine.layers.dropout import Dropout
 from engine.layers.elu import ELU
+from engine.layers.expand import Expand
+from engine.layers.feature_norm import FeatureNorm
 from engine.layers.flatten import Flatten
+from engine.layers.frame import Frame
+from engine.layers.function import FUNCTIONS, Function
+from engine.layers.gather import Gather
 from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.global_max_pool import GlobalMaxPool
 from engine.layers.group_norm import GroupNorm
+from engine.layers.hard_sigmoid import HardSigmoid
 from engine.layers.hard_swish import HardSwish
 from engine.layers.identity import Identity
 from engine.layers.instance_norm import InstanceNorm
+from engine.layers.interpolate import Interpolate
+from engine.layers.join import Join
 from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.log_softmax import LogSoftmax
+from engine.layers.lp_pool2d import LpPool2d
 from engine.layers.lrn import LRN
+from engine.layers.matmul import MatMul
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.mish import Mish
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
+from engine.layers.permute import Permute
 from engine.layers.prelu import PReLU
 from engine.layers.rbf import RBF
+from engine.layers.reduce import OPERATORS as REDUCTIONS
+from engine.layers.reduce import Reduce
 from engine.layers.relu import ReLU
 from engine.layers.reshape import Reshape
 from engine.layers.resize import Resize
+from engine.layers.selu import SELU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.slice import Slice
 from engine.layers.softmax import Softmax
+from engine.layers.softplus import Softplus
+from engine.layers.softsign import Softsign
+from engine.layers.space_to_depth import SpaceToDepth
 from engine.layers.spatial_dropout import SpatialDropout
 from engine.layers.stochastic_depth import StochasticDepth
+from engine.layers.strided_slice import StridedSlice
 from engine.layers.tanh import Tanh
+from engine.layers.thresholded_relu import ThresholdedReLU
 from engine.layers.trainable_subsampling import TrainableSubsampling
+from engine.layers.view import View
+from engine.layers.where import Where
 
 LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (AvgPool2d(3, 2, 1), (2, 7, 8)),
@@ -96,12 +125,87 @@ LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Tanh(), (2, 4, 5)),
     (Tanh(1.7159, 2 / 3), (2, 4, 5)),
     (TrainableSubsampling((2, 3)), (3, 7, 8)),
+    *((Arithmetic(operation=name, value=1.5), (2, 4, 5)) for name in OPERATORS if name != "power"),
+    (Arithmetic(operation="power", value=2.0), (2, 4, 5)),
+    (Arithmetic(operation="subtract", value=1.5, swapped=True), (2, 4, 5)),
+    (Arithmetic(operation="maximum", operand=(2, 1, 1)), (2, 4, 5)),
+    (Arithmetic(operation="divide", operand=(4, 5)), (5,)),
+    (CELU(0.7), (2, 4, 5)),
+    (Clip(-0.5, 0.7), (2, 4, 5)),
+    (Clip(-0.5, 3.4028235e38), (2, 4, 5)),
+    (Compare(comparison="less", value=0.2), (2, 4, 5)),
+    (Compare(comparison="less", value=0.2, swapped=True), (2, 4, 5)),
+    (Compare(comparison="greater_equal", operand=(2, 1, 5)), (2, 4, 5)),
+    (Constant((3, 2)), (2, 4, 5)),
+    (DepthToSpace(2), (8, 3, 2)),
+    (DepthToSpace(2, "channel first"), (8, 3, 2)),
+    (Expand((3, 1, 5)), (4, 1)),
+    (FeatureNorm(2, 1e-3), (2, 4, 5)),
+    (FeatureNorm(1, 1e-3, centred=False), (2, 4, 5)),
+    (FeatureNorm(3, scale=False), (2, 4, 5)),
+    (FeatureNorm(3, scale=False, bias=False), (2, 4, 5)),
+    (Frame((0, 1, 2), (1, 0, -1), value=0.5), (2, 4, 5)),
+    (Frame((0, 1, -2), (1, 0, 2), "reflect"), (2, 4, 5)),
+    (Frame((0, 1, 2), (3, 0, -1), "edge"), (2, 4, 5)),
+    (Frame((0, 1, 2), (3, 0, -1), "wrap"), (2, 4, 5)),
+    *(
+        (Function(name), (2, 4, 5))
+        for name in FUNCTIONS
+        if name not in ("log", "sqrt", "reciprocal", "not")
+    ),
+    (Gather(2, (2, 0, 2)), (2, 4, 5)),
+    (HardSigmoid(0.3, 0.4), (2, 4, 5)),
+    (Interpolate(5, 9, 0, 0), (2, 4, 5)),
+    (Interpolate(0, 0, 2.0, 3.0, places="align_corners"), (2, 4, 5)),
+    (Interpolate(6, 3, 0, 0, "nearest", "asymmetric", "floor"), (2, 4, 5)),
+    (Interpolate(7, 3, 0, 0, "nearest", "half_pixel", "round_prefer_ceil"), (2, 4, 5)),
+    (Interpolate(7, 8, 0, 0, "cubic"), (2, 4, 5)),
+    (LpPool2d(3, 3, 2, 1), (2, 7, 8)),
+    (LpPool2d(2, 3, 2, (0, 1, 1, 0), ceil_mode=True), (2, 7, 8)),
+    (MatMul(3), (2, 4, 5)),
+    (Mish(), (2, 4, 5)),
+    (Permute((3, 1, 2)), (2, 4, 5)),
+    *((Reduce(name, (1, 3)), (2, 4, 5)) for name in REDUCTIONS if name != "log of sum"),
+    *((Reduce(name, (3, 1), False), (2, 4, 5)) for name in ("mean", "product", "l2")),
+    (SELU(), (2, 4, 5)),
+    (SELU(1.2, 1.1), (2, 4, 5)),
+    (Softplus(), (2, 4, 5)),
+    (Softsign(), (2, 4, 5)),
+    (SpaceToDepth(2), (3, 4, 6)),
+    (SpaceToDepth(2, "channel first"), (3, 4, 6)),
+    (StridedSlice(3, 1, 2, 2), (2, 4, 5)),
+    (StridedSlice(2, 3, -1, 4), (2, 4, 5)),
+    (ThresholdedReLU(0.3), (2, 4, 5)),
+    (View((4, -1)), (2, 4, 5)),
+    (View((2, 3, 2)), (12,)),
 ]
+
+_POWERLESS = [name for name in OPERATORS if name != "power"]  # a root of −1 is no number
+SEVERAL_CASES: list[tuple[Layer, tuple[tuple[int, ...], ...]]] = [
+    *(
+        (Arithmetic(operation=name), ((3, 4, 5), (3, 1, 1)))
+        for name in OPERATORS
+        if name != "power"
+    ),
+    (Arithmetic(operation="subtract"), ((5,), (3, 4, 5))),
+    *((Compare(comparison=name), ((3, 4, 5), (3, 4, 5))) for name in COMPARISONS),
+    (Join(2), ((3, 4, 5), (3, 2, 5), (3, 1, 5))),
+    (Join(1), ((6,), (4,))),
+    (MatMul(), ((2, 4, 5), (2, 5, 3))),
+    (MatMul(), ((2, 4, 5), (5, 3))),
+    (Where(), ((3, 1, 5), (3, 4, 5), (3, 4, 1))),
+    (Where(0.5), ((4, 5), (3, 4, 5))),
+    (Where(0.5), ((3, 4, 5), (3, 4, 5))),
+]
+"""Layers with several inputs, each of its shape."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that asks for ``layer`` and ``shape`` all cases."""
-    if {"layer", "shape"} <= set(metafunc.fixturenames):
+    if {"layer", "shapes"} <= set(metafunc.fixturenames):
+        names = [f"{type(layer).__name__}-{i}" for i, (layer, _) in enumerate(SEVERAL_CASES)]
+        metafunc.parametrize(("layer", "shapes"), SEVERAL_CASES, ids=names)
+    elif {"layer", "shape"} <= set(metafunc.fixturenames):
         names = [f"{type(layer).__name__}-{i}" for i, (layer, _) in enumerate(LAYER_CASES)]
         metafunc.parametrize(("layer", "shape"), LAYER_CASES, ids=names)
 
@@ -109,4 +213,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def layer_kinds() -> set[type[Layer]]:
     """The kinds of layer that have a case."""
-    return {type(layer) for layer, _ in LAYER_CASES}
+    return {type(layer) for layer, _ in (*LAYER_CASES, *SEVERAL_CASES)}

@@ -15,21 +15,22 @@ import pytest
 from engine.architectures import ARCHITECTURES
 from engine.graph import Graph, Input, Node
 from engine.layers.add import Add
-from engine.layers.base import Array, Layer
+from engine.layers.base import REGISTRY, Array, Layer
+from engine.layers.compare import Compare
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.mul import Mul
 from engine.layers.pad import Pad
-from engine.layers.partial_conv2d import PartialConv2d
-from engine.layers.rbf import RBF
-from engine.layers.trainable_subsampling import TrainableSubsampling
+from engine.layers.split import Split
+from engine.layers.where import Where
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
 from engine.scripts.base import ScriptError
-from engine.scripts.keras import RULES, keras_script, keras_weights
+from engine.scripts.keras import REFUSED, RULES, keras_script, keras_weights
 
 keras: Any = importlib.import_module("keras") if importlib.util.find_spec("keras") else None
 needs_keras = pytest.mark.skipif(keras is None, reason="Keras is not installed")
@@ -37,7 +38,6 @@ needs_keras = pytest.mark.skipif(keras is None, reason="Keras is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 IMAGE = ("image", 0)
 JOINING: dict[str, Layer] = {"Add": Add(), "Concat": Concat(), "Mul": Mul()}
-NO_FORM = {PartialConv2d, RBF, TrainableSubsampling}
 
 
 def single(layer: Layer, shape: tuple[int, ...]) -> Graph:
@@ -52,7 +52,8 @@ def single(layer: Layer, shape: tuple[int, ...]) -> Graph:
 def refused(layer: Layer) -> bool:
     """Whether Keras has no form of it; each is refused by name in a test of its own."""
     return (
-        type(layer) in NO_FORM
+        type(layer) in REFUSED
+        or bool(getattr(layer, "operand", ()))
         or (isinstance(layer, Pad) and layer.mode == "edge")
         or (isinstance(layer, MaxPool2d) and layer.dilation != 1)
         or (isinstance(layer, ConvTranspose2d) and (layer.dilation, layer.groups) != (1, 1))
@@ -86,13 +87,19 @@ def theirs(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> 
 
 
 def test_every_layer_has_a_rule_or_is_named_as_one_without(layer_kinds: set[type[Layer]]) -> None:
-    assert layer_kinds | {type(x) for x in JOINING.values()} == set(RULES) | NO_FORM
+    assert layer_kinds | {type(x) for x in JOINING.values()} == (set(RULES) | set(REFUSED)) - {
+        MaxUnpool2d,
+        Split,
+    }
+    assert set(REGISTRY.values()) == set(RULES) | set(REFUSED)
+    assert not set(RULES) & set(REFUSED)
+    assert all("no" in why and why.endswith(".") for why in REFUSED.values())
 
 
 def test_a_layer_is_written_as_python(layer: Layer, shape: tuple[int, ...]) -> None:
     graph = single(layer, shape)
     if refused(layer):
-        with pytest.raises(ScriptError, match="class: .*has no Keras form"):
+        with pytest.raises(ScriptError, match="class: .*no (Keras )?form"):
             keras_script(graph)
         return
     ast.parse(keras_script(graph))
@@ -130,6 +137,31 @@ def test_branches_meet_the_same(layer: Layer) -> None:
     np.testing.assert_allclose(
         theirs(graph, parameters, x), ours(graph, parameters, x), rtol=1e-4, atol=1e-5
     )
+
+
+@needs_keras
+def test_several_inputs_are_combined_the_same(
+    layer: Layer, shapes: tuple[tuple[int, ...], ...]
+) -> None:
+    inputs = tuple(Input(f"x{i}", shape) for i, shape in enumerate(shapes))
+    node = Node("class", layer, tuple((i.id, 0) for i in inputs))
+    graph = Graph(inputs, (node,), (("out", ("class", 0)),))
+    if type(layer) in REFUSED or len({len(shape) for shape in shapes}) > 1:
+        with pytest.raises(ScriptError, match="class: .*no Keras form|class: .*no form"):
+            keras_script(graph)
+        return
+    rng = np.random.default_rng(1)
+    shift = 0 if isinstance(layer, Compare | Where) else 0.25
+    xs = [(rng.integers(-2, 3, (3, *s)) + shift).astype("float32") for s in shapes]
+    plan = compile(graph, {}, batch=3, mode="eval", backward=False)
+    exhaust(plan.run(Batch(dict(zip([i.id for i in inputs], xs, strict=True)))))
+    space: dict[str, Any] = {"__name__": "script"}
+    exec(builtins.compile(keras_script(graph), "script.py", "exec"), space)
+    turned = [x.transpose(0, 2, 3, 1) if x.ndim == 4 else x for x in xs]
+    found = keras.ops.convert_to_numpy(space["network"]()(turned, training=False))
+    found = found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
+    assert np.ptp(found) > 1e-3
+    np.testing.assert_allclose(found, plan.output(), rtol=1e-5, atol=1e-6)
 
 
 CLASSROOM = [

@@ -16,14 +16,22 @@ from engine.architectures import ARCHITECTURES
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, Input, Loss, Node
 from engine.layers.add import Add
-from engine.layers.base import Array, Layer
+from engine.layers.base import REGISTRY, Array, Layer
+from engine.layers.compare import Compare
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.dropout import Dropout
+from engine.layers.interpolate import Interpolate
 from engine.layers.linear import Linear
+from engine.layers.lp_pool2d import LpPool2d
+from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.mul import Mul
+from engine.layers.reduce import Reduce
 from engine.layers.relu import ReLU
+from engine.layers.split import Split
+from engine.layers.where import Where
 from engine.losses import CrossEntropy, Hinge, LeNetLoss, LossFunction, MeanSquaredError
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
@@ -78,16 +86,26 @@ def module_of(space: dict[str, Any]) -> Any:
     return found[-1]()
 
 
-def theirs(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> Array:
+def results(graph: Graph, parameters: dict[tuple[str, str], Array], *xs: Array) -> list[Array]:
     module = module_of(run(pytorch_script(graph)))
     module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
     with torch.no_grad():
-        result = module.eval()(torch.tensor(x))
-    return np.asarray(result.numpy())
+        found = module.eval()(*map(torch.tensor, xs))
+    return [np.asarray(y.detach().numpy()) for y in (found if isinstance(found, tuple) else (found,))]
+
+
+def theirs(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> Array:
+    (found,) = results(graph, parameters, x)
+    return found
 
 
 def test_every_layer_with_a_rule_has_a_case(layer_kinds: set[type[Layer]]) -> None:
-    assert layer_kinds | {type(layer) for layer in JOINING.values()} == set(RULES)
+    others = {MaxUnpool2d, Split, *(type(layer) for layer in JOINING.values())}
+    assert layer_kinds | others == set(RULES)
+
+
+def test_every_layer_of_the_program_has_a_rule() -> None:
+    assert set(REGISTRY.values()) == set(RULES)
 
 
 def joined(layer: Layer) -> Graph:
@@ -133,6 +151,76 @@ def test_branches_meet_the_same(layer: Layer) -> None:
     np.testing.assert_allclose(
         theirs(graph, parameters, x), ours(graph, parameters, x), rtol=1e-4, atol=1e-5
     )
+
+
+def several(layer: Layer, shapes: tuple[tuple[int, ...], ...]) -> Graph:
+    inputs = tuple(Input(f"x{i}", shape) for i, shape in enumerate(shapes))
+    return Graph(
+        inputs,
+        (Node("class", layer, tuple((i.id, 0) for i in inputs)),),
+        (("out", ("class", 0)),),
+    )
+
+
+def our_results(graph: Graph, *xs: Array) -> list[Array]:
+    plan = compile(graph, {}, batch=len(xs[0]), mode="eval", backward=False)
+    exhaust(plan.run(Batch(dict(zip([i.id for i in graph.inputs], xs, strict=True)))))
+    return [plan.value(ref).copy() for _, ref in graph.outputs]
+
+
+@needs_torch
+def test_several_inputs_are_combined_the_same(
+    layer: Layer, shapes: tuple[tuple[int, ...], ...]
+) -> None:
+    graph = several(layer, shapes)
+    rng = np.random.default_rng(1)
+    xs = [rng.integers(-2, 3, (3, *shape)).astype("float32") + 0.25 for shape in shapes]
+    if isinstance(layer, Compare | Where):  # some are equal, some are zero
+        xs = [x - np.float32(0.25) for x in xs]
+    (mine,) = our_results(graph, *xs)
+    assert np.ptp(mine) > 1e-3
+    np.testing.assert_allclose(results(graph, {}, *xs)[0], mine, rtol=1e-5, atol=1e-6)
+
+
+@needs_torch
+def test_parts_are_cut_the_same() -> None:
+    for sizes in ((1, 2, 1), (-1,)):
+        node = Node("cut", Split(1, sizes), (IMAGE,))
+        outs = tuple((f"y{i}", ("cut", i)) for i in range(len(sizes)))
+        graph = Graph((Input("image", (4, 2, 3)),), (node,), outs)
+        x = np.random.default_rng(0).standard_normal((2, 4, 2, 3)).astype("float32")
+        for a, b in zip(our_results(graph, x), results(graph, {}, x), strict=True):
+            assert np.array_equal(a, b)
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("pool", "unpool", "size", "short"),
+    [
+        (MaxPool2d(2), MaxUnpool2d(), (8, 8), True),
+        (MaxPool2d(2), MaxUnpool2d(output_padding=(1, 0)), (9, 8), True),
+        (MaxPool2d((2, 3), (2, 3), (1, 0)), MaxUnpool2d((2, 3), (2, 3), (1, 0)), (8, 9), True),
+        (MaxPool2d(3, 2, 1), MaxUnpool2d(3, 2, 1), (7, 9), False),
+        (MaxPool2d(3, 1), MaxUnpool2d(3, 1), (8, 8), False),
+    ],
+    ids=repr,
+)
+def test_what_won_comes_back_to_its_place(
+    pool: MaxPool2d, unpool: MaxUnpool2d, size: tuple[int, int], short: bool
+) -> None:
+    graph = Graph(
+        (Input("image", (3, *size)),),
+        (
+            Node("pool", replace(pool, return_indices=True), (IMAGE,)),
+            Node("back", unpool, (("pool", 0), ("pool", 1))),
+        ),
+        (("y", ("back", 0)), ("places", ("pool", 1))),
+    )
+    # few different numbers, so that windows share their largest and places are doubled
+    x = np.random.default_rng(3).integers(0, 4, (2, 3, *size)).astype("float32")
+    for a, b in zip(our_results(graph, x), results(graph, {}, x), strict=True):
+        assert np.array_equal(a, b)
+    assert ("F.max_unpool2d" in pytorch_script(graph)) == short
 
 
 CLASSROOM = [name for name in ARCHITECTURES if "digits" in name or name.startswith("lenet5")]
@@ -245,9 +333,17 @@ def test_names_that_python_or_the_module_needs_are_avoided() -> None:
 
 
 def test_what_has_no_form_is_refused_by_name() -> None:
-    graph = single(ConvTranspose2d(2, 3, 2, (0, 1, 1, 0)), (2, 4, 4))
-    with pytest.raises(ScriptError, match="class: Transposed convolution with different padding"):
-        pytorch_script(graph)
+    refused: list[tuple[Layer, str]] = [
+        (ConvTranspose2d(2, 3, 2, (0, 1, 1, 0)), "Transposed convolution with different padding"),
+        (Interpolate(9, 9, 2.25, 2.3), "with these places"),
+        (Interpolate(mode="cubic", cubic=-0.5), "with these places"),
+        (LpPool2d(dilation=2), "with dilation"),
+        (Reduce("mean", ()), "along no axis"),
+        (MaxPool2d(2, 2, (0, 1, 1, 0), return_indices=True), "with indices and different padding"),
+    ]
+    for layer, why in refused:
+        with pytest.raises(ScriptError, match=f"class: .*{why}.*has no PyTorch form"):
+            pytorch_script(single(layer, (2, 4, 4)))
     with pytest.raises(ScriptError, match="Mark one as output"):
         pytorch_script(replace(single(ReLU(), (2,)), outputs=()))
     shared = Graph(

@@ -1,7 +1,6 @@
 """Published sizes of the known networks, counted without allocating a weight."""
 
 import itertools
-import time
 import tracemalloc
 
 import numpy as np
@@ -11,6 +10,7 @@ from engine.architectures import ARCHITECTURES, Size
 from engine.architectures.resnet_cifar import resnet_cifar
 from engine.graph import Graph
 from engine.layers.add import Add
+from engine.layers.base import Array, ParamSpec, Spec
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.tanh import Tanh
@@ -262,16 +262,10 @@ def test_activations_are_every_tensor_of_one_picture() -> None:
     assert size("lenet5").activation_bytes == 4 * cells
 
 
-# ---- time and memory --------------------------------------------------------------------------
+# ---- memory and work ---------------------------------------------------------------------------
 
 
-def test_the_largest_graph_is_built_and_inferred_at_once_and_without_arrays() -> None:
-    def once() -> float:
-        start = time.perf_counter()
-        Size.of(ARCHITECTURES["densenet201"].build())
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(3)) < 0.3
+def test_the_largest_graph_is_built_and_measured_without_arrays() -> None:
     tracemalloc.start()
     try:
         graph: Graph = ARCHITECTURES["densenet201"].build()
@@ -281,8 +275,25 @@ def test_the_largest_graph_is_built_and_inferred_at_once_and_without_arrays() ->
         tracemalloc.stop()
 
 
-def test_the_whole_gallery_is_measured_in_less_than_two_seconds() -> None:
-    start = time.perf_counter()
-    for architecture in ARCHITECTURES.values():
-        Size.of(architecture.build())
-    assert time.perf_counter() - start < 2
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_network_is_measured_without_a_weight_and_each_layer_asked_a_few_times(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the gallery opens at once: its work grows with the layers, not with their square."""
+    asked = 0
+    original = Conv2d.outputs
+
+    def counted(self: Conv2d, *specs: Spec) -> tuple[Spec, ...]:
+        nonlocal asked
+        asked += 1
+        return original(self, *specs)
+
+    def refuse(self: ParamSpec, rng: np.random.Generator, dtype: str = "float32") -> Array:
+        raise AssertionError(f"Expected no weight to be drawn, received one of {self.shape}.")
+
+    monkeypatch.setattr(Conv2d, "outputs", counted)
+    monkeypatch.setattr(ParamSpec, "initial", refuse)
+    graph = ARCHITECTURES[name].build()
+    assert Size.of(graph).parameters > 0
+    convolutions = sum(isinstance(node.layer, Conv2d) for node in graph.nodes)
+    assert convolutions <= asked <= 4 * convolutions

@@ -18,7 +18,7 @@ import numpy as np
 from engine.cell import Cell
 from engine.graph import Graph, Loss, Node, Ref
 from engine.layers.base import Array, Record, Term, Terms
-from engine.trace import Key, Trace
+from engine.trace import Key, Operation, Trace
 
 Direction = Literal["forward", "gradient"]
 DIRECTIONS: tuple[Direction, ...] = ("forward", "gradient")
@@ -302,6 +302,36 @@ def written(trace: Trace, position: int, place: Place) -> Key | None:
     if not forward:
         return trace.latest("param_grad", ref, position)
     return trace.latest("param", ref, position) or trace.latest("statistic", ref, position)
+
+
+def touching(graph: Graph, operations: Sequence[Operation], place: Place | None) -> dict[int, bool]:
+    """Which operations of a run touch the array that holds a place's number.
+
+    By the number of the operation, True where it writes the array, or a part of it, and False
+    where it only reads it.
+    """
+    if place is None:
+        return {}
+    source, forward = place.source, place.direction == "forward"
+    names: set[tuple[str, tuple[str, Any]]] = set()
+    if isinstance(source, Cell):
+        ref: Ref = (source.node, source.port)
+        names.add(("value" if forward else "grad", ref))
+        if not forward:
+            names |= {("part", reader) for reader in graph.readers.get(ref, ())}
+    else:
+        kinds = ("param", "statistic") if forward else ("param_grad",)
+        names |= {(kind, (source.owner, source.name)) for kind in kinds}
+        if not forward:
+            users = (node.id for node in graph.nodes if node.owner == source.owner)
+            names |= {("param_part", (user, source.name)) for user in users}
+    found = {}
+    for number, operation in enumerate(operations):
+        if any((o.kind, o.ref) in names for o in operation.writes):
+            found[number] = True
+        elif any((o.kind, o.ref) in names for o in operation.reads):
+            found[number] = False
+    return found
 
 
 def look(trace: Trace, position: int, place: Place, sample: int = 0) -> float | None:

@@ -36,7 +36,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.cell import Cell
-from engine.explain import Direction
+from engine.explain import Direction, Place, Weight, touching
 from engine.project_file import SUFFIX
 from explorer import folding, panels, theme
 from explorer.background import Background
@@ -616,6 +616,7 @@ class Window(QMainWindow):
         for pair in (self.inspector.output, self.inspector.source, self.inspector.input):
             pair.forward_grid.selected.connect(self._side_asker("forward"))
             pair.gradient_grid.selected.connect(self._side_asker("gradient"))
+        self.inspector.weight_requested.connect(self._focus_and_explain)
         self.inspector.gain_requested.connect(c.what_ifs.set_gain)
         self.inspector.value_requested.connect(c.what_ifs.set_pixel)
         self.what_if.reset_requested.connect(c.what_ifs.reset)
@@ -686,6 +687,7 @@ class Window(QMainWindow):
     def _show_run(self) -> None:
         d = self.document
         self.timeline.set_operations(d.operations)
+        self._show_touched()
         self._show_breakpoints()
         self._show_position()
 
@@ -892,6 +894,7 @@ class Window(QMainWindow):
 
     def _show_focus(self) -> None:
         self.canvas.set_focus(self.document.focus)
+        self.narration.set_focus(self.document.focus)
         self.inspector.set_focus(self.document.focus)
 
     def _toggle_fields(self) -> None:
@@ -899,8 +902,17 @@ class Window(QMainWindow):
         self.actions_by_id["focus.field"].setChecked(self.fields.on)
 
     def _show_trail(self) -> None:
+        place = self.controller.place
+        asked = place.source if place is not None else None
+        self.inspector.set_weight(asked if isinstance(asked, Weight) else None)
+        self._show_touched()
         self.actions_by_id["focus.back"].setEnabled(self.controller.can_go_back)
         self.actions_by_id["focus.forward"].setEnabled(self.controller.can_go_forward)
+
+    def _show_touched(self) -> None:
+        """Which ticks of the timeline wrote or read what is asked about."""
+        d = self.document
+        self.timeline.set_touched(touching(d.graph, d.operations, self.controller.place))
 
     def ask_why(self) -> None:
         """Walk to the term that contributed most, and show the number that it leads to."""
@@ -936,7 +948,7 @@ class Window(QMainWindow):
     def _focus_and_explain(self, target: object) -> None:
         """A number was chosen outside the panels beside: say where it came from, if there."""
         self.controller.focus(target)
-        if isinstance(target, Cell) and not self.docks["cell"].isHidden():
+        if isinstance(target, Cell | Place) and not self.docks["cell"].isHidden():
             self.docks["cell"].raise_()
 
     def _show_sample(self) -> None:

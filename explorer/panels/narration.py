@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QUrl, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextLine,
+)
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -17,6 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.cell import Cell
 from explorer import theme
 from explorer.narration import Crumb, Link, Question, Sentence, phase_name
 from explorer.narration.questions import MOST
@@ -27,6 +37,7 @@ class _Words(QTextBrowser):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._marked: frozenset[str] = frozenset()
         self.setOpenLinks(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
@@ -51,6 +62,50 @@ class _Words(QTextBrowser):
         else:
             super().keyPressEvent(event)
 
+    def mark(self, links: frozenset[str]) -> None:
+        """Draw the ring of the focus around these links."""
+        if links != self._marked:
+            self._marked = links
+            self.viewport().update()
+
+    def rects_of(self, link: str) -> list[QRectF]:
+        """Where a link stands, in the viewport's coordinates: a rectangle for each line."""
+        found, document = [], self.document()
+        offset = QPointF(self.horizontalScrollBar().value(), self.verticalScrollBar().value())
+        block = document.begin()
+        while block.isValid():
+            layout, corner = block.layout(), document.documentLayout().blockBoundingRect(block)
+            it = block.begin()
+            while not it.atEnd():
+                piece = it.fragment()
+                it += 1
+                if piece.charFormat().anchorHref() != link:
+                    continue
+                start = piece.position() - block.position()
+                end = start + piece.length()
+                for i in range(layout.lineCount()):
+                    line = layout.lineAt(i)
+                    first = max(start, line.textStart())
+                    last = min(end, line.textStart() + line.textLength())
+                    if first < last:
+                        left, right = (_x_of(line, place) for place in (first, last))
+                        rect = QRectF(left, line.y(), right - left, line.height())
+                        found.append(rect.translated(corner.topLeft() - offset))
+            block = block.next()
+        return found
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if not self._marked:
+            return
+        painter = QPainter(self.viewport())
+        for link in self._marked:
+            for rect in self.rects_of(link):
+                for pen in theme.focus_pens():
+                    painter.setPen(pen)
+                    painter.drawRect(rect.adjusted(-1, 1, 1, -1))
+        painter.end()
+
     def fit(self) -> None:
         """Take the largest size at which the whole sentence is in sight."""
         m = theme.metrics()
@@ -67,6 +122,11 @@ class _Words(QTextBrowser):
         self.fit()
 
 
+def _x_of(line: QTextLine, place: int) -> float:
+    found: Any = line.cursorToX(place)
+    return float(found[0] if isinstance(found, tuple) else found)  # with the place beside it
+
+
 class Narration(QWidget):
     """Shows one sentence; a link asks for the cell or node that it names."""
 
@@ -81,6 +141,7 @@ class Narration(QWidget):
         self._sentence = Sentence()
         self._crumbs: tuple[Crumb, ...] = ()
         self._question: Question | None = None
+        self._focus: Cell | None = None
         m = theme.metrics()
         box = QVBoxLayout(self)
         box.setContentsMargins(m.space_4 + m.space_1, m.space_2, m.space_4, m.space_2)
@@ -140,6 +201,21 @@ class Narration(QWidget):
             self._sentence = sentence
             self._show()
 
+    def set_focus(self, cell: Cell | None) -> None:
+        """Ring the numbers of the sentence that are the focused cell's."""
+        if cell != self._focus:
+            self._focus = cell
+            self._mark()
+
+    def _mark(self) -> None:
+        self.words.mark(
+            frozenset(
+                f"#{i}"
+                for i, part in enumerate(self._sentence.parts)
+                if self._focus is not None and isinstance(part, Link) and part.target == self._focus
+            )
+        )
+
     def set_question(self, asked: Question | None) -> None:
         """Offer the choices of a question, which the sentence asks; None: nothing is asked."""
         if asked == self._question:
@@ -187,6 +263,7 @@ class Narration(QWidget):
         )
         self.words.setHtml(html)
         self.words.fit()
+        self._mark()
         self.words.setAccessibleDescription(self._sentence.text)
         if self._sentence.phase:
             plain, word = phase_name(self._sentence.phase)

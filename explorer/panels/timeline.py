@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QLineF, QPoint, QPointF, QRectF, QSize, Qt, Signal
@@ -78,6 +79,7 @@ class Timeline(QWidget):
         self._computed = 0
         self._breakpoints: frozenset[int] = frozenset()
         self._off: frozenset[int] = frozenset()
+        self._touched: Mapping[int, bool] = {}
         self._span = Span(0.0, 1.0)
         self._runs: list[tuple[int, int, str]] = []
         self._hover: int | None = None
@@ -99,6 +101,7 @@ class Timeline(QWidget):
         if operations == self._operations:
             return
         self._operations = operations
+        self._touched = {}
         self._hover = self._hover_gutter = None
         self._runs = []
         for index, operation in enumerate(operations):
@@ -129,6 +132,18 @@ class Timeline(QWidget):
         if (breakpoints, off) != (self._breakpoints, self._off):
             self._breakpoints, self._off = breakpoints, off
             self.update()
+
+    def set_touched(self, operations: Mapping[int, bool]) -> None:
+        """Mark the operations that write (True) or only read the number that has the focus."""
+        if dict(operations) != self._touched:
+            self._touched = dict(operations)
+            self._describe()
+            self.update()
+
+    @property
+    def touched(self) -> Mapping[int, bool]:
+        """The operations that write, or only read, the number that has the focus."""
+        return self._touched
 
     @property
     def breakpoints(self) -> frozenset[int]:
@@ -192,7 +207,7 @@ class Timeline(QWidget):
         plain, word = phase_name(operation.phase)
         reads = ", ".join(_name(o.kind, o.ref) for o in operation.reads)
         writes = ", ".join(_name(o.kind, o.ref) for o in operation.writes)
-        return self.tr(
+        text = self.tr(
             "Step {number} of {count}: {plain} ({word}), {node}\n{reads} → {writes}"
         ).format(
             number=index + 1,
@@ -203,6 +218,25 @@ class Timeline(QWidget):
             reads=reads,
             writes=writes,
         )
+        if index in self._touched:
+            wrote = self._touched[index]
+            text += "\n" + (
+                self.tr("It wrote the selected number.")
+                if wrote
+                else self.tr("It read the selected number.")
+            )
+        return text
+
+    def mark_of(self, index: int) -> QRectF:
+        """The ring around a tick that touched the focus: all of it, or its foot where it read."""
+        m, track = theme.metrics(), self._track()
+        tick = self.rect_of(index)
+        width = max(tick.width() + m.space_1, float(m.space_2))
+        area = QRectF(tick.center().x() - width / 2, tick.top() - 2, width, tick.height() + 4)
+        if not self._touched.get(index, True):
+            side = min(width, float(m.space_2))
+            area = QRectF(tick.center().x() - side / 2, track.center().y() - side / 2, side, side)
+        return area
 
     def _line(self) -> float:
         return QFontMetricsF(theme.font("small")).height()
@@ -555,6 +589,13 @@ class Timeline(QWidget):
             painter.drawRect(self.rect_of(self._hover))
         painter.setClipping(False)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for pen in theme.focus_pens():
+            painter.setPen(pen)
+            for index, wrote in self._touched.items():
+                if first <= index < last:
+                    area = self.mark_of(index)
+                    painter.drawRect(area) if wrote else painter.drawEllipse(area)
         radius = m.space_1 - 0.5
         painter.setPen(QPen(QColor(tokens.error), m.line))
         for index in (*self._off, *self._breakpoints):

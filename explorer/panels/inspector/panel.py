@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.cell import Cell
+from engine.explain import Direction, Place, Weight
 from engine.fields import Fields
 from engine.graph import Graph, Inference, Node, Ref
 from engine.layers.base import Array
@@ -58,6 +60,7 @@ class Inspector(QWidget):
     """Shows what the trace holds at a position around one node; asks for cells to be selected."""
 
     focus_requested = Signal(object)  # Cell
+    weight_requested = Signal(object)  # Place of a weight, its value or its gradient
     gain_requested = Signal(str, int, float)  # an Add, its input, its factor
     value_requested = Signal(object, float)  # Cell of the picture, another number
     scale_mode_requested = Signal(str)  # "shared", "per channel" or "frozen"
@@ -67,7 +70,9 @@ class Inspector(QWidget):
         self._lens = Lens()
         self._focus: Cell | None = None
         self._signatures: dict[int, object] = {}
-        self._weight_focus: Cell | None = None
+        self._weight: Weight | None = None
+        self._weight_view: tuple[int, ...] | None = None
+        self._told_weight: Weight | None = None
         self.marks: tuple[Marks | None, Marks | None] = (None, None)
         self._channel_of: tuple[str, int, bool] = ("", 0, False)
         self._channel_told = 0
@@ -137,7 +142,8 @@ class Inspector(QWidget):
         for pair in (self.output, self.source, self.input):
             pair.focus_requested.connect(self.focus_requested)
             pair.forward_grid.value_requested.connect(self.value_requested)
-        self.weights.focus_requested.connect(self._weight_chosen)
+        self.weights.forward_grid.selected.connect(lambda c: self._weight_chosen(c, "forward"))
+        self.weights.gradient_grid.selected.connect(lambda c: self._weight_chosen(c, "gradient"))
         for pair in (self.output, self.source, self.input, self.weights):
             pair.scale_mode_requested.connect(self.scale_mode_requested)
         theme.theme().changed.connect(self._restyle)
@@ -199,6 +205,12 @@ class Inspector(QWidget):
                 self._show_page()  # another channel may come into sight
             else:
                 self._show_focus()
+
+    def set_weight(self, weight: Weight | None) -> None:
+        """Mark a weight that is asked about, and bring it to the front once its node is shown."""
+        if weight != self._told_weight:
+            self._told_weight = self._weight = weight
+            self._show_weight()
 
     def set_fields(self, fields: Fields | None) -> None:
         """Outline what the focused cell sees and changes in the maps shown; None: nothing."""
@@ -282,8 +294,9 @@ class Inspector(QWidget):
             if name == before:
                 self.tabs.setCurrentIndex(self.tabs.count() - 1)
         self.tabs.blockSignals(False)
-        self._weight_focus = None
+        self._weight = self._told_weight
         self._show_page()
+        self._show_weight()
 
     def _show_page(self) -> None:
         if not self._lens.node_id or self.tabs.count() == 0:
@@ -509,6 +522,7 @@ class Inspector(QWidget):
         )
         statistic = value is not None and value.kind == "statistic"
         view = self._lens.as_maps(node) if name == "weight" else None
+        self._weight_view = view
         self.weights.set_scale_mode(self.output.scale_mode)
         self._fill(
             self.weights,
@@ -532,10 +546,47 @@ class Inspector(QWidget):
 
     # ---- focus -----------------------------------------------------------------------------
 
-    def _weight_chosen(self, cell: Cell) -> None:
-        """A weight is no cell of a tensor: the ring around it stays in this panel."""
-        self._weight_focus = cell
-        self.weights.set_focus(cell)
+    def _weight_chosen(self, cell: Cell, side: Direction) -> None:
+        """A weight was clicked: it is marked at once, and asked about."""
+        node = self._lens.node
+        if node is None:
+            return
+        index, shape = cell.index, self._weight_shape(node)
+        if self._weight_view is not None and shape is not None:
+            flat = np.ravel_multi_index(index, self._weight_view)
+            index = tuple(int(i) for i in np.unravel_index(flat, shape))
+        self._weight = Weight(node.owner, cell.node.removeprefix(f"{node.owner}."), index)
+        self._show_focus()
+        self.weight_requested.emit(Place(self._weight, side))
+
+    def _weight_shape(self, node: Node) -> tuple[int, ...] | None:
+        array = self._lens.array(self._lens.key("param", (node.owner, "weight")))
+        return None if array is None else array.shape
+
+    def _show_weight(self) -> None:
+        """Bring the page and the parameter of the weight to the front, where this is its node."""
+        node, weight = self._lens.node, self._weight
+        if node is None or weight is None or weight.owner != node.owner:
+            self._show_focus()
+            return
+        names = self._lens.parameters(node)
+        if weight.name in names:
+            self.show_tab(WEIGHTS)
+            self._show_page()
+            if self.which.count() == len(names):
+                self.which.setCurrentIndex(names.index(weight.name))
+            self._show_focus()
+
+    def _weight_cell(self) -> Cell | None:
+        """The marked weight as a cell of the maps in which its parameter is drawn."""
+        node, weight = self._lens.node, self._weight
+        if node is None or weight is None or weight.owner != node.owner:
+            return None
+        index, shape = weight.index, self._weight_shape(node)
+        if self._weight_view is not None and weight.name == "weight" and shape is not None:
+            flat = np.ravel_multi_index(index, shape)
+            index = tuple(int(i) for i in np.unravel_index(flat, self._weight_view))
+        return Cell(f"{weight.owner}.{weight.name}", 0, index)
 
     def _show_focus(self) -> None:
         """The ring, the window of the focused output cell, and what a focused input cell feeds."""
@@ -543,7 +594,7 @@ class Inspector(QWidget):
             pair.set_focus(self._focus)
             pair.set_windows(())
             pair.set_highlights(())
-        self.weights.set_focus(self._weight_focus)
+        self.weights.set_focus(self._weight_cell())
         node, cell = self._lens.node, self._focus
         if node is None or node.inputs[:1] in ((), (None,)):
             return

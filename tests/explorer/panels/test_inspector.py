@@ -5,6 +5,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from engine.cell import Cell
+from engine.explain import Place, Weight
 from engine.layers import REGISTRY
 from engine.trace import Trace
 from explorer.narration import percent
@@ -275,15 +276,44 @@ def test_focus_is_shared_and_requested(qtbot, ran):
     assert panel.which.currentText() == "channel 1"
 
 
-def test_a_weight_is_marked_here_and_not_asked_for(qtbot, ran):
+def test_a_weight_is_marked_and_asked_about_on_the_side_that_was_clicked(qtbot, ran):
     panel = shown(qtbot)
-    look(panel, ran, "conv1", 1)
+    look(panel, ran, "conv1", len(ran.trace))
     panel.show_tab("weights")
-    asked = []
-    panel.focus_requested.connect(asked.append)
+    asked, cells = [], []
+    panel.weight_requested.connect(asked.append)
+    panel.focus_requested.connect(cells.append)
     qtbot.keyClick(panel.weights.forward_grid, Qt.Key.Key_Right)
-    assert asked == []
-    assert panel.weights.forward_grid.focus == Cell("conv1.weight", 0, (0, 0, 0, 0))
+    weight = Weight("conv1", "weight", (0, 0, 0, 0))
+    cell = Cell("conv1.weight", 0, (0, 0, 0, 0))
+    assert asked == [Place(weight, "forward")] and cells == []
+    assert panel.weights.forward_grid.focus == panel.weights.gradient_grid.focus == cell
+    grid = panel.weights.gradient_grid
+    at = grid.rect_of(Cell("conv1.weight", 0, (2, 0, 0, 2))).center().toPoint()
+    qtbot.mouseClick(grid, Qt.MouseButton.LeftButton, pos=at)
+    assert asked[1:] == [Place(Weight("conv1", "weight", (2, 0, 0, 2)), "gradient")]
+    assert panel.weights.forward_grid.focus == Cell("conv1.weight", 0, (2, 0, 0, 2))
+
+
+def test_a_weight_asked_about_elsewhere_comes_to_the_front(qtbot, ran):
+    panel = shown(qtbot)
+    look(panel, ran, "conv1", len(ran.trace))
+    panel.set_weight(Weight("conv1", "bias", (1,)))
+    assert panel.tab == "weights" and panel.which.currentText() == "bias"
+    assert panel.weights.forward_grid.focus == Cell("conv1.bias", 0, (1,))
+    panel.set_weight(None)
+    assert panel.weights.forward_grid.focus is None
+    panel.set_weight(Weight("fc", "weight", (1, 17)))
+    assert panel.weights.forward_grid.focus is None
+    look(panel, ran, "fc", len(ran.trace))
+    grid = panel.weights.forward_grid  # drawn as the maps before the Flatten
+    assert grid.focus == Cell("fc.weight", 0, (1, *np.unravel_index(17, (4, 3, 3))))
+    weights = ran.trace.look("param", ("fc", "weight"))
+    assert grid.value(grid.focus) == weights[1, 17]
+    asked = []
+    panel.weight_requested.connect(asked.append)
+    qtbot.keyClick(grid, Qt.Key.Key_Left)
+    assert asked == [Place(Weight("fc", "weight", (1, 16)), "forward")]
 
 
 def test_a_scale_mode_is_requested_and_set_everywhere(qtbot, ran):

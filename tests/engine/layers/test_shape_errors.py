@@ -76,7 +76,12 @@ MENDABLE: list[tuple[Layer, Shapes, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "shapes", "offered"), MENDABLE, ids=str)
+@pytest.mark.parametrize(
+    ("layer", "shapes", "offered"),
+    MENDABLE,
+    # A set is written in an order of its own in each process, which must agree on the names.
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
+)
 def test_every_fix_mends(layer: Layer, shapes: Shapes, offered: set[str]) -> None:
     inputs = tuple(Input(f"in{i}", shape) for i, shape in enumerate(shapes))
     node = Node("here", layer, tuple((i.id, 0) for i in inputs))

@@ -300,17 +300,3 @@ def centre(ref: Ref, specs: Mapping[Ref, Spec], channel: int = 0) -> Cell:
     if len(shape) == 1:
         return Cell(*ref, (channel,))
     return Cell(*ref, (channel, *(size // 2 for size in shape[1:])))
-
-
-def spread_of(field: Array) -> tuple[float, float]:
-    """Standard deviation (rows, columns) of a field (C, H, W) read as weights of its cells."""
-    weights = np.abs(np.asarray(field, np.float64)).sum(0)
-    total = weights.sum()
-    if not total > 0:
-        raise ValueError("Field: expected some weight, received zeros.")
-    found = []
-    for axis in (1, 0):
-        share = weights.sum(axis) / total
-        places = np.arange(len(share))
-        found.append(float(np.sqrt((share * (places - (share * places).sum()) ** 2).sum())))
-    return found[0], found[1]

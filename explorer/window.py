@@ -831,12 +831,22 @@ class Window(QMainWindow):
         d = self.document
         if len(d.selection) == 1:
             return next(iter(d.selection))
+        block = self._selected_block()
+        if block is not None:
+            return block.outputs[0][0]
         asked = self.controller.stepping.question
         if asked is not None:
             return d.operations[asked.operation].node
         if d.step is not None:
             return d.step.node
         return d.graph.inputs[0].id if d.graph.inputs else ""
+
+    def _selected_block(self) -> folding.Block | None:
+        """The folded block whose card alone is selected."""
+        view, selection = self.document.view, self.document.selection
+        cards = view.cards(selection)
+        block = view.blocks.get(next(iter(cards))) if len(cards) == 1 else None
+        return block if block is not None and selection == set(block.members) else None
 
     def _show_inspected(self) -> None:
         d = self.document
@@ -860,6 +870,10 @@ class Window(QMainWindow):
         d = self.document
         node_id = next(iter(d.selection), "") if len(d.selection) == 1 else ""
         node = d.graph.by_id.get(node_id)
+        block = self._selected_block()
+        if block is not None:
+            self._show_block(block)
+            return
         loss = next((x for x in d.graph.losses if x.id == node_id), None)
         source = next((x for x in d.graph.inputs if x.id == node_id), None)
         if loss is not None:
@@ -891,6 +905,24 @@ class Window(QMainWindow):
             self.properties.set_node(
                 node, inputs, outputs, d.costs.get(node_id), d.inference.errors.get(node_id)
             )
+
+    def _show_block(self, block: folding.Block) -> None:
+        d = self.document
+        costs = [d.costs[name] for name in block.members if name in d.costs]
+        sent = [str(d.inference.specs[ref]) for ref in block.outputs if ref in d.inference.specs]
+        errors = (d.inference.errors.get(name) for name in block.members)
+        self.properties.set_end(
+            block.path,
+            self.tr("Block {0}").format(block.path),
+            self.tr("Folded layers: a double click on the card, Enter or T opens them."),
+            {
+                self.tr("Layers"): str(len(block.members)),
+                self.tr("Parameters"): f"{sum(c.parameters for c in costs):,}",
+                self.tr("Multiply-adds"): f"{sum(c.multiply_adds for c in costs):,}",
+                self.tr("Output"): ", ".join(sent) or self.tr("not known"),
+            },
+            next((error for error in errors if error is not None), None),
+        )
 
     def _show_focus(self) -> None:
         self.canvas.set_focus(self.document.focus)

@@ -115,6 +115,7 @@ class FarItem(QGraphicsItem):
                 painter.drawRect(QRectF(middle.x() - side / 2, middle.y() - side / 2, side, side))
         if zoom >= NAMES_FROM:
             self._paint_names(painter, zoom, seen, tokens)
+        scene.frames_item.paint_far_names(painter, zoom, exposed)
 
     def _paint_names(
         self, painter: QPainter, zoom: float, seen: list[NodeItem], tokens: theme.Tokens

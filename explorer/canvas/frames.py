@@ -22,31 +22,48 @@ STEP = float(_M.space_1 + 2)
 """So much further out is the frame around a frame."""
 HEADING = float(_M.text_body + _M.space_2)
 GLYPH = float(_M.text_body)
-# Below this zoom headings would be too small to read.
+# Below this zoom headings would be too small to read: only the outermost blocks are named.
 HEADINGS_FROM = 0.4
+LEGIBLE_FROM = 0.85
+LARGEST = 1.5
+
+
+def growth(zoom: float) -> float:
+    """By how much a heading is larger than at 100%."""
+    return min(LARGEST, max(1.0, LEGIBLE_FROM / zoom))
 
 
 @dataclass(frozen=True)
 class Frame:
     """A piece of an open block: all of it, or what of it stands in one column.
 
-    ``heading`` is empty for the pieces after the first.
+    ``level`` counts the frames within it. ``indent`` leaves room for the headings of the frames
+    around it, where these begin as well; ``width`` is that of its own, 0 for a piece after the
+    first, which has none.
     """
 
     path: str
     rect: QRectF
-    heading: QRectF
     level: int
+    indent: float = 0.0
+    width: float = 0.0
+
+    def heading(self, zoom: float) -> QRectF:
+        """Where the name stands: larger when zoomed out, as far as there is room above the card."""
+        by = growth(zoom)
+        left = self.rect.left() + _M.space_2 + self.indent * by
+        high = HEADING * by
+        bottom = self.rect.top() + HEADING / 2
+        return QRectF(left, bottom - high, self.width * by, high) if self.width else QRectF()
+
+    def glyph(self, zoom: float) -> QRectF:
+        """Where a click folds the block."""
+        box = self.heading(zoom)
+        return QRectF(box.left(), box.top(), box.height(), box.height())
 
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
-
-    @property
-    def glyph(self) -> QRectF:
-        """Where a click folds the block."""
-        side = self.heading.height()
-        return QRectF(self.heading.left(), self.heading.top(), side, side)
 
 
 def frames(view: View, names: Sequence[str], boxes: NDArray[np.float64]) -> list[Frame]:
@@ -80,17 +97,15 @@ def frames(view: View, names: Sequence[str], boxes: NDArray[np.float64]) -> list
         for number, (left, top, right, bottom) in enumerate(rects):
             rect = QRectF(QPointF(left, top), QPointF(right, bottom))
             rect = rect.adjusted(-margin, -margin, margin, margin)
-            heading = QRectF()
+            indent = wide = 0.0
             if number == 0:
-                x = rect.left() + _M.space_2
                 outer = folding.parents(path)
                 for other in headings:
                     near = abs(other.rect.top() - rect.top()) < 2 * HEADING
                     if near and other.path in outer and other.rect.intersects(rect):
-                        x = max(x, other.heading.right() + _M.space_1)
+                        indent = max(indent, other.indent + other.width + _M.space_1)
                 wide = HEADING + _advance(path.rpartition("/")[2]) + _M.space_2
-                heading = QRectF(x, rect.top() - HEADING / 2, wide, HEADING)
-            found.append(Frame(path, rect, heading, level[path]))
+            found.append(Frame(path, rect, level[path], indent, wide))
             if number == 0 and level[path]:
                 headings.append(found[-1])
     return found
@@ -166,14 +181,14 @@ class FramesItem(QGraphicsItem):
         self.frames = found
         self._bounds = QRectF()
         for frame in found:
-            self._bounds = self._bounds.united(frame.rect).united(frame.heading)
+            self._bounds = self._bounds.united(frame.rect).united(frame.heading(HEADINGS_FROM))
         self.update()
 
     def at(self, point: QPointF, zoom: float) -> Frame | None:
         """The frame whose heading is at a scene point."""
         if zoom < HEADINGS_FROM:
             return None
-        return next((f for f in reversed(self.frames) if f.heading.contains(point)), None)
+        return next((f for f in reversed(self.frames) if f.heading(zoom).contains(point)), None)
 
     def hover(self, path: str) -> None:
         """Show which block a click would fold; "" for none."""
@@ -195,35 +210,58 @@ class FramesItem(QGraphicsItem):
         exposed: QRectF = option.exposedRect
         near = zoom >= HEADINGS_FROM
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, near)
-        seen = [f for f in self.frames if exposed.intersects(f.rect.united(f.heading))]
-        ground = tokens.colour("surface_raised", 0.45)
+        seen = [f for f in self.frames if exposed.intersects(f.rect)]
+        if not near:  # the inner ones would only be a haze of lines
+            seen = [f for f in seen if "/" not in f.path]
+        painter.setBrush(tokens.colour("surface_raised", 0.45 if near else 0.8))
         for frame in seen:
             lit = frame.path == self.hovered
             pen = ink.pen(tokens.accent if lit else tokens.border, now.hairline, (), not near)
             painter.setPen(pen)
-            painter.setBrush(ground)
             if near:
                 painter.drawRoundedRect(frame.rect, _M.radius_large, _M.radius_large)
             else:
                 painter.drawRect(frame.rect)
+        # The painter's state is not saved between items: what follows draws lines, not areas.
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         if not near:
             return
-        painter.setFont(ink.font("body", _M.text_body))
+        painter.setFont(ink.font("body", round(_M.text_body * growth(zoom))))
         for frame in seen:
-            box = frame.heading
+            box = frame.heading(zoom)
             if box.isNull():
                 continue
             lit = frame.path == self.hovered
             painter.setPen(ink.pen(tokens.accent if lit else tokens.border, now.hairline))
             painter.setBrush(QColor(tokens.background))
             painter.drawRoundedRect(box, _M.radius_small, _M.radius_small)
-            ink.draw_fold_glyph(painter, _inset(frame.glyph), tokens.text_muted, False)
+            ink.draw_fold_glyph(painter, _inset(frame.glyph(zoom)), tokens.text_muted, False)
             painter.setPen(QColor(tokens.text_muted))
             painter.drawText(
                 box.adjusted(box.height(), 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, frame.name
             )
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def paint_far_names(self, painter: QPainter, zoom: float, exposed: QRectF) -> None:
+        """The names of the outermost blocks above them, as large on the screen at any zoom."""
+        if zoom >= HEADINGS_FROM:
+            return
+        tokens = theme.current()
+        pixels = round(_M.text_body / zoom)
+        painter.setFont(ink.font("strong", pixels))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        gap = _M.space_1 / zoom
+        for frame in self.frames:
+            if "/" in frame.path or not frame.width or not exposed.intersects(frame.rect):
+                continue
+            wide = ink.metrics("strong", pixels).horizontalAdvance(frame.name) + 2 * gap
+            high = pixels + gap
+            box = QRectF(frame.rect.left(), frame.rect.top() + gap - high, wide, high)
+            painter.fillRect(box, tokens.colour("background", 0.9))
+            painter.setPen(QColor(tokens.text))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, frame.name)
 
 
 def _inset(box: QRectF) -> QRectF:
-    gap = (box.height() - GLYPH) / 2
+    gap = box.height() * (1 - GLYPH / HEADING) / 2
     return box.adjusted(gap, gap, -gap, -gap)

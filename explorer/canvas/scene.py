@@ -308,7 +308,7 @@ class NetworkScene(QGraphicsScene):
         """The rectangle of all cards, frames and edges."""
         box = QRectF()
         for frame in self.frames_item.frames:
-            box = box.united(frame.rect).united(frame.heading)
+            box = box.united(frame.rect)
         for item in self.items_by_id.values():
             box = box.united(item.scene_rect())
         for edge in self.edges.values():

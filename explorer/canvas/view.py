@@ -687,7 +687,7 @@ class Canvas(QGraphicsView):
             folded = not self.network.far and item.fold_at(at)
             return folding.path_of(item.facts.id) if folded else ""
         frame = self.network.frames_item.at(at, self.zoom)
-        return frame.path if frame is not None and frame.glyph.contains(at) else ""
+        return frame.path if frame is not None and frame.glyph(self.zoom).contains(at) else ""
 
     def toggle_block(self, path: str) -> None:
         """Ask to open a folded group, or to fold an open one."""

@@ -76,10 +76,9 @@ def double_click(window: Window, where: QPoint) -> None:
 def heading(window: Window, path: str) -> QPoint:
     """A pixel on the name in an open block's frame, beside its glyph."""
     canvas = window.canvas
-    frame = next(
-        f for f in canvas.network.frames_item.frames if f.path == path and not f.heading.isNull()
-    )
-    return canvas.to_pixel(QPointF(frame.heading.right() - 4, frame.heading.center().y()))
+    frame = next(f for f in canvas.network.frames_item.frames if f.path == path and f.width)
+    box = frame.heading(canvas.zoom)
+    return canvas.to_pixel(QPointF(box.right() - 4, box.center().y()))
 
 
 def menu_action(window: Window, where: QPoint, text: str) -> QAction:
@@ -128,7 +127,7 @@ class TestFolding:
         canvas.zoom_to({f"{BLOCK}/conv1"})
         canvas.set_zoom(1.0)
         frame = next(f for f in canvas.network.frames_item.frames if f.path == BLOCK)
-        click(window, canvas.to_pixel(frame.glyph.center()))
+        click(window, canvas.to_pixel(frame.glyph(canvas.zoom).center()))
         assert window.document.folded == {BLOCK}
         # The second click of a double click must not open it again.
         assert f"{BLOCK}/" in cards(window)

@@ -30,7 +30,9 @@ def usual(dims: tuple[int | None, ...] | None) -> tuple[int, ...]:
 
 
 def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> Project:
-    """The network of a file, laid out for a canvas of that shape; its warnings say what is odd.
+    """The network of a file, laid out for a canvas of that shape; its warnings say what is missing.
+
+    What was merely changed on the way is in its metadata, under "import".
 
     ``progress(done, all)`` counts operators and may raise GivenUpError. Raises OnnxError.
     """
@@ -65,5 +67,5 @@ def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> 
         layout=place(made.graph, aspect=aspect),
         preprocessing=preprocessing,
         metadata={**made.metadata, "title": title},
-        warnings=(*imported.notes, *warnings),
+        warnings=warnings,
     )

@@ -33,6 +33,7 @@ FREE = (2, 3)
 """The two batch sizes of shape arithmetic where the number of samples stays free."""
 ONE = (1, 1)
 STANDARD = ("", "ai.onnx")
+_EMPTY_NAME = re.compile(r"[A-Za-z_]?\d+|(?:node|op|layer|Op|Node)_?\d+")
 
 
 class MixesSamplesError(Exception):
@@ -146,6 +147,7 @@ class Importer:
     _owners: dict[tuple[Any, ...], str] = field(default_factory=dict)
     _shown: dict[Ref, Tensor] = field(default_factory=dict)
     _hidden: dict[Ref, Tensor] = field(default_factory=dict)
+    _common: str = ""
     _areas: dict[Ref, int] = field(default_factory=dict)
     _declared: dict[str, tuple[int | None, ...]] | None = None
 
@@ -298,6 +300,9 @@ class Importer:
             )
         self._inputs(initializers)
         order = self._order(graph, set(initializers) | set(self.values))
+        self._common = self._common_prefix(
+            [n for n in order if n.op_type not in ("Constant", "Shape")]
+        )
         for number, proto in enumerate(order):
             if self.progress is not None:
                 self.progress(number, len(order))
@@ -462,14 +467,33 @@ class Importer:
                     stack.pop()
         return order
 
+    def _label(self, proto: onnx.NodeProto) -> str:
+        """What a person would call a node: its name, or its output's where that says more."""
+        name = proto.name
+        output = next((name for name in proto.output if name), "")
+        if (not name or _EMPTY_NAME.fullmatch(name)) and re.search(r"[^\W\d_]{3}", output):
+            name = output
+        return (name or output).removeprefix(self._common)
+
+    def _common_prefix(self, order: Sequence[onnx.NodeProto]) -> str:
+        """The first part of the path that all names share, as "gpu_0/"; else nothing."""
+        parts = set()
+        for proto in order:
+            label = self._label(proto)
+            if "/" not in label.lstrip("/"):
+                return ""
+            parts.add(label[: label.index("/", 1) + 1])
+        return parts.pop() if len(parts) == 1 else ""
+
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = [self.values[name] if name else None for name in proto.input]
         if proto.op_type != "MaxUnpool":
             inputs = [self.counted(v) if isinstance(v, Tensor) else v for v in inputs]
-        label = proto.name or next((name for name in proto.output if name), "")
+        label = self._label(proto)
         standard = proto.domain in STANDARD
         known = [v for v in inputs if isinstance(v, Known)]
-        site = Site(self, proto, inputs, label)
+        named = proto.name or next((name for name in proto.output if name), "")
+        site = Site(self, proto, inputs, label, named)
         if standard and proto.op_type == "If" and self._decided(proto, inputs):
             return
         constant = len(known) == sum(v is not None for v in inputs)
@@ -587,7 +611,7 @@ class Importer:
         )
         refs = tuple(v.ref for v in site.inputs if v is not None and not isinstance(v, Known))
         node_id = self.fresh_id(site.label, "opaque")
-        self.names[node_id] = site.label
+        self.names[node_id] = site.name
         self.nodes.append(Node(node_id, layer, refs))
         self.problems.append(Problem(node_id, proto.op_type, reason, missing))
         p, q = self.batches
@@ -757,6 +781,9 @@ class Site:
     proto: onnx.NodeProto
     inputs: Sequence[Value | None]
     label: str
+    """What its layers are named after."""
+    name: str = ""
+    """Its name in the file."""
     _attributes: dict[str, Any] | None = None
     _used: bool = False
 
@@ -940,7 +967,7 @@ class Site:
         node_id = self.new_id(role)
         found = self.importer.add(layer, inputs, node_id, params, key)
         if not role:
-            self.importer.names[node_id] = self.label
+            self.importer.names[node_id] = self.name
         if hidden is None:
             return found
         return tuple(Tensor(t.ref, t.first, t.second, hidden) for t in found)

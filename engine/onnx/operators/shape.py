@@ -64,10 +64,9 @@ def reshaped(site: Site, x: Tensor, sizes: tuple[Sequence[int], Sequence[int]]) 
     importer = site.importer
     baked = _baked(site, x, sizes)
     if baked is not None:
-        importer.note(
-            f"The file was written for {importer.fixed_batch} samples at a time; here their "
-            "number is free."
-        )
+        fixed = importer.fixed_batch
+        words = "one sample" if fixed == 1 else f"{fixed} samples"
+        importer.note(f"The file was written for {words} at a time; here their number is free.")
         return _viewed(site, x, baked, False)
     targets = []
     for wanted, own in zip(sizes, x.shapes, strict=True):

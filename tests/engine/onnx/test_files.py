@@ -376,7 +376,8 @@ def test_the_number_of_samples_stays_free() -> None:
 def test_a_number_of_samples_that_was_baked_in_is_freed(count: int, target: list[int]) -> None:
     nodes = [helper.make_node("Reshape", ["x", "t"], ["y"])]
     imported = read(model(nodes, shape=[count, 3, 6, 6], weights={"t": np.array(target)}))
-    assert any(f"written for {count} samples" in note for note in imported.notes)
+    words = "one sample" if count == 1 else f"{count} samples"
+    assert any(f"written for {words}" in note for note in imported.notes)
     x = picture(3, 3, 6, 6)
     assert np.array_equal(compute(imported, x=x)["y"], x.reshape(3, 108))
 
@@ -406,6 +407,17 @@ def test_odd_names_become_ids_and_are_kept() -> None:
     assert imported.graph.outputs[0][0] == last
     x = picture(1, 3, 6, 6)
     assert np.array_equal(compute(imported, x=x)[last], np.maximum(x, 0))
+
+
+def test_names_that_say_nothing_give_way_to_those_of_tensors() -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["gpu_0/stem_1"], name="n1"),
+        helper.make_node("Abs", ["gpu_0/stem_1"], ["gpu_0/res2/abs_1"], name=""),
+        helper.make_node("Neg", ["gpu_0/res2/abs_1"], ["gpu_0/12"], name="gpu_0/last"),
+    ]
+    imported = read(model(nodes, outputs=["gpu_0/12"]))
+    assert [n.id for n in imported.graph.nodes] == ["stem_1", "res2/abs_1", "last"]
+    assert list(imported.names.values()) == ["n1", "gpu_0/res2/abs_1", "gpu_0/last"]
 
 
 def test_nodes_out_of_order_several_inputs_and_outputs() -> None:

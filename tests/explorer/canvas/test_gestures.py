@@ -12,6 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QToolTip
 
 from engine.cell import Cell
+from engine.explain import Place
 from engine.graph import Graph, Input, Node
 from engine.layers.add import Add
 from engine.layers.conv2d import Conv2d
@@ -349,11 +350,11 @@ def test_a_click_on_a_channel_focuses_the_cell_under_the_mouse(stage: Any, resne
     stage.show(graph, 1.5, name)
     stage.canvas.set_run(trace, len(steps))
     item = stage.canvas.network.items_by_id[name]
-    for show in ("value", "grad"):
+    for show, side in (("value", "forward"), ("grad", "gradient")):
         _, cell = item.picture(show).rects_of((3, 5, 2))
         at = stage.pixel(item.pos() + item.strip_corner(show) + cell.center())
         QTest.mouseClick(stage.canvas.viewport(), Qt.MouseButton.LeftButton, pos=at)
-        assert stage.named("focus")[-1] == (Cell(name, 0, (3, 5, 2)),)
+        assert stage.named("focus")[-1] == (Place(Cell(name, 0, (3, 5, 2)), side),)
     assert stage.canvas.network.selection == {name}
 
 

@@ -116,6 +116,13 @@ def save(project: Project, path: str | os.PathLike[str]) -> None:
         raise ProjectError(f"{path}: {reason(error, path)} Nothing was changed.") from error
 
 
+def to_bytes(project: Project, name: str = "Project") -> bytes:
+    """The file of a project as bytes, which ``load_bytes`` reads; raises ProjectError."""
+    buffer = io.BytesIO()
+    _write(_members(project, name), buffer)
+    return buffer.getvalue()
+
+
 def _members(project: Project, where: str) -> list[tuple[str, bytes | Array]]:
     """The files of the archive, checked so that what is written can be loaded."""
     graph = project.graph

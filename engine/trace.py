@@ -8,8 +8,6 @@ from __future__ import annotations
 import bisect
 import io
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from engine.atomic_file import replacing
 from engine.layers.base import Array, Record
 
 Phase = Literal["forward", "loss", "backward", "accumulate", "update"]
@@ -289,8 +288,11 @@ class Trace:
 
     # ---- file ------------------------------------------------------------------------------
 
-    def save(self, path: Path) -> None:
-        """Write steps and arrays as a zip of JSON and .npy; replaces ``path`` only when whole."""
+    def save(self, path: Path, more: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Write steps and arrays as a zip of JSON and .npy; replaces ``path`` only when whole.
+
+        ``more`` are further entries by name (see engine/recording.py).
+        """
         operations: dict[Operation, int] = {}
         steps = [
             [s.index, operations.setdefault(s.operation, len(operations)), s.run, s.updates]
@@ -309,21 +311,16 @@ class Trace:
             "failure": self.failure,
             "gains": [[*place, gain] for place, gain in self.gains.items()],
         }
-        path = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
-        try:
-            with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w") as archive:
-                archive.writestr("trace.json", json.dumps(description))
-                for i, key in enumerate(keys):
-                    buffer = io.BytesIO()
-                    np.lib.format.write_array(
-                        buffer, np.asarray(self.at(key), order="C"), allow_pickle=False
-                    )
-                    archive.writestr(f"{i}.npy", buffer.getvalue())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as out, zipfile.ZipFile(out, "w") as archive:
+            archive.writestr("trace.json", json.dumps(description))
+            for name, content in more.items():
+                archive.writestr(name, content)
+            for i, key in enumerate(keys):
+                buffer = io.BytesIO()
+                np.lib.format.write_array(
+                    buffer, np.asarray(self.at(key), order="C"), allow_pickle=False
+                )
+                archive.writestr(f"{i}.npy", buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Trace:
@@ -355,7 +352,7 @@ class Trace:
                     )
                     trace._store(Key(kind, (a, b), version), array, position)
                 return trace
-        except _DAMAGE as error:
+        except DAMAGE as error:
             if isinstance(error, TraceError):
                 raise
             raise TraceError(
@@ -369,7 +366,7 @@ class TraceError(ValueError):
 
 
 # What zipfile, json and NumPy raise at bytes that were changed.
-_DAMAGE = (
+DAMAGE = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
     *(KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError, MemoryError),
 )

@@ -24,6 +24,8 @@ HEADING = float(_M.text_body + _M.space_2)
 GLYPH = float(_M.text_body)
 # Below this zoom headings would be too small to read: only the outermost blocks are named.
 HEADINGS_FROM = 0.4
+LANDMARKS = 24
+"""So many are named at most; with more the names would cover the network."""
 LEGIBLE_FROM = 0.85
 LARGEST = 1.5
 
@@ -170,6 +172,7 @@ class FramesItem(QGraphicsItem):
         super().__init__()
         self.frames: list[Frame] = []
         self.hovered = ""
+        self._landmarks: list[Frame] = []
         self._bounds = QRectF()
         self.setZValue(-5)
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption, True)
@@ -179,6 +182,13 @@ class FramesItem(QGraphicsItem):
             return
         self.prepareGeometryChange()
         self.frames = found
+        outermost = [frame for frame in found if "/" not in frame.path]
+        high: dict[str, float] = {}
+        for frame in outermost:
+            high[frame.path] = high.get(frame.path, 0.0) + frame.rect.height()
+        self._landmarks = sorted(
+            (frame for frame in outermost if frame.width), key=lambda f: -high[f.path]
+        )[:LANDMARKS]
         self._bounds = QRectF()
         for frame in found:
             self._bounds = self._bounds.united(frame.rect).united(frame.heading(HEADINGS_FROM))
@@ -213,15 +223,14 @@ class FramesItem(QGraphicsItem):
         seen = [f for f in self.frames if exposed.intersects(f.rect)]
         if not near:  # the inner ones would only be a haze of lines
             seen = [f for f in seen if "/" not in f.path]
-        painter.setBrush(tokens.colour("surface_raised", 0.45 if near else 0.8))
-        for frame in seen:
+        painter.setBrush(tokens.colour("surface_raised", 0.45 if near else 1.0))
+        if not near:
+            painter.setPen(ink.pen(tokens.border, now.hairline, (), True))
+            painter.drawRects([frame.rect for frame in seen])
+        for frame in seen if near else ():
             lit = frame.path == self.hovered
-            pen = ink.pen(tokens.accent if lit else tokens.border, now.hairline, (), not near)
-            painter.setPen(pen)
-            if near:
-                painter.drawRoundedRect(frame.rect, _M.radius_large, _M.radius_large)
-            else:
-                painter.drawRect(frame.rect)
+            painter.setPen(ink.pen(tokens.accent if lit else tokens.border, now.hairline))
+            painter.drawRoundedRect(frame.rect, _M.radius_large, _M.radius_large)
         # The painter's state is not saved between items: what follows draws lines, not areas.
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if not near:
@@ -243,7 +252,7 @@ class FramesItem(QGraphicsItem):
             painter.setBrush(Qt.BrushStyle.NoBrush)
 
     def paint_far_names(self, painter: QPainter, zoom: float, exposed: QRectF) -> None:
-        """The names of the outermost blocks above them, as large on the screen at any zoom."""
+        """The names of the largest outermost blocks, of one size on the screen at any zoom."""
         if zoom >= HEADINGS_FROM:
             return
         tokens = theme.current()
@@ -251,8 +260,8 @@ class FramesItem(QGraphicsItem):
         painter.setFont(ink.font("strong", pixels))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         gap = _M.space_1 / zoom
-        for frame in self.frames:
-            if "/" in frame.path or not frame.width or not exposed.intersects(frame.rect):
+        for frame in self._landmarks:
+            if not exposed.intersects(frame.rect):
                 continue
             wide = ink.metrics("strong", pixels).horizontalAdvance(frame.name) + 2 * gap
             high = pixels + gap

@@ -33,7 +33,9 @@ FREE = (2, 3)
 """The two batch sizes of shape arithmetic where the number of samples stays free."""
 ONE = (1, 1)
 STANDARD = ("", "ai.onnx")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu")
 _EMPTY_NAME = re.compile(r"[A-Za-z_]?\d+|(?:node|op|layer|Op|Node)_?\d+")
+_WEIGHT_ENDING = re.compile(r"[._/](?:w|weights?|kernel|scale|s|gamma)(?:_0|:0)?$")
 
 
 class MixesSamplesError(Exception):
@@ -148,6 +150,7 @@ class Importer:
     _shown: dict[Ref, Tensor] = field(default_factory=dict)
     _hidden: dict[Ref, Tensor] = field(default_factory=dict)
     _common: str = ""
+    _groups: set[str] = field(default_factory=set)
     _areas: dict[Ref, int] = field(default_factory=dict)
     _declared: dict[str, tuple[int | None, ...]] | None = None
 
@@ -173,10 +176,14 @@ class Importer:
                 while f"{stem}{number}" in self.taken:
                     number += 1
                 made = f"{stem}{number}"
+        for at in [i for i, sign in enumerate(made) if sign == "/"]:
+            if made[:at] in self.taken:  # a path that is a node's id is no group as well
+                made = f"{made[:at]}_{made[at + 1 :]}"
         found, number = made, 2
-        while found in self.taken:
+        while found in self.taken or found in self._groups:
             found, number = f"{made}_{number}", number + 1
         self.taken.add(found)
+        self._groups.update(found[:at] for at, sign in enumerate(found) if sign == "/")
         return found
 
     # ---- the network -----------------------------------------------------------------------
@@ -468,22 +475,28 @@ class Importer:
         return order
 
     def _label(self, proto: onnx.NodeProto) -> str:
-        """What a person would call a node: its name, or its output's where that says more."""
-        name = proto.name
+        """What a person would call a node: its name, or its output's or weight's; else nothing.
+
+        Names such as n12 say nothing.
+        """
         output = next((name for name in proto.output if name), "")
-        if (not name or _EMPTY_NAME.fullmatch(name)) and re.search(r"[^\W\d_]{3}", output):
-            name = output
-        return (name or output).removeprefix(self._common)
+        weight = proto.input[1] if proto.op_type in WEIGHTED and len(proto.input) > 1 else ""
+        for name in (proto.name, output, _WEIGHT_ENDING.sub("", weight)):
+            if name and not _EMPTY_NAME.fullmatch(name):
+                return name.removeprefix(self._common)
+        return ""
 
     def _common_prefix(self, order: Sequence[onnx.NodeProto]) -> str:
         """The first part of the path that all names share, as "gpu_0/"; else nothing."""
-        parts = set()
+        parts: list[str] = []
         for proto in order:
             label = self._label(proto)
-            if "/" not in label.lstrip("/"):
+            if label and "/" not in label.lstrip("/"):
                 return ""
-            parts.add(label[: label.index("/", 1) + 1])
-        return parts.pop() if len(parts) == 1 else ""
+            if not label:
+                continue
+            parts.append(label[: label.index("/", 1) + 1])
+        return parts[0] if len(parts) > 1 and len(set(parts)) == 1 else ""
 
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = [self.values[name] if name else None for name in proto.input]

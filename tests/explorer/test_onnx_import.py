@@ -58,7 +58,8 @@ def test_it_is_drawn_and_runs_both_ways(bench: Any, qtbot: QtBot, lenet: Path) -
     wanted = initial_parameters(ARCHITECTURES["lenet5"].build(), 5)
     assert len(d.graph.nodes) == 12 and set(d.layout) >= {n.id for n in d.graph.nodes}
     assert np.array_equal(d.parameters["conv1", "weight"], wanted["conv1", "weight"])
-    assert d.run is not None and d.run.complete and d.graph.losses
+    assert d.run is not None and d.graph.losses
+    qtbot.waitUntil(lambda: d.run.complete)
     assert any(step.phase == "backward" for step in d.run.trace.steps)
     assert d.path is None and not d.modified and d.title == "mine"
     assert bench.notices[-1].text == "Opened mine.onnx."

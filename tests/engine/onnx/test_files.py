@@ -418,6 +418,24 @@ def test_names_that_say_nothing_give_way_to_those_of_tensors() -> None:
     imported = read(model(nodes, outputs=["gpu_0/12"]))
     assert [n.id for n in imported.graph.nodes] == ["stem_1", "res2/abs_1", "last"]
     assert list(imported.names.values()) == ["n1", "gpu_0/res2/abs_1", "gpu_0/last"]
+    nodes = [
+        helper.make_node("Conv", ["x", "stem/conv1_w_0"], ["r0"], name="n0"),
+        helper.make_node("Relu", ["r0"], ["r1"], name="n1"),
+        helper.make_node("Relu", ["r1"], ["r2"], name="n2"),
+    ]
+    weights = {"stem/conv1_w_0": picture(2, 3, 1, 1)}
+    found = read(model(nodes, outputs=["r2"], weights=weights)).graph.nodes
+    assert [n.id for n in found] == ["stem/conv1", "relu1", "relu2"]
+
+
+def test_no_id_is_a_node_and_a_group_at_once() -> None:
+    names = ["a", "a/b", "c/d/e", "c/d", "c", "a/b/f"]
+    nodes, last = [], "x"
+    for number, name in enumerate(names):
+        nodes.append(helper.make_node("Relu", [last], [f"t{number}"], name=name))
+        last = f"t{number}"
+    ids = [n.id for n in read(model(nodes, outputs=[last])).graph.nodes]
+    assert ids == ["a", "a_b", "c/d/e", "c/d_2", "c_2", "a_b_f"]
 
 
 def test_nodes_out_of_order_several_inputs_and_outputs() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.graph import Graph, Ref
+from engine.graph import Graph, Inference, Ref
+from engine.layers.base import ShapeError
 from engine.layers.opaque import Opaque
 
 
@@ -33,3 +34,22 @@ def runnable(graph: Graph) -> Graph:
         outputs += [(f"{ref[0]}:{ref[1]}" if ref[1] else ref[0], ref) for ref in edge]
     losses = tuple(x for x in graph.losses if x.input[0] not in bad)
     return replace(graph, nodes=nodes, outputs=tuple(outputs), losses=losses)
+
+
+def with_refusals(graph: Graph, found: Inference) -> Inference:
+    """What inference found, with an error at each opaque node that says what needs it."""
+    opaque = [node for node in graph.nodes if isinstance(node.layer, Opaque)]
+    if not opaque:
+        return found
+    errors = dict(found.errors)
+    for node in opaque:
+        after = sum(node.id in graph.ancestors(other.id) for other in graph.nodes)
+        needing = f", which {after} more layers need" if after > 1 else ""
+        needing = ", which one more layer needs" if after == 1 else needing
+        operator = getattr(node.layer, "operator", "") or "an unknown one"
+        errors[node.id] = ShapeError(
+            "an operator that this program has",
+            f"{operator}{needing}",
+            "It cannot run here; what comes before it can.",
+        )
+    return Inference(found.specs, errors)

@@ -21,6 +21,7 @@ from engine.layers.add import Add
 from engine.layers.base import Array, Cost
 from engine.parameters import initial_parameters
 from engine.project_file import Project
+from engine.runnable import with_refusals
 from engine.trace import Gains, Operation, Step, Trace
 from explorer import breakpoints, folding
 from explorer.breakpoints import Breakpoint, Stop
@@ -313,7 +314,7 @@ class Document(QObject):
     def _infer(self, restore: Memory, renamed: Mapping[str, str] | None = None) -> Memory:
         """Work out shapes, costs, weights, selection and focus anew, announcing nothing."""
         graph = self.graph
-        self.inference = graph.infer()
+        self.inference = with_refusals(graph, graph.infer())
         self.costs = graph.costs(self.inference.specs)
         names = renamed or {}
         memory: Memory = {

@@ -8,7 +8,7 @@ from engine.layers.linear import Linear
 from engine.layers.opaque import Opaque
 from engine.layers.relu import ReLU
 from engine.losses import CrossEntropy
-from engine.runnable import runnable
+from engine.runnable import runnable, with_refusals
 
 
 def network(middle: object) -> Graph:
@@ -36,6 +36,17 @@ def test_what_needs_an_opaque_node_is_cut_off_and_the_edge_comes_out() -> None:
         assert [n.id for n in part.nodes] == ["a", "d"]
         assert part.outputs == (("side", ("d", 0)), ("a", ("a", 0)))
         assert part.losses == () and part.infer().valid
+
+
+def test_what_an_opaque_node_holds_up_is_said() -> None:
+    whole = network(ReLU())
+    found = whole.infer()
+    assert with_refusals(whole, found) is found
+    for shapes in ("[null]", "[[4]]"):
+        graph = network(Opaque("Riddle", shapes=shapes))
+        errors = with_refusals(graph, graph.infer()).errors
+        assert list(errors) == ["b"]
+        assert "received Riddle, which one more layer needs" in str(errors["b"])
 
 
 def test_an_opaque_layer_is_in_files_but_not_in_the_list() -> None:

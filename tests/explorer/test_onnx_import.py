@@ -74,6 +74,7 @@ def test_what_is_not_known_is_drawn_and_what_comes_before_runs(
     assert isinstance(d.graph.node("what").layer, Opaque)
     assert d.graph.inputs[0].shape == (3, 9, 224)
     assert "what" in d.inference.errors and "after" in d.layout
+    assert "Riddle, which one more layer needs" in str(d.inference.errors["what"])
     said = bench.notices[-1]
     assert said.level == "warning"
     assert "x 3×9×224" in said.text and "Riddle (1)" in said.text and "1 more layers" in said.text

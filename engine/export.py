@@ -23,6 +23,8 @@ FORMS: Mapping[Form, tuple[str, str]] = {
 DEFAULT_OPSET = 17
 """Read by every onnxruntime since 2022, and by the other runtimes in use."""
 OLDEST_OPSET = 13
+NEWEST_OPSET = 28
+"""The newest that can be chosen in the window; a test compares it with onnx's own."""
 
 Progress = Callable[[str, float], None]
 

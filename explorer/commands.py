@@ -75,10 +75,10 @@ COMMANDS: tuple[Command, ...] = (
     _c("file.save_as", QT_TRANSLATE_NOOP("Commands", "Save as…"), "Ctrl+Shift+S"),
     _c(
         "file.export",
-        QT_TRANSLATE_NOOP("Commands", "Export as ONNX…"),
+        QT_TRANSLATE_NOOP("Commands", "Export…"),
         "Ctrl+E",
         icon="export",
-        help="Write network and weights as an ONNX file that other programs run.",
+        help="Write network and weights for other programs: ONNX, PyTorch or Keras.",
     ),
     _c(
         "file.picture",

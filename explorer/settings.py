@@ -47,6 +47,7 @@ SETTINGS: dict[str, Setting] = {
     "play_speed": Setting(2.0, "Operations per second when playing.", low=0.25, high=20.0),
     "recent": Setting([], "Projects that were opened or saved last."),
     "last_folder": Setting("", "Folder that file dialogs start in."),
+    "export": Setting({}, "What was chosen at the last export."),
     "windows": Setting({}, "Sizes and places of the window and its panels."),
     "hint_seen": Setting(False, "The first hint was closed."),
     "receptive_field": Setting(True, "What the selected cell sees and changes is outlined."),

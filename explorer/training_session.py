@@ -1,4 +1,4 @@
-"""Training and export as the window sees them: a worker, its panel, and the document."""
+"""Training as the window sees it: a worker, its panel, and the document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from explorer.controller import Controller
 from explorer.document import Document
 from explorer.notices import Notice
 from explorer.worker import Worker
-from explorer.worker_child import ExportTask, TrainTask
+from explorer.worker_child import TrainTask
 
 if TYPE_CHECKING:
     from explorer.panels.training import TrainingPanel
@@ -44,7 +44,6 @@ class TrainingSession(QObject):
         super().__init__(parent)
         self.document, self.controller = document, controller
         self.worker = Worker(self)
-        self.exporter = Worker(self)
         self.reports: list[Report] = []
         self.last_settings = TrainSettings()
         self.last_dataset = "digits"
@@ -62,8 +61,6 @@ class TrainingSession(QObject):
         self.worker.finished.connect(self._finished)
         self.worker.failed.connect(self._failed)
         self.worker.state_changed.connect(self._show_state)
-        self.exporter.finished.connect(self._exported)
-        self.exporter.failed.connect(lambda text: controller.notice.emit(Notice("error", text)))
         controller.project_replaced.connect(self._abandon)
         document.identity_changed.connect(self._read_settings)
         document.network_changed.connect(self._network_changed)
@@ -224,7 +221,6 @@ class TrainingSession(QObject):
         self.worker.close()
         if training:
             self._adopt()
-        self.exporter.close()
 
     def _adopt(self) -> None:
         parameters = self.worker.parameters()
@@ -294,36 +290,6 @@ class TrainingSession(QObject):
             text = str(error)
             return text if node_id in text else f"{node_id}: {text}"
         return ""
-
-    def export(self, path: Path) -> None:
-        """Write the network as ONNX, beside the window's work."""
-        document = self.document
-        if self.exporter.busy:
-            self.controller.notice.emit(Notice("info", self.tr("An export is under way.")))
-            return
-        if not document.inference.valid:
-            text = self._problem()
-            self.controller.notice.emit(
-                Notice("error", self.tr("Mend the network before exporting. {0}").format(text))
-            )
-            return
-        if document.structure_only:
-            self.controller.notice.emit(Notice("info", document.structure_text()))
-            return
-        self.exporter.start(
-            ExportTask(
-                document.graph,
-                dict(document.parameters),
-                path,
-                document.preprocessing,
-                document.metadata,
-            )
-        )
-
-    def _exported(self, path: Path) -> None:
-        self.controller.notice.emit(
-            Notice("success", self.tr("Exported {0}.").format(Path(path).name))
-        )
 
 
 def thinned(reports: list[Report]) -> list[Report]:

@@ -46,6 +46,8 @@ from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, MENUS, Actions, Scope, scope_of, tr
 from explorer.controller import Controller
 from explorer.document import Document
+from explorer.export_dialog import ExportDialog
+from explorer.export_session import ExportSession
 from explorer.fields import FieldsInSight
 from explorer.hint import Hint
 from explorer.narration import Crumb, Sentence, crumbs, finish_text, inside_sentence, sentence
@@ -74,6 +76,8 @@ class Window(QMainWindow):
         self.document = Document(self)
         self.controller = Controller(self.document, self.settings, self)
         self.training = TrainingSession(self.document, self.controller, self)
+        self.export = ExportSession(self.document, self.controller, self)
+        self._export_dialog: ExportDialog | None = None
         self.paths = PathShares(self.document, self)
         self.watches = Watches(self.document, self._training_step, self)
         self.controller.project_replaced.connect(self.watches.clear)
@@ -1093,11 +1097,14 @@ class Window(QMainWindow):
             self.controller.projects.save(path)
 
     def ask_export(self) -> None:
-        """Let the user choose where the ONNX file goes."""
-        name = f"{self.document.title}.onnx"
-        title = self.tr("Export as ONNX")
-        if path := self._ask(title, self.tr("ONNX (*.onnx)"), saving=True, name=name):
-            self.training.export(path if path.suffix else path.with_suffix(".onnx"))
+        """Let the user choose what is exported, and where to."""
+        if self._export_dialog is None:
+            self._export_dialog = ExportDialog(self)
+            self.export.attach(self._export_dialog)
+        self._export_dialog.show()
+        self._export_dialog.raise_()
+        self._export_dialog.activateWindow()
+        self._export_dialog.form.setFocus()
 
     def ask_network_picture(self) -> None:
         """Let the user choose where a picture of the network goes."""
@@ -1269,6 +1276,7 @@ class Window(QMainWindow):
         geometry = base64.b64encode(self.saveGeometry().data()).decode()
         self.settings.set("windows", {"geometry": geometry})
         self.training.close()
+        self.export.close()
         self.paths.close()
         self._writer.close()
         self.controller.close()

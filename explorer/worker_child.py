@@ -23,6 +23,7 @@ import numpy as np
 from engine import checkpoint as checkpoints
 from engine.atomic_file import reason
 from engine.data.preprocessing import Preprocessing
+from engine.export import ExportOptions, export
 from engine.graph import Graph
 from engine.layers.base import Array
 from engine.train import Trainer, TrainingDiverged, TrainSettings
@@ -62,13 +63,14 @@ class TrainTask:
 
 @dataclass(frozen=True, eq=False)
 class ExportTask:
-    """Write a network as an ONNX file."""
+    """Write a network for other programs; a report is (stage, share) of ``engine.export``."""
 
     graph: Graph
     parameters: Mapping[OwnerName, Array]
     path: Path
     preprocessing: Preprocessing | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    options: ExportOptions = field(default_factory=ExportOptions)
 
 
 Task = TrainTask | ExportTask
@@ -165,7 +167,7 @@ def main(pipe: Connection, task: Task, counter: Any, numbers: Any, shapes: Shape
         parameters = published.read() or {}
         send("started", None)
         if isinstance(task, ExportTask):
-            _export(send, task, parameters)
+            _export(pipe, send, task, parameters)
         else:
             _train(pipe, send, task, parameters, published)
     except (BrokenPipeError, EOFError, ConnectionResetError):
@@ -194,21 +196,41 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _export(send: Any, task: ExportTask, parameters: Mapping[OwnerName, Array]) -> None:
-    from engine.onnx import export_onnx
+class _StoppedError(Exception):
+    """The parent wants the export to end."""
+
+
+def _export(
+    pipe: Connection, send: Any, task: ExportTask, parameters: Mapping[OwnerName, Array]
+) -> None:
+    sent = -REPORT_SECONDS
+    told = ""
+
+    def tell(stage: str, share: float) -> None:
+        nonlocal sent, told
+        now = time.monotonic()
+        if stage != told or now - sent >= REPORT_SECONDS:
+            send("report", (stage, share))
+            sent, told = now, stage
+        if _told_to_stop(pipe):
+            raise _StoppedError
 
     try:
-        export_onnx(
+        found = export(
+            task.path,
             task.graph,
             parameters,
-            task.path,
+            task.options,
             preprocessing=task.preprocessing,
             metadata=task.metadata,
+            progress=tell,
         )
+    except _StoppedError:
+        send("done", "stopped")
     except OSError as error:
         send("failed", f"{task.path}: {reason(error, task.path)}")
-        return
-    send("done", task.path)
+    else:
+        send("done", found)
 
 
 def _train(

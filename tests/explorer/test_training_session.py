@@ -1,4 +1,4 @@
-"""Training and export as the window sees them: weights that come, notices, and no process left."""
+"""Training as the window sees it: weights that come, notices, and no process left."""
 
 from __future__ import annotations
 
@@ -242,25 +242,6 @@ def test_data_that_does_not_fit_is_an_error_that_changes_nothing(
         bench.training.start(SHORT, "digits")
     assert "expected at least 10 outputs" in bench.notices[-1].text
     assert bench.document.parameters is parameters and not bench.document.modified
-
-
-def test_an_export_is_written_beside_the_window(bench: Bench, qtbot: QtBot) -> None:
-    path = bench.folder / "net.onnx"
-    with qtbot.waitSignal(bench.training.exporter.finished, timeout=20_000):
-        bench.training.export(path)
-        bench.training.export(path)
-        assert "under way" in bench.notices[-1].text
-    assert path.stat().st_size > 64 * 10 * 4
-    assert bench.notices[-1] == Notice("success", "Exported net.onnx.")
-
-
-def test_an_export_that_cannot_be_is_said(bench: Bench, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(bench.training.exporter.failed, timeout=20_000):
-        bench.training.export(bench.folder / "no" / "net.onnx")
-    assert bench.notices[-1].level == "error" and "net.onnx" in bench.notices[-1].text
-    bench.controller.delete(["flatten1"])
-    bench.training.export(bench.folder / "net.onnx")
-    assert "Mend the network before exporting" in bench.notices[-1].text
 
 
 def test_no_process_outlives_the_window(qtbot: QtBot, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from engine import project_file
 from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
+from engine.export import ExportOptions
 from engine.layers.base import Layer, layer_to_dict
 from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
@@ -352,8 +353,9 @@ class TestGallery:
         said: list[str] = []
         window.controller.notice.connect(lambda notice: said.append(notice.text))
         window.training.start(window.training.last_settings, "digits")
-        window.training.export(tmp_path / "vgg11.onnx")
-        assert not window.training.worker.busy and not window.training.exporter.busy
+        window.export.start(tmp_path / "vgg11.onnx", ExportOptions())
+        assert not window.training.worker.busy and not window.export.worker.busy
+        said.append(window.export.state.message)
         assert all("VGG-11 is shown as a structure" in text for text in said) and len(said) == 2
 
 

@@ -290,7 +290,11 @@ class TestExport:
     ) -> None:
         path = tmp_path / "net.onnx"
         messages, _ = run(ExportTask(GRAPH, {}, path, digits()[0].preprocessing), pipes)
-        assert messages[-1][:2] == ("done", path)
+        found = messages[-1].value
+        assert messages[-1].kind == "done" and found.files == (path,)
+        assert found.check.agrees and found.check.engine == "onnxruntime"
+        stages = [m.value[0] for m in messages if m.kind == "report"]
+        assert stages[0] == "write" and stages[-1] == "compare"
         onnxruntime = pytest.importorskip("onnxruntime")
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         x = digits()[0].inputs([0])
@@ -298,6 +302,16 @@ class TestExport:
         wanted = x.reshape(1, 64) @ START["linear1", "weight"].reshape(10, 64).T
         np.testing.assert_allclose(given, wanted + START["linear1", "bias"], atol=1e-5)
         assert [p.name for p in tmp_path.glob("*.onnx")] == ["net.onnx"]
+
+    def test_a_word_from_the_window_stops_it(
+        self, pipes: tuple[Connection, Connection], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "net.onnx"
+        path.write_bytes(b"old")
+        pipes[0].send("stop")
+        messages, _ = run(ExportTask(GRAPH, {}, path), pipes)
+        assert messages[-1][:2] == ("done", "stopped")
+        assert path.read_bytes() == b"old"
 
     def test_a_folder_that_is_none_is_named(
         self, pipes: tuple[Connection, Connection], tmp_path: Path

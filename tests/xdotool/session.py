@@ -683,9 +683,22 @@ def exports_onnx_through_the_dialog(s: Session) -> None:
     path = s.folder / "exported.onnx"
     s.to_canvas()
     s.keys("ctrl+e")
-    s.answer_file_dialog(path)
+    from explorer.export_dialog import ExportDialog
+
+    def look() -> ExportDialog | None:
+        found = s.window.findChild(ExportDialog)
+        return found if found is not None and found.isActiveWindow() else None
+
+    dialog = s.until(look, "the dialog")
+    s.person.click(s.person.on(dialog.file))
+    s.keys("ctrl+a")
+    s.person.write(str(path))
+    s.keys("Return")
     s.until(path.exists, "the file", seconds=20)
-    s.until(lambda: "exported.onnx" in s.window.notices.text, "the notice of it")
+    s.until(lambda: "onnxruntime computes the same" in dialog.message.text(), "the report", 20)
+    s.keys("Escape")
+    s.until(lambda: not dialog.isVisible(), "the dialog closed")
+    s.person.focus(s.window)
     import onnx
 
     onnx.checker.check_model(str(path))

@@ -91,7 +91,9 @@ def results(graph: Graph, parameters: dict[tuple[str, str], Array], *xs: Array) 
     module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
     with torch.no_grad():
         found = module.eval()(*map(torch.tensor, xs))
-    return [np.asarray(y.detach().numpy()) for y in (found if isinstance(found, tuple) else (found,))]
+    return [
+        np.asarray(y.detach().numpy()) for y in (found if isinstance(found, tuple) else (found,))
+    ]
 
 
 def theirs(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> Array:

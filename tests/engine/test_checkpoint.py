@@ -247,7 +247,8 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
 def rewritten(path: Path, **changes: Any) -> Path:
     """The file with other members: bytes, or None to leave one out."""
     copy = path.with_name("copy")
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+    packed = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w", packed) as new:
         for name in old.namelist():
             content = changes.get(name.split(".")[0], old.read(name))
             if content is not None:
@@ -268,6 +269,11 @@ def rewritten(path: Path, **changes: Any) -> Path:
         "json",
         "version",
         "steps",
+        "no epochs",
+        "huge description",
+        "vectors",
+        "newer array",
+        "less than promised",
     ],
 )
 def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
@@ -301,5 +307,17 @@ def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
         path = rewritten(path, checkpoint=json.dumps({**description, "version": 2}).encode())
     elif damage == "steps":
         path = rewritten(path, checkpoint=json.dumps({**description, "step": -1}).encode())
+    elif damage == "no epochs":
+        changed = {**description, "steps_per_epoch": 0}
+        path = rewritten(path, checkpoint=json.dumps(changed).encode())
+    elif damage == "huge description":
+        path = rewritten(path, checkpoint=json.dumps(description).encode() + b" " * 70_000_000)
+    elif damage == "vectors":
+        path = rewritten(path, checkpoint=json.dumps({**description, "states": 5}).encode())
+    elif damage == "newer array":
+        content = array(good.weights)
+        path = rewritten(path, weights=content[:6] + b"\x02" + content[7:])
+    elif damage == "less than promised":
+        path = rewritten(path, weights=array(good.weights)[:-4])
     with pytest.raises(CheckpointError, match=str(path)):
         checkpoints.load(path)

@@ -41,6 +41,7 @@ class NumberBox(QSpinBox):
         self._high = WIDE if high is None else int(high)
         self.setRange(-WIDE, WIDE)
         self.setKeyboardTracking(False)
+        self.setAccelerated(True)  # an arrow that is held gets from 10 to 120
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(2 * theme.metrics().control_height)

@@ -42,6 +42,8 @@ def add_step(commands: Commands) -> None:
     )
     parser.add_argument(
         "--label",
+        "--class",
+        dest="label",
         metavar="CLASS",
         help="the right answer (default: the shipped picture's, else the network's own guess)",
     )
@@ -50,6 +52,13 @@ def add_step(commands: Commands) -> None:
         action="append",
         choices=("forward", "loss", "backward", "accumulate", "update"),
         help="print only these steps (may be repeated; default: all)",
+    )
+    parser.add_argument(
+        "--backward",
+        dest="phase",
+        action="store_const",
+        const=["loss", "backward", "accumulate"],
+        help="print only the way back: the same as --phase loss, backward and accumulate",
     )
     parser.add_argument(
         "--optimizer",

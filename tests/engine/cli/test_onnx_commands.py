@@ -170,6 +170,9 @@ def test_step_walks_through_an_onnx_file(capsys: Output, lenet: Path) -> None:
     code, out, _ = run(capsys, "step", lenet, "--image", "strokes:7", "--phase", "backward")
     assert code == 0
     assert any("conv1.weight" in line for line in out)
+    code, out, _ = run(capsys, "step", lenet, "--image", "strokes:7", "--backward", "--class", 3)
+    assert code == 0 and "label 3" in out[0]
+    assert {line.split()[1] for line in out[1:-1]} == {"loss", "backward"}
 
 
 def test_an_initializer_of_the_file_is_a_gradient(capsys: Output, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ def size_of(kind: str = "node") -> tuple[float, float]:
     return WIDTH, HEIGHT
 
 
+@lru_cache(maxsize=4096)
 def input_point(slot: int, slots: int, primary: int) -> QPointF:
     """Where input ``slot`` of ``slots`` sits on the upper side of a card.
 
@@ -74,6 +76,7 @@ def input_point(slot: int, slots: int, primary: int) -> QPointF:
     return QPointF(WIDTH / 2 + place * spacing, 0)
 
 
+@lru_cache(maxsize=256)
 def output_point(port: int, ports: int) -> QPointF:
     """Where output ``port`` of ``ports`` sits on the lower side of a card."""
     return QPointF(WIDTH * (port + 1) / (ports + 1), HEIGHT)
@@ -231,8 +234,12 @@ def route(
     source: str,
     reader: str,
     lift: float = 0.0,
+    known: Route | None = None,
 ) -> Route:
-    """The course from an output to an input: direct where nothing is in the way."""
+    """The course from an output to an input: direct where nothing is in the way.
+
+    ``known`` is the course so far, which is given back where it stays.
+    """
     if adjacent(start, end):
         return direct_route(start, end)
     left, right = min(start.x(), end.x()), max(start.x(), end.x())
@@ -250,4 +257,7 @@ def route(
     else:
         towards = 1 if end.x() >= start.x() else -1
         lane = obstacles.lane(start.x(), top, bottom, towards)
+    same = known is not None and (known.lane, known.lift, known.direct) == (lane, lift, False)
+    if known is not None and same and (known.start, known.end) == (start, end):
+        return known
     return lane_route(start, end, lane, lift)

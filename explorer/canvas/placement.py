@@ -155,7 +155,8 @@ def _coordinates(
 
 def _cuts(heights: Sequence[float], crossing: Sequence[int], tallest: float) -> list[int]:
     """First row of each column, none higher than ``tallest``, cut by the fewest edges."""
-    total = np.array([0.0, *itertools.accumulate(heights)])
+    sums = [0.0, *itertools.accumulate(heights)]
+    total = np.array(sums)
     rows = len(heights)
     cut = np.array([0, *crossing[1:rows]], float)
     # best[r]: cost of the rows before r, with a column that ends there; a column costs a little,
@@ -165,9 +166,9 @@ def _cuts(heights: Sequence[float], crossing: Sequence[int], tallest: float) -> 
     before = [0] * (rows + 1)
     first = 0
     for r in range(1, rows + 1):
-        while first < r - 1 and total[r] - total[first] > tallest:
+        while first < r - 1 and sums[r] - sums[first] > tallest:
             first += 1
-        empty = 1 - (total[r] - total[first:r]) / tallest
+        empty = 1 - (sums[r] - total[first:r]) / tallest
         cost = best[first:r] + cut[first:r] + 0.1 + empty * empty * 0.5
         least = len(cost) - 1 - int(cost[::-1].argmin())  # of equals the shortest column
         best[r], before[r] = cost[least], first + least

@@ -215,7 +215,9 @@ class NetworkScene(QGraphicsScene):
         rerouted = {
             key
             for key, route in routes.items()
-            if key in self.edges and not _same(self.edges[key].route, route)
+            if key in self.edges
+            and self.edges[key].route is not route
+            and not _same(self.edges[key].route, route)
         }
         if len(rerouted) > MANY:
             self.touch_all()
@@ -265,7 +267,15 @@ class NetworkScene(QGraphicsScene):
                 continue
             # A skip turns off a little later than the main path, so that both are seen.
             lift = geometry.LANE_GAP / 3 if edges[key].skip else -geometry.LANE_GAP / 6
-            found[key] = geometry.route(start, end, obstacles, edges[key].start[0], key[0], lift)
+            found[key] = geometry.route(
+                start,
+                end,
+                obstacles,
+                edges[key].start[0],
+                key[0],
+                lift,
+                known.route if known is not None else None,
+            )
         return found
 
     def move_items(self, positions: Mapping[str, QPointF]) -> None:
@@ -312,7 +322,8 @@ class NetworkScene(QGraphicsScene):
         for item in self.items_by_id.values():
             box = box.united(item.scene_rect())
         for edge in self.edges.values():
-            box = box.united(edge.route.path.controlPointRect())
+            if not edge.route.direct:  # a direct one lies between its cards, or next to them
+                box = box.united(edge.route.path.controlPointRect())
         return box
 
     def _update_bounds(self) -> None:

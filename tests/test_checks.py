@@ -15,7 +15,7 @@ CHECKS = [
     ("ruff format", "ruff|format|--check|."),
     ("mypy", "mypy"),
     ("lint-imports", "lint-imports"),
-    ("pytest", "pytest|-k|a name"),
+    ("pytest", "pytest|-n|auto|--maxprocesses|4|--dist|loadfile|-k|a name"),
 ]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the script is for POSIX shells")

@@ -259,6 +259,13 @@ class Graph:
         for node in self.nodes:
             if (node.id, 0) not in result.specs:
                 raise GraphError(f"{node.id}: the shape is unknown. Connect its inputs.")
+        names = [*(i.id for i in self.inputs), *self.by_id, *(x.id for x in self.losses)]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise GraphError(
+                f"{twice}: expected one input, layer or loss of this name, received two. "
+                "Rename one of them."
+            )
         return result
 
     def parameter_specs(self, specs: Mapping[Ref, Spec]) -> dict[tuple[str, str], ParamSpec]:

@@ -298,3 +298,15 @@ class TestPlainData:
     def test_something_else_altogether(self, data: Any) -> None:
         with pytest.raises(GraphError):
             Graph.from_dict(data)
+
+
+def test_a_loss_and_a_layer_of_one_name_do_not_run() -> None:
+    graph = residual()
+    name = graph.nodes[0].id
+    assert graph.check().valid
+    for both in (
+        replace(graph, losses=(Loss(name, CrossEntropy(), ("fc", 0)),)),
+        replace(graph, inputs=(*graph.inputs, Input(name, (1, 2, 2)))),
+    ):
+        with pytest.raises(GraphError, match=f"{name}: expected one input, layer or loss"):
+            both.check()

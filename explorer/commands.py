@@ -87,6 +87,19 @@ COMMANDS: tuple[Command, ...] = (
         icon="image",
         help="Write the network as it is shown as a PNG, twice as large, or as an SVG.",
     ),
+    _c(
+        "file.window_picture",
+        QT_TRANSLATE_NOOP("Commands", "Save picture of the window…"),
+        help="Write the window with its panels, as they are, as a PNG.",
+    ),
+    _c(
+        "file.save_run",
+        QT_TRANSLATE_NOOP("Commands", "Save the run…"),
+        "Ctrl+Shift+R",
+        icon="save",
+        help="Write the run with all its numbers, to be opened again without the project; or as a "
+        "table of its steps, or as an animated GIF.",
+    ),
     _c("file.quit", QT_TRANSLATE_NOOP("Commands", "Quit"), "Ctrl+Q"),
     _c("edit.undo", QT_TRANSLATE_NOOP("Commands", "Undo"), "Ctrl+Z", icon="undo"),
     _c("edit.redo", QT_TRANSLATE_NOOP("Commands", "Redo"), "Ctrl+Shift+Z", "Ctrl+Y", icon="redo"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QUndoStack
 
+from engine import recording
 from engine.graph import Graph, Input, Loss
 from engine.losses import CrossEntropy
 from engine.project_file import Project, ProjectError
-from explorer import folding, onnx_import, session
+from engine.recording import Recording
+from explorer import folding, onnx_import, samples, session
 from explorer.background import Background
 from explorer.document import Document, Layout
 from explorer.layouts import Layouts
@@ -100,7 +103,7 @@ class Projects(QObject):
         if path is not None:
             if kept is not None:
                 self._set_aside(kept)
-            if path.suffix.lower() == onnx_import.SUFFIX:
+            if path.suffix.lower() in (onnx_import.SUFFIX, recording.SUFFIX):
                 # read beside the window, which shows something meanwhile, and after a failure
                 self.open_shipped("lenet5", quiet=True)
                 self.open(path)
@@ -121,6 +124,9 @@ class Projects(QObject):
         path = path.absolute()
         if path.suffix.lower() == onnx_import.SUFFIX:
             self._open_onnx(path)
+            return True
+        if path.suffix.lower() == recording.SUFFIX:
+            self._open_recording(path)
             return True
         try:
             project = session.load(path)
@@ -182,6 +188,28 @@ class Projects(QObject):
         timer.timeout.connect(tell)
         timer.start()
         self.builders.run(lambda: onnx_import.project(path, aspect, count), done)
+
+    def _open_recording(self, path: Path) -> None:
+        """Read a recorded run in the background; opening anything else gives it up."""
+        self._opening += 1
+        ticket = self._opening
+
+        def done(result: Any) -> None:
+            if ticket != self._opening:
+                return
+            if not isinstance(result, Recording):
+                self._say("error", str(result) or type(result).__name__)
+                return
+            kept = self._keep_unsaved()
+            project = dataclasses.replace(result.project, parameters=result.parameters)
+            self._show(project, None, result)
+            self.settings.remember_recent(path)
+            text = self.tr(
+                "{0} is a recorded run: it is shown as it was, until you change something."
+            )
+            self._say("info", " ".join(filter(None, (text.format(path.name), kept))))
+
+        self.builders.run(lambda: recording.load(path), done)
 
     def open_shipped(self, name: str, quiet: bool = False) -> None:
         """Open a network that comes with the program; ``quiet`` leaves the last notice standing."""
@@ -261,7 +289,7 @@ class Projects(QObject):
             path.stem
         )
 
-    def _show(self, project: Project, path: Path | None) -> None:
+    def _show(self, project: Project, path: Path | None, recorded: Recording | None = None) -> None:
         self.replacing.emit()
         self.stepping.stop()
         if self.document.run is not None:
@@ -286,6 +314,14 @@ class Projects(QObject):
             self.document.load(project, layout, path, folded)
             self.document.set_sample(None)
             self.pictures.load()
+            x = recorded.x if recorded is not None else None
+            if recorded is not None and x is not None:
+                label = None if recorded.assumed_target else recorded.target
+                self.document.set_sample(
+                    samples.from_input(x, project.preprocessing, label, recorded.origin)
+                )
+                self.document.set_gains(recorded.trace.gains)
+                self.stepping.show_recorded(recorded)
             self._show_modified()
             self._keeper.stop()
         self.arranged.emit()

@@ -14,6 +14,7 @@ from engine.layers.base import Mode
 from engine.optimizers import Optimizer
 from engine.parameters import Parameters
 from engine.plan import Batch, compile
+from engine.recording import Recording
 from engine.trace import Gains, Operation, Step, Trace
 
 SLICE_SECONDS = 0.008
@@ -138,3 +139,19 @@ class Run(QObject):
             self.failed.emit(self.error)
         if len(self.trace) == len(self.operations):
             self._steps = None
+
+
+class Replay(Run):
+    """A run that was recorded: all of it is there, and nothing is computed."""
+
+    def __init__(self, recording: Recording, parent: QObject | None = None) -> None:
+        QObject.__init__(self, parent)
+        self.graph, self.trace = recording.project.graph, recording.trace
+        self.assumed_target = recording.assumed_target
+        self.error = recording.trace.failure or ""
+        self._target = np.array([recording.target or 0], np.int64)
+        self.operations = tuple(step.operation for step in recording.trace.steps)
+        self.forward_length = sum(o.phase == "forward" for o in self.operations)
+        self._steps = None
+        self._told = 0.0
+        self._timer = QTimer(self)

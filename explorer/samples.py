@@ -106,6 +106,18 @@ def from_drawing(
     return Sample(image, _as_input(x, shape), class_of(drawing.label, labels), origin, drawing)
 
 
+def from_input(
+    x: Array, preprocessing: Preprocessing | None, label: int | None, origin: str
+) -> Sample:
+    """A picture of which only what the network received is known."""
+    entrance = _entrance(x.shape, preprocessing)
+    if math.prod(entrance.shape) == x.size:
+        seen = dataclasses.replace(entrance, invert=False).restore(x.reshape(entrance.shape))
+    else:  # maps that are no picture: their mean
+        seen = x.reshape(-1, *x.shape[-2:]).mean(0, keepdims=True)
+    return Sample(seen.astype(np.float32).clip(0, 1), x, label, origin)
+
+
 def from_file(path: Path, shape: Shape, preprocessing: Preprocessing | None) -> Sample:
     """The picture in a file, for an input; raises DataError or OSError."""
     entrance = _entrance(shape, preprocessing)

@@ -12,12 +12,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.inside import Inside, Level, Sheet, Side, sides_of
 from engine.optimizers import SGD
+from engine.recording import Recording
 from engine.runnable import runnable
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
 from explorer.narration import Question, phase_name, question, verdict
 from explorer.notices import Say
-from explorer.run import Run
+from explorer.run import Replay, Run
 from explorer.settings import Settings
 
 FIRST_SECONDS = 0.03
@@ -42,6 +43,7 @@ class Stepping(QObject):
         self._say = say
         self._holding = False
         self._wanted: int | None = None
+        self._recorded: Recording | None = None
         self._stopping = False
         self.question: Question | None = None
         """What is asked before the next operation is shown."""
@@ -64,6 +66,10 @@ class Stepping(QObject):
             self._holding = False
         self.rerun()
 
+    def show_recorded(self, recording: Recording) -> None:
+        """The next run is this one, as it was; a change of anything runs the network anew."""
+        self._recorded = recording
+
     def stop(self) -> None:
         """Compute no further, and play no further."""
         self.play(False)
@@ -81,7 +87,8 @@ class Stepping(QObject):
             old.deleteLater()
         self._wanted = None
         self._set_question(None)
-        run = self._new_run()
+        recorded, self._recorded = self._recorded, None
+        run = Replay(recorded, self) if recorded is not None else self._new_run()
         if run is None:
             document.set_run(None, 0)
             self.play(False)

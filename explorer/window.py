@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
+    QImage,
     QKeySequence,
     QResizeEvent,
     QShortcut,
@@ -35,6 +36,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine import recording
 from engine.cell import Cell
 from engine.explain import Direction, Place, Weight, touching
 from engine.project_file import SUFFIX
@@ -51,10 +53,13 @@ from explorer.export_session import ExportSession
 from explorer.fields import FieldsInSight
 from explorer.hint import Hint
 from explorer.narration import Crumb, Sentence, crumbs, finish_text, inside_sentence, sentence
-from explorer.notices import Notice, NoticeBar
+from explorer.notices import Level, Notice, NoticeBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
 from explorer.path_shares import PathShares
+from explorer.progress import Progress
+from explorer.run_files import RunFiles
 from explorer.settings import Settings
+from explorer.tensors.grid import TensorGrid
 from explorer.training_session import TrainingSession
 from explorer.watches import Watch, Watches
 from explorer.what_if import WhatIfBar
@@ -82,6 +87,7 @@ class Window(QMainWindow):
         self.watches = Watches(self.document, self._training_step, self)
         self.controller.project_replaced.connect(self.watches.clear)
         self._writer = Background(self)
+        self.run_files = RunFiles(self.document, self._say, self)
         self.fields = FieldsInSight(self.document, self.settings, self)
         self.setMinimumSize(1024, 680)
         self.setAcceptDrops(True)
@@ -294,9 +300,15 @@ class Window(QMainWindow):
         show_gains()
         return panel
 
+    def _connect_grids(self, panel: QWidget) -> None:
+        """What is drawn of a tensor in a panel can be saved."""
+        for grid in panel.findChildren(TensorGrid):
+            grid.picture_requested.connect(self.ask_picture_of)
+
     def _make_inside(self) -> QWidget:
         s = self.controller.stepping
         panel = panels.InsidePanel(self)
+        self._connect_grids(panel)
         panel.level_requested.connect(s.set_level)
         panel.side_requested.connect(s.set_side)
         panel.cell_requested.connect(s.set_cell)
@@ -366,6 +378,8 @@ class Window(QMainWindow):
             "file.save_as": self.ask_save,
             "file.export": self.ask_export,
             "file.picture": self.ask_network_picture,
+            "file.window_picture": self.ask_window_picture,
+            "file.save_run": self.ask_save_run,
             "file.quit": self.quit,
             "edit.undo": c.undo,
             "edit.redo": c.redo,
@@ -522,6 +536,11 @@ class Window(QMainWindow):
         self.status = QLabel(self)
         self.status.setContentsMargins(theme.METRICS.space_2, 0, 0, 0)
         self.statusBar().addWidget(self.status, 1)
+        self.recording = Progress(self.tr("Making the animation"), self)
+        self.statusBar().addPermanentWidget(self.recording)
+        self.recording.cancel_requested.connect(self.run_files.cancel)
+        self.run_files.progressed.connect(self.recording.set_progress)
+        self.run_files.ended.connect(self.recording.hide)
         self.statusBar().setSizeGripEnabled(False)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -621,6 +640,7 @@ class Window(QMainWindow):
             pair.forward_grid.selected.connect(self._side_asker("forward"))
             pair.gradient_grid.selected.connect(self._side_asker("gradient"))
         self.inspector.weight_requested.connect(self._focus_and_explain)
+        self._connect_grids(self.inspector)
         self.inspector.gain_requested.connect(c.what_ifs.set_gain)
         self.inspector.value_requested.connect(c.what_ifs.set_pixel)
         self.what_if.reset_requested.connect(c.what_ifs.reset)
@@ -1078,7 +1098,7 @@ class Window(QMainWindow):
 
     def ask_open(self) -> None:
         """Let the user choose a project or an ONNX file to open."""
-        pattern = self.tr("Networks (*{0} *.onnx)").format(SUFFIX)
+        pattern = self.tr("Networks and runs (*{0} *.onnx *{1})").format(SUFFIX, recording.SUFFIX)
         if path := self._ask(self.tr("Open a project"), pattern, saving=False):
             self.controller.projects.open(path)
 
@@ -1114,6 +1134,43 @@ class Window(QMainWindow):
         if path := self._ask(title, kinds, saving=True, name=name):
             self.save_network_picture(path if path.suffix else path.with_suffix(".png"))
 
+    def ask_save_run(self) -> None:
+        """Let the user choose where the run goes, and by the name as what."""
+        kinds = {
+            recording.SUFFIX: self.tr("Run, to be opened again (*{0})").format(recording.SUFFIX),
+            ".txt": self.tr("Table of its steps (*.txt)"),
+            ".gif": self.tr("Animated GIF (*.gif)"),
+        }
+        start = str(Path(self.settings["last_folder"] or Path.home()) / self.document.title)
+        patterns = ";;".join(kinds.values())
+        chosen, kind = QFileDialog.getSaveFileName(self, self.tr("Save the run"), start, patterns)
+        if not chosen:
+            return
+        path = Path(chosen)
+        self.settings.set("last_folder", str(path.parent))
+        if path.suffix.lower() not in kinds:  # a name without one is of the kind that was chosen
+            suffix = next((s for s, text in kinds.items() if text == kind), recording.SUFFIX)
+            path = path.with_name(path.name + suffix)
+            if path.exists():
+                text = self.tr("{0} exists already. Choose it by its full name to replace it.")
+                self._say("warning", text.format(path.name))
+                return
+        self.run_files.save(path, 1 / max(0.1, self.settings["play_speed"]))
+
+    def ask_window_picture(self) -> None:
+        """Let the user choose where a picture of the window goes."""
+        made = self.grab().toImage()  # as it is now, without a dialog over it
+        self.ask_picture_of(made, self.document.title)
+
+    def ask_picture_of(self, made: object, name: str) -> None:
+        """Let the user choose where a picture that is drawn already goes."""
+        title, kinds = self.tr("Save picture"), self.tr("Pictures (*.png)")
+        name = f"{name.replace('/', ' ')}.png"
+        path = self._ask(title, kinds, saving=True, name=name)
+        if path is not None and isinstance(made, QImage):
+            path = path if path.suffix else path.with_suffix(".png")
+            self._writer.run(lambda: picture.write_png(made, path), self._written)
+
     def save_network_picture(self, path: Path) -> None:
         """Draw the network and write it beside the window's work; says so, or why not."""
         try:
@@ -1122,14 +1179,16 @@ class Window(QMainWindow):
             self._show_notice(Notice("error", str(error)))
             return
 
-        def done(result: Any) -> None:
-            if isinstance(result, Path):
-                text = self.tr("Saved {0}.").format(result.name)
-                self._show_notice(Notice("success", text))
-            else:
-                self._show_notice(Notice("error", str(result) or type(result).__name__))
+        self._writer.run(write, self._written)
 
-        self._writer.run(write, done)
+    def _written(self, result: Any) -> None:
+        if isinstance(result, Path):
+            self._say("success", self.tr("Saved {0}.").format(result.name))
+        else:
+            self._say("error", str(result) or type(result).__name__)
+
+    def _say(self, level: Level, text: str) -> None:
+        self._show_notice(Notice(level, text))
 
     def ask_picture(self) -> None:
         """Let the user choose a picture for the network."""
@@ -1278,6 +1337,7 @@ class Window(QMainWindow):
         self.training.close()
         self.export.close()
         self.paths.close()
+        self.run_files.close()
         self._writer.close()
         self.controller.close()
         event.accept()

@@ -106,6 +106,17 @@ def writer(
     return lambda: _written(path, _encoded(made, path.name))
 
 
+def write_png(made: QImage, path: Path) -> Path:
+    """Write a picture that is drawn already, for a thread beside; raises PictureError."""
+    if path.suffix.lower() != ".png":
+        raise PictureError(
+            QCoreApplication.translate(
+                "Picture", "{0}: expected a name that ends in .png. Choose such a name."
+            ).format(path.name)
+        )
+    return _written(path, _encoded(made, path.name))
+
+
 def _encoded(made: QImage, name: str) -> bytes:
     holder = QByteArray()
     buffer = QBuffer(holder)

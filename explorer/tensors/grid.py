@@ -92,6 +92,7 @@ class TensorGrid(QWidget):
     selected = Signal(object)  # Cell: the user asks to make it the focus
     hovered = Signal(object)  # Cell under the pointer, or None
     view_changed = Signal(object)  # View, after a zoom or a pan by the user
+    picture_requested = Signal(object, str)  # QImage of what is in sight, and a name for it
     value_requested = Signal(object, float)  # Cell, and the number that it should have
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -392,6 +393,15 @@ class TensorGrid(QWidget):
             for one in maps
         )
 
+    def picture(self, scale: float = 2.0) -> QImage:
+        """What is in sight, with ``scale`` pixels for each of the screen."""
+        made = QImage(self.size() * scale, QImage.Format.Format_RGB32)
+        made.setDevicePixelRatio(scale)
+        made.fill(QColor(theme.current().surface))
+        self.render(made, QPoint())
+        made.setDevicePixelRatio(1.0)
+        return made
+
     def copy(self) -> None:
         """Copy the channel in focus, or the whole tensor if none is, as text and as CSV."""
         if self._array is None:
@@ -597,6 +607,9 @@ class TensorGrid(QWidget):
         action.triggered.connect(
             lambda: QGuiApplication.clipboard().setImage(self.grab().toImage())
         )
+        menu.addAction(action)
+        action = QAction(self.tr("Save picture…"), menu)
+        action.triggered.connect(lambda: self.picture_requested.emit(self.picture(), self._node))
         menu.addAction(action)
         menu.addSeparator()
         action = QAction(theme.icon("fit"), self.tr("Show all"), menu)

@@ -16,6 +16,7 @@ from engine.layers.base import REGISTRY, HyperparameterError, Layer
 from engine.project_file import load, save
 from explorer.canvas import Canvas
 from explorer.document import Document
+from explorer.folding import from_plain, groups
 
 LARGEST = 14
 """Layers, after which more are deleted than added, so that edits stay fast."""
@@ -99,11 +100,19 @@ class Editor:
             lambda: c.select(self.ids()),
             c.undo,
             c.redo,
+            lambda: c.group(self.ids()),
+            lambda: c.ungroup(self.pick(groups(self.graph)) or ""),
+            lambda: c.folds.toggle(self.ids()),
+            self.rename_block,
+            self.fold,
+            self.move_cards,
         ]
-        likely = np.array([2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2], float)
+        likely = [2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2, 2, 0.3, 2, 0.3, 3, 1]
         if len(self.graph.nodes) > LARGEST:
-            likely[[0, 1, 2, 6]], likely[5] = 0, 8
-        number = int(rng.choice(len(acts), p=likely / likely.sum()))
+            likely[0] = likely[1] = likely[2] = likely[6] = 0
+            likely[5] = 8
+        chances = np.array(likely, float)
+        number = int(rng.choice(len(acts), p=chances / chances.sum()))
         before = self.document.content
         acts[number]()
         if self.document.content != before:
@@ -123,6 +132,26 @@ class Editor:
         if self.graph.nodes:
             self.control.rename(self.pick(self.graph.by_id), f"name{int(self.rng.integers(5))}")
 
+    def rename_block(self) -> None:
+        path = self.pick(groups(self.graph))
+        if path is not None:
+            self.control.rename_group(path, f"group{int(self.rng.integers(4))}")
+
+    def fold(self) -> None:
+        folds, path = self.control.folds, self.pick(groups(self.graph))
+        if path is None or self.rng.random() < 0.1:
+            folds.unfold_all()
+        elif self.rng.random() < 0.2:
+            folds.fold_all()
+        elif path in self.document.folded:
+            folds.unfold({path})
+        else:
+            folds.fold({path})
+
+    def move_cards(self) -> None:
+        card = self.pick(self.document.layout)
+        self.control.move({card: self.spot()})
+
     def mend(self) -> None:
         """Take a fix that an error offers: that error must then be gone."""
         offers = [
@@ -141,27 +170,35 @@ class Editor:
 
 
 def written(document: Document) -> str:
-    """The network and its layout as they stand in a file."""
-    graph = document.graph
-    return json.dumps([graph.to_dict(), sorted(document.layout.items())])
+    """The network and its layouts as they stand in a file."""
+    content = document.content
+    places = sorted((sorted(k), sorted(v.items())) for k, v in content.arrangements.items())
+    return json.dumps([content.graph.to_dict(), sorted(content.layout.items()), places])
 
 
 def check(document: Document, canvas: Canvas) -> None:
     graph = document.graph
     known = graph.by_id.keys() | graph.input_ids | {loss.id for loss in graph.losses}
-    assert document.layout.keys() == known == document.known_ids
+    view = document.view
+    cards = view.cards(known)
+    assert document.layout.keys() == cards and known == document.known_ids
+    assert view.ids(cards) == known and len(view.graph.order) == len(view.graph.nodes)
     assert document.selection <= known
-    canvas.set_network(graph, document.layout, document.inference, document.costs)
+    canvas.set_network(graph, document.layout, document.inference, document.costs, document.folded)
     items = canvas.network.items_by_id
-    assert items.keys() == known
+    assert items.keys() == cards
     for name, (x, y) in document.layout.items():
         assert (items[name].pos().x(), items[name].pos().y()) == pytest.approx((x, y))
-    drawn = {(f.facts.ref, *key) for key, f in canvas.network.edges.items()}
-    assert drawn == {
+    drawn = [
+        (f.facts.ref, *entry) for f in canvas.network.edges.values() for entry in f.facts.inputs
+    ]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) == {
         (ref, reader, slot)
         for ref, readers in graph.readers.items()
         if ref[0] in known
         for reader, slot in readers
+        if view.card(ref[0]) != view.card(reader) or ref[0] not in view.hidden
     }
     for key, spec in graph.parameter_specs(document.inference.specs).items():
         assert document.parameters[key].shape == spec.shape
@@ -181,17 +218,22 @@ def test_edits_by_chance_never_part_document_canvas_and_file(
     editor = Editor(bench, seed)
     document, control = bench.document, bench.controller
     first = written(document)
+    times = 0
     for number in range(1000):
         editor.some_edit()
+        times += bool(document.view.blocks)
         check(document, canvas)
         if number % 50 == 49:
             path = bench.folder / "copy.gflow"
             save(document.project(), path)
             project = load(path)
             assert project.graph == document.graph
+            folded, arrangements = from_plain(project.settings.get("blocks"))
+            assert folded == document.folded
+            assert arrangements == document.content.arrangements
             for key, array in document.parameters.items():
                 np.testing.assert_array_equal(project.parameters[key], array)
-    assert len(editor.done) > 10, editor.done
+    assert len(editor.done) > 10 and times > 50, (editor.done, times)
     last = written(document)
     count = control.undo_stack.index()
     control.undo_stack.setIndex(0)

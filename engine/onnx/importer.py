@@ -8,122 +8,41 @@ time; a tensor may then be ``hidden``: the samples' axis is not in the file's te
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
 
 from engine.graph import Graph, GraphError, Input, Node, Ref
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.base import Array, HyperparameterError, Layer, ShapeError, Spec
-from engine.layers.constant import Constant
 from engine.layers.opaque import Opaque
 from engine.layers.view import View
 from engine.onnx.folding import FOLDABLE, FoldError, Known, fold
 from engine.onnx.model_file import ModelFile, OnnxError
+from engine.onnx.proto_facts import declared, dense, inferred, is_graph, needs, plain_attributes
+from engine.onnx.site import IMPORTS, Site
+from engine.onnx.values import (
+    FREE,
+    ONE,
+    Missing,
+    MixesSamplesError,
+    Problem,
+    SizesNeededError,
+    Tensor,
+    UnsupportedError,
+    Value,
+    spelled,
+)
 
-FREE = (2, 3)
-"""The two batch sizes of shape arithmetic where the number of samples stays free."""
-ONE = (1, 1)
 STANDARD = ("", "ai.onnx")
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu")
 _EMPTY_NAME = re.compile(r"[A-Za-z_]?\d+|(?:node|op|layer|Op|Node)_?\d+")
 _WEIGHT_ENDING = re.compile(r"[._/](?:w|weights?|kernel|scale|s|gamma)(?:_0|:0)?$")
-
-
-class MixesSamplesError(Exception):
-    """An operator mixes the samples of a batch."""
-
-
-class UnsupportedError(Exception):
-    """An operator has a form that no layer has; says which."""
-
-
-class ValueNeededError(OnnxError):
-    """An input of the file is what a layer has as a parameter or setting; ``name`` is its name."""
-
-    def __init__(self, name: str, where: str) -> None:
-        self.name = name
-        super().__init__(
-            f"Input {name}: expected its values when the file is opened, because {where} takes "
-            "them as its weights or settings. Give them, or export the model with them inside."
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Tensor:
-    """A tensor of the network, with its shape (samples first) for the two batch sizes."""
-
-    ref: Ref
-    first: tuple[int, ...]
-    second: tuple[int, ...]
-    hidden: bool = False
-    whole: bool = False
-    """Whether its type in the file is one of whole numbers."""
-    local: bool = False
-    """Whether it holds places counted in each map, where the file counts through the batch."""
-
-    @property
-    def sample(self) -> tuple[int, ...]:
-        """The shape of a sample."""
-        return self.first[1:]
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shape in the file, for the two batch sizes."""
-        return (self.first[1:], self.second[1:]) if self.hidden else (self.first, self.second)
-
-    @property
-    def rank(self) -> int:
-        """The number of axes in the file."""
-        return len(self.first) - self.hidden
-
-
-@dataclass(frozen=True, eq=False)
-class Missing:
-    """An output of an operator that does not run, whose shape nobody knows."""
-
-    ref: Ref
-
-
-Value: TypeAlias = Known | Tensor | Missing
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A node that could not become a layer: its id, operator, and why.
-
-    ``missing``: the program lacks the operator or this form of it; else it only comes after one.
-    """
-
-    node: str
-    operator: str
-    reason: str
-    missing: bool
-
-
-Rule: TypeAlias = Callable[["Site"], Sequence[Value]]
-IMPORTS: dict[str, Rule] = {}
-"""By operator, what turns it into layers."""
-_R = TypeVar("_R", bound=Rule)
-
-
-def imports(*operators: str) -> Callable[[_R], _R]:
-    """Enter a rule under the operators that it reads."""
-
-    def enter(rule: _R) -> _R:
-        for operator in operators:
-            IMPORTS[operator] = rule
-        return rule
-
-    return enter
 
 
 @dataclass
@@ -302,9 +221,7 @@ class Importer:
         graph = self.file.model.graph
         initializers: dict[str, onnx.TensorProto] = {t.name: t for t in graph.initializer}
         for sparse in graph.sparse_initializer:
-            self.values[sparse.values.name] = Known.of(
-                _dense(self.file, sparse), sparse.values.name
-            )
+            self.values[sparse.values.name] = Known.of(dense(self.file, sparse), sparse.values.name)
         self._inputs(initializers)
         order = self._order(graph, set(initializers) | set(self.values))
         self._common = self._common_prefix(
@@ -313,7 +230,7 @@ class Importer:
         for number, proto in enumerate(order):
             if self.progress is not None:
                 self.progress(number, len(order))
-            for name in _needs(proto):
+            for name in needs(proto):
                 if name and name not in self.values:
                     # loaded when first needed, so that what nobody needs is never touched
                     self.values[name] = Known.of(self.file.array(initializers[name]), name)
@@ -364,7 +281,7 @@ class Importer:
             floats = (1, 10, 11, 16, 17, 18, 19, 20)
             if kind.elem_type not in floats:
                 whole.add(entry.name)
-            wanted[entry.name] = _dims(entry)
+            wanted[entry.name] = declared(entry)
         if not wanted:
             self.note("The file has no input: all that it gives is known.")
             return
@@ -382,7 +299,7 @@ class Importer:
                 )
                 if not fits or min(sizes[1:], default=1) < 1:
                     raise OnnxError(
-                        f"Input {name}: expected sizes that fit {_spell(dims)}, received "
+                        f"Input {name}: expected sizes that fit {spelled(dims)}, received "
                         f"{'×'.join(map(str, chosen))}."
                     )
                 dims = (sizes[0] or None, *sizes[1:]) if sizes else ()
@@ -449,7 +366,7 @@ class Importer:
                     continue
                 state[number] = 1
                 waiting = []
-                for name in _needs(graph.node[number]):
+                for name in needs(graph.node[number]):
                     if not name or name in known or name in self.values:
                         continue
                     if name not in maker:
@@ -510,7 +427,7 @@ class Importer:
         if standard and proto.op_type == "If" and self._decided(proto, inputs):
             return
         constant = len(known) == sum(v is not None for v in inputs)
-        nested = any(_is_graph(a) for a in proto.attribute)
+        nested = any(is_graph(a) for a in proto.attribute)
         if standard and constant and proto.op_type in FOLDABLE and not nested:
             try:
                 self._set(
@@ -589,7 +506,7 @@ class Importer:
         for tensor in branch.initializer:
             self.values[tensor.name] = Known.of(self.file.array(tensor), tensor.name)
         for node in branch.node:
-            if any(name and name not in self.values for name in _needs(node)):
+            if any(name and name not in self.values for name in needs(node)):
                 self.values = before
                 return False
             self._node(node)
@@ -619,7 +536,7 @@ class Importer:
         layer = Opaque(
             proto.op_type,
             proto.domain,
-            json.dumps(_plain_attributes(proto), ensure_ascii=False),
+            json.dumps(plain_attributes(proto), ensure_ascii=False),
             json.dumps(shapes),
         )
         refs = tuple(v.ref for v in site.inputs if v is not None and not isinstance(v, Known))
@@ -649,7 +566,7 @@ class Importer:
     def _sample_of(self, name: str) -> list[int] | None:
         """The shape of a sample of a tensor as onnx infers it, or None."""
         if self._declared is None:
-            self._declared = _inferred(self.file.model)
+            self._declared = inferred(self.file.model)
         dims = self._declared.get(name)
         if dims is None or any(d is None for d in dims[1:]) or not dims:
             return None
@@ -659,346 +576,3 @@ class Importer:
             return None
         sizes = [int(d) for d in dims[1:] if d is not None]
         return sizes if all(size > 0 for size in sizes) else None
-
-
-class SizesNeededError(OnnxError):
-    """Inputs have sizes that the file leaves open; ``wanted`` maps names to (size or None, …)."""
-
-    def __init__(self, where: str, wanted: Mapping[str, tuple[int | None, ...] | None]) -> None:
-        self.wanted = dict(wanted)
-        some = "; ".join(f"{name}: {_spell(dims)}" for name, dims in wanted.items())
-        super().__init__(
-            f"{where}: the file leaves sizes of its inputs open ({some}). Say which to use, for "
-            "example 3×224×224."
-        )
-
-
-def _spell(dims: tuple[int | None, ...] | None) -> str:
-    if dims is None:
-        return "any shape"
-    return "×".join("?" if d is None else str(d) for d in dims) or "a single number"
-
-
-def _dims(entry: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
-    """The declared sizes of a tensor, None where open; None without a shape."""
-    kind = entry.type.tensor_type
-    if not kind.HasField("shape"):
-        return None
-    return tuple(
-        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None
-        for d in kind.shape.dim
-    )
-
-
-def _inferred(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """Shapes as onnx infers them, of the model without its large weights."""
-    from onnx import shape_inference
-
-    light = onnx.ModelProto()
-    light.CopyFrom(model)
-    kept = []
-    for tensor in light.graph.initializer:
-        if tensor.ByteSize() < 4096:
-            kept.append(tensor)
-        else:
-            light.graph.input.append(
-                helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-            )
-    names = {t.name for t in kept}
-    copies = [onnx.TensorProto.FromString(t.SerializeToString()) for t in kept]
-    del light.graph.initializer[:]
-    light.graph.initializer.extend(c for c in copies if c.name in names)
-    with contextlib.suppress(Exception):  # a damaged or unknown part: then nothing is inferred
-        light = shape_inference.infer_shapes(light, data_prop=True)
-    found = {}
-    for entry in (*light.graph.value_info, *light.graph.output):
-        dims = _dims(entry)
-        if dims is not None:
-            found[entry.name] = dims
-    return found
-
-
-def _needs(proto: onnx.NodeProto) -> list[str]:
-    """The tensors that a node reads, those that its branches take from outside among them."""
-    found = list(proto.input)
-    stack = [a.g for a in proto.attribute if a.type == onnx.AttributeProto.GRAPH]
-    for graph in stack:
-        own = {t.name for t in graph.initializer} | {i.name for i in graph.input}
-        for node in graph.node:
-            found += [name for name in _needs(node) if name and name not in own]
-            own.update(node.output)
-        found += [o.name for o in graph.output if o.name not in own]
-    return found
-
-
-def _is_graph(attribute: onnx.AttributeProto) -> bool:
-    return attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-
-
-def _dense(file: ModelFile, sparse: onnx.SparseTensorProto) -> Array:
-    """A sparse tensor written out."""
-    shape = tuple(sparse.dims)
-    if math.prod(shape) > 1 << 26:
-        raise OnnxError(
-            f"{file.where}: expected a sparse tensor of a usual size, received {shape}."
-        )
-    values, indices = file.array(sparse.values), file.array(sparse.indices)
-    dense = np.zeros(shape, values.dtype)
-    try:
-        if indices.ndim == 1:
-            dense.reshape(-1)[indices] = values
-        else:
-            dense[tuple(indices.T)] = values
-    except (IndexError, ValueError) as error:
-        raise OnnxError(f"{file.where}: a sparse tensor has places outside its shape.") from error
-    return dense
-
-
-def _plain_attributes(proto: onnx.NodeProto) -> dict[str, Any]:
-    """Attributes as plain data; large ones by their size."""
-    found: dict[str, Any] = {}
-    for attribute in proto.attribute:
-        if attribute.type == onnx.AttributeProto.TENSOR:
-            found[attribute.name] = f"tensor {list(attribute.t.dims)}"
-            continue
-        if _is_graph(attribute):
-            found[attribute.name] = "graph"
-            continue
-        try:
-            value = helper.get_attribute_value(attribute)
-        except Exception:
-            continue
-        if isinstance(value, bytes):
-            found[attribute.name] = value.decode("utf-8", "replace")[:1000]
-        elif isinstance(value, float):
-            found[attribute.name] = value if math.isfinite(value) else str(value)
-        elif isinstance(value, int):
-            found[attribute.name] = value
-        else:
-            try:
-                found[attribute.name] = [
-                    v.decode("utf-8", "replace") if isinstance(v, bytes) else v
-                    for v in list(value)[:64]
-                    if isinstance(v, (bytes, int, float))
-                ]
-            except TypeError:
-                found[attribute.name] = str(type(value).__name__)
-    return found
-
-
-@dataclass
-class Site:
-    """A node that a rule turns into layers."""
-
-    importer: Importer
-    proto: onnx.NodeProto
-    inputs: Sequence[Value | None]
-    label: str
-    """What its layers are named after."""
-    name: str = ""
-    """Its name in the file."""
-    _attributes: dict[str, Any] | None = None
-    _used: bool = False
-
-    @property
-    def opset(self) -> int:
-        return self.importer.file.opset
-
-    @property
-    def op(self) -> str:
-        return self.proto.op_type
-
-    @property
-    def outputs(self) -> int:
-        """How many outputs somebody asks for."""
-        return len(self.proto.output)
-
-    def wants(self, port: int) -> bool:
-        """Whether the output has a name."""
-        return port < len(self.proto.output) and bool(self.proto.output[port])
-
-    def attribute(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute (text as str)."""
-        if self._attributes is None:
-            self._attributes = {}
-            for a in self.proto.attribute:
-                value = helper.get_attribute_value(a)
-                self._attributes[a.name] = (
-                    value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-                )
-        return self._attributes.get(name, default)
-
-    def has(self, slot: int) -> bool:
-        """Whether an input is there."""
-        return slot < len(self.inputs) and self.inputs[slot] is not None
-
-    def value(self, slot: int) -> Value:
-        """An input; raises UnsupportedError where it is left out."""
-        found = self.inputs[slot] if slot < len(self.inputs) else None
-        if found is None:
-            raise UnsupportedError(f"its input {slot + 1} is left out")
-        return found
-
-    def known(self, slot: int) -> Known:
-        """An input that has to be known; raises ValueNeededError or UnsupportedError."""
-        value = self.value(slot)
-        if isinstance(value, Known):
-            return value
-        if isinstance(value, Tensor):
-            name = self.importer.source(value.ref[0])
-            if name is not None:
-                raise ValueNeededError(name, f"{self.op} ({self.label})")
-        raise UnsupportedError(f"its input {slot + 1} is computed by the network")
-
-    def array(self, slot: int) -> Array:
-        """The numbers of an input that is known and does not depend on the batch."""
-        value = self.known(slot)
-        if not value.fixed:
-            raise MixesSamplesError
-        return value.first
-
-    def integers(self, slot: int) -> tuple[int, ...]:
-        return tuple(int(n) for n in self.array(slot).ravel())
-
-    def number(self, slot: int, default: float) -> float:
-        """A single number, or the default where it is left out."""
-        if not self.has(slot):
-            return default
-        array = self.array(slot)
-        if array.size != 1:
-            raise UnsupportedError(f"its input {slot + 1} is not one number")
-        return float(array.ravel()[0])
-
-    def weights(self, slot: int) -> tuple[Array, str]:
-        """An input as float32 numbers, with its name in the file."""
-        value = self.known(slot)
-        return self.floats(self.array(slot)), value.name
-
-    def floats(self, array: Array) -> Array:
-        if array.dtype == np.float32:
-            return array
-        if array.dtype == np.float64:
-            self.importer.note("Weights of 64 bits are computed in float32.")
-        with np.errstate(over="ignore"):
-            return array.astype(np.float32)
-
-    def ints_or_attribute(self, slot: int, name: str, default: Any = None) -> Any:
-        """Whole numbers that older opsets have as an attribute and newer ones as an input."""
-        if self.has(slot):
-            return self.integers(slot)
-        return self.attribute(name, default)
-
-    # ---- tensors ---------------------------------------------------------------------------
-
-    def tensor(self, value: Value | int) -> Tensor:
-        """An input as a tensor of the network; a known one becomes a Constant layer."""
-        if isinstance(value, int):
-            value = self.value(value)
-        if isinstance(value, Tensor):
-            return value
-        if isinstance(value, Missing):
-            raise UnsupportedError("what it needs is not known")
-        anchor = self.importer.anchor()
-        if value.fixed and self.importer.batches == FREE:
-            array = value.first
-            if array.ndim and array.shape[0] == 1:
-                array = array[0]  # serves all samples
-            else:
-                raise MixesSamplesError
-            hidden = False
-        elif value.fixed:
-            array, hidden = value.first, True
-        else:
-            array, hidden = self._rows(value), False
-        constant = self.floats(array)
-        shape = tuple(constant.shape) or (1,)
-        (found,) = self.importer.add(
-            Constant(shape),
-            [anchor],
-            self.new_id("constant"),
-            {"weight": constant.reshape(shape)},
-            (value.name,) if value.name else (),
-        )
-        made = Tensor(found.ref, found.first, found.second, hidden)
-        if constant.ndim == 0:
-            made = self.view(made, ())
-        return made
-
-    def _rows(self, value: Known) -> Array:
-        """What each sample has of a value with one equal row per sample."""
-        a, b = value.first, value.second
-        p, q = self.importer.batches
-        if not (a.ndim == b.ndim > 0 and (len(a), len(b)) == (p, q)) or a.shape[1:] != b.shape[1:]:
-            raise MixesSamplesError
-        if not all(np.array_equal(a[0], row) for row in (*a, *b)):
-            raise MixesSamplesError
-        return np.asarray(a[0])
-
-    def maps(self, slot: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """An input as maps (N, C, H, W), and what brings a result back to the file's rank."""
-        tensor = self.importer.show(self.tensor(slot))
-        rank = len(tensor.first)
-        if rank == 4:
-            return tensor, lambda t: t
-        if rank == 3:
-            channels, length = tensor.sample
-            made = self.view(tensor, (channels, 1, length))
-            return made, lambda t: self.view(t, (t.sample[0], t.sample[2]))
-        raise UnsupportedError(f"tensors with {rank} axes are not maps")
-
-    def axes(self, tensor: Tensor, axes: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
-        """The network's axes for axes of the file; the tensor is hidden where samples take part."""
-        rank = tensor.rank
-        found = []
-        for axis in axes:
-            if not -rank <= axis < rank:
-                raise UnsupportedError(f"axis {axis} does not exist in a tensor of {rank} axes")
-            found.append(axis % rank)
-        if not tensor.hidden and 0 in found:
-            tensor = self.importer.hide(tensor)
-        shift = int(tensor.hidden)
-        return tensor, tuple(axis + shift for axis in found)
-
-    # ---- layers ----------------------------------------------------------------------------
-
-    def new_id(self, role: str = "") -> str:
-        """The node's own id; with a role, that of a layer beside it."""
-        text = f"{self.label}_{role}" if role else self.label
-        stem = f"{self.op.lower()}_{role}" if role else self.op.lower()
-        return self.importer.fresh_id(text, stem)
-
-    def layers(
-        self,
-        layer: Layer,
-        *inputs: Tensor,
-        role: str = "",
-        params: Mapping[str, Array] | None = None,
-        key: tuple[str, ...] = (),
-        hidden: bool | None = None,
-    ) -> tuple[Tensor, ...]:
-        """Add a layer; returns its outputs."""
-        node_id = self.new_id(role)
-        found = self.importer.add(layer, inputs, node_id, params, key)
-        if not role:
-            self.importer.names[node_id] = self.name
-        if hidden is None:
-            return found
-        return tuple(Tensor(t.ref, t.first, t.second, hidden) for t in found)
-
-    def local(self, tensor: Tensor, area: int) -> Tensor:
-        """Places counted in each map of ``area`` cells."""
-        self.importer._areas[tensor.ref] = area
-        return Tensor(tensor.ref, tensor.first, tensor.second, tensor.hidden, True, True)
-
-    def layer(self, layer: Layer, *inputs: Tensor, **options: Any) -> Tensor:
-        """Add a layer of one output."""
-        return self.layers(layer, *inputs, **options)[0]
-
-    def view(self, tensor: Tensor, sample: tuple[int, ...], hidden: bool | None = None) -> Tensor:
-        """The tensor with another shape of a sample."""
-        hidden = tensor.hidden if hidden is None else hidden
-        if tensor.sample == sample and tensor.hidden == hidden:
-            return tensor
-        if tensor.sample == sample:
-            return Tensor(tensor.ref, tensor.first, tensor.second, hidden, tensor.whole)
-        return self.layer(View(sample), tensor, role="view", hidden=hidden)

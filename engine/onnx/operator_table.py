@@ -11,7 +11,7 @@ from engine.layers.compare import OPERATORS as COMPARISONS
 from engine.layers.function import FUNCTIONS
 from engine.onnx import operators  # noqa: F401  enters the rules
 from engine.onnx.folding import FOLDABLE
-from engine.onnx.importer import IMPORTS
+from engine.onnx.site import IMPORTS
 from engine.onnx.writer import export_onnx
 from engine.parameters import initial_parameters
 

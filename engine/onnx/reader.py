@@ -24,17 +24,17 @@ from engine.layers.softmax import Softmax
 from engine.losses import CrossEntropy
 from engine.onnx import operators  # noqa: F401  enters the rules
 from engine.onnx.folding import Known
-from engine.onnx.importer import (
+from engine.onnx.importer import Importer
+from engine.onnx.model_file import ModelFile, OnnxError, load
+from engine.onnx.values import (
     FREE,
     ONE,
-    Importer,
     MixesSamplesError,
     Problem,
     SizesNeededError,
     UnsupportedError,
     ValueNeededError,
 )
-from engine.onnx.model_file import ModelFile, OnnxError, load
 from engine.parameters import Parameters
 from engine.project_file import Project
 

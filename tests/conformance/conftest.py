@@ -18,7 +18,7 @@ from onnx.backend.test.loader import load_model_tests
 from engine.graph import Loss
 from engine.layers.base import Array
 from engine.onnx import Imported, ValueNeededError, read
-from engine.onnx.importer import IMPORTS
+from engine.onnx.site import IMPORTS
 from engine.plan import Batch, compile, exhaust
 
 NUMBERS = {

@@ -26,10 +26,10 @@ from engine.layers.softplus import Softplus
 from engine.layers.softsign import Softsign
 from engine.layers.tanh import Tanh
 from engine.layers.thresholded_relu import ThresholdedReLU
-from engine.onnx.importer import Known, Site, Value, imports
 from engine.onnx.operators.arithmetic import combined
 from engine.onnx.operators.steps import Steps, writes
 from engine.onnx.rules import Nodes, Place
+from engine.onnx.site import Known, Site, Value, imports
 
 LARGEST = 3.4028235e38
 

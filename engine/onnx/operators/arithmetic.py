@@ -25,7 +25,9 @@ from engine.layers.mul import Mul
 from engine.layers.permute import Permute
 from engine.layers.reduce import Reduce
 from engine.layers.where import Where
-from engine.onnx.importer import (
+from engine.onnx.operators.steps import Steps, writes
+from engine.onnx.rules import Nodes, Place
+from engine.onnx.site import (
     FREE,
     Known,
     MixesSamplesError,
@@ -35,8 +37,6 @@ from engine.onnx.importer import (
     Value,
     imports,
 )
-from engine.onnx.operators.steps import Steps, writes
-from engine.onnx.rules import Nodes, Place
 
 OPERATIONS = {op: name for name, op in arithmetic_layer.OPERATORS.items()}
 COMPARISONS = {op: name for name, op in compare_layer.OPERATORS.items()}

@@ -23,7 +23,10 @@ from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.reduce import Reduce
 from engine.layers.window import Window
-from engine.onnx.importer import (
+from engine.onnx.operators.arithmetic import combined
+from engine.onnx.operators.steps import Steps, writes
+from engine.onnx.rules import Nodes, Place
+from engine.onnx.site import (
     Known,
     MixesSamplesError,
     Site,
@@ -32,9 +35,6 @@ from engine.onnx.importer import (
     Value,
     imports,
 )
-from engine.onnx.operators.arithmetic import combined
-from engine.onnx.operators.steps import Steps, writes
-from engine.onnx.rules import Nodes, Place
 
 LOWEST = -3.4e38
 

@@ -9,8 +9,8 @@ import numpy as np
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.log_softmax import LogSoftmax
 from engine.layers.reduce import Reduce
-from engine.onnx.importer import Site, Tensor, UnsupportedError, Value, imports
 from engine.onnx.operators.normalisation import along
+from engine.onnx.site import Site, Tensor, UnsupportedError, Value, imports
 
 
 @imports("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")

@@ -17,10 +17,10 @@ from engine.layers.log_softmax import LogSoftmax
 from engine.layers.permute import Permute
 from engine.layers.reduce import Reduce
 from engine.layers.softmax import Softmax
-from engine.onnx.importer import Known, Site, Tensor, UnsupportedError, Value, imports
 from engine.onnx.operators.arithmetic import combined
 from engine.onnx.operators.steps import Steps, writes
 from engine.onnx.rules import Nodes, Place
+from engine.onnx.site import Known, Site, Tensor, UnsupportedError, Value, imports
 
 
 @imports("BatchNormalization")

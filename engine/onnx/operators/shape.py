@@ -26,7 +26,9 @@ from engine.layers.space_to_depth import SpaceToDepth
 from engine.layers.split import Split
 from engine.layers.strided_slice import StridedSlice
 from engine.layers.view import View
-from engine.onnx.importer import (
+from engine.onnx.operators.steps import Steps, writes
+from engine.onnx.rules import Nodes, Place
+from engine.onnx.site import (
     FREE,
     Known,
     MixesSamplesError,
@@ -36,8 +38,6 @@ from engine.onnx.importer import (
     Value,
     imports,
 )
-from engine.onnx.operators.steps import Steps, writes
-from engine.onnx.rules import Nodes, Place
 
 
 @imports("Shape")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.onnx.importer import IMPORTS
 from engine.onnx.operator_table import rows, table
+from engine.onnx.site import IMPORTS
 
 README = Path(__file__).parents[3] / "README.md"
 

@@ -93,6 +93,9 @@ def test_numbers_that_are_not_there() -> None:
     ):
         with pytest.raises(GraphError, match="expected a"):
             check_cell(graph, parameters, given, TARGET, source)
+    bare = Graph(graph.inputs, graph.nodes, graph.outputs, name="bare")
+    with pytest.raises(GraphError, match="bare: expected a loss, received none"):
+        check_cell(bare, parameters, given, {}, Cell("image", 0, (0, 0, 0)))
     broken = {k: np.full_like(v, np.nan) for k, v in parameters.items()}
     found = check_cell(graph, broken, given, TARGET, Cell("image", 0, (0, 0, 0)))
     assert np.isnan(found.measured)

@@ -183,6 +183,11 @@ def test_another_network_is_refused() -> None:
     taken = trainer().checkpoint()
     with pytest.raises(CheckpointError, match="conv is another layer"):
         Trainer.resume(taken, *data(), graph=network(5))
+    with pytest.raises(CheckpointError, match="fc is in one of them alone"):
+        Trainer.resume(taken, *data(), graph=network().remove(["fc"]))
+    renamed = dataclasses.replace(network(), labels=())
+    with pytest.raises(CheckpointError, match="inputs, outputs or losses are others"):
+        Trainer.resume(taken, *data(), graph=renamed)
     assert Trainer.resume(taken, *data(), graph=network()).step == 0
 
 

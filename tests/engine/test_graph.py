@@ -197,6 +197,20 @@ class TestEdits:
         assert graph.node("relu1").inputs == (None,)
         assert "relu1" in graph.infer().errors
 
+    def test_remove_opens_a_circle_that_a_file_may_hold(self) -> None:
+        nodes = (
+            Node("a", ReLU(), (("c", 0),)),
+            Node("b", ReLU(), (("a", 0),)),
+            Node("c", Add(), (("b", 0), IMAGE)),
+        )
+        circle = Graph(inputs=(Input("image", (2, 4, 4)),), nodes=nodes)
+        with pytest.raises(CycleError):
+            _ = circle.order
+        left = circle.remove(["a", "b"])
+        assert left.node("c").inputs == (("c", 0), IMAGE)
+        assert circle.remove(["c"]).node("a").inputs == (("b", 0),)
+        assert circle.remove(["a", "c"]).infer().errors.keys() == {"b"}
+
     def test_connect_refuses_a_circle(self) -> None:
         with pytest.raises(CycleError):
             residual().connect(("block/add", 0), "conv1", 0)
@@ -234,6 +248,10 @@ class TestEdits:
         assert graph.node("twin").params == "stem/first"
         assert graph.losses[0].input == ("head", 0) == dict(graph.outputs)["logits"]
         assert graph.infer().valid
+
+    def test_rename_to_the_same_changes_nothing(self) -> None:
+        graph = residual()
+        assert graph.rename("fc", "fc") is graph
 
     @pytest.mark.parametrize("name", ["", "two words", "/a", "a//b", "relu1", "image", "a/"])
     def test_a_bad_or_taken_id_is_refused(self, name: str) -> None:

@@ -160,3 +160,36 @@ def test_meetings() -> None:
     assert [j.lengths for j in joins] == [(5, 0), (5, 2), (5, 0)]
     assert all(j.skip == 1 for j in joins)
     assert meeting(graph, "fc") is None
+
+
+def test_inputs_that_never_were_one_have_no_skip() -> None:
+    graph = Graph(
+        inputs=(Input("x", (WIDTH,)), Input("y", (WIDTH,))),
+        nodes=(
+            Node("apart", L["Add"](), (("x", 0), ("y", 0))),
+            Node("left", L["Linear"](WIDTH), (("apart", 0),)),
+            Node("right", L["Linear"](WIDTH), (("apart", 0),)),
+            Node("equal", L["Add"](), (("left", 0), ("right", 0))),
+        ),
+    )
+    apart, equal = meeting(graph, "apart"), meeting(graph, "equal")
+    assert apart is not None and (apart.fork, apart.lengths, apart.skip) == (None, (), None)
+    assert equal is not None and (equal.fork, equal.skip) == (("apart", 0), None)
+    assert residual_joins(graph) == ()
+
+
+def test_what_no_loss_reads_takes_no_part() -> None:
+    plain = chain(2, post=False)
+    side = Node("side", L["Softmax"](), (("fc", 0),))
+    graph = Graph(
+        plain.inputs, (*plain.nodes, side), (*plain.outputs, ("side", ("side", 0))), plain.losses
+    )
+    parameters = initial_parameters(graph, 2)
+    x = {"x": np.random.default_rng(0).normal(size=(1, WIDTH))}
+    target = {"loss": np.array([0])}
+    for a, b in zip(
+        path_parts(graph, parameters, x, target),
+        path_parts(plain, parameters, x, target),
+        strict=True,
+    ):
+        assert a.block == b.block and np.array_equal(a.parts, b.parts)

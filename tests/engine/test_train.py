@@ -18,7 +18,7 @@ from engine.checkpoint import CheckpointError
 from engine.data.augmentation import Augmentation
 from engine.data.dataset import Dataset
 from engine.data.digits import digits
-from engine.graph import Graph
+from engine.graph import Graph, Input
 from engine.layers.base import HyperparameterError
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.conv2d import Conv2d
@@ -384,6 +384,32 @@ def test_divergence_names_the_layer_where_it_began(
     assert (again.layer, again.what, str(again)) == (layer, what, str(error))
 
 
+def test_divergence_may_begin_in_the_pictures_or_in_the_loss() -> None:
+    training, _ = digits()
+    graph, settings = linear(), TrainSettings(batch_size=32)
+    spoilt = Trainer(
+        graph,
+        initial_parameters(graph, 0),
+        training,
+        None,
+        settings,
+        augment=lambda x, rng: np.where(x > 0.5, np.float32(np.inf), x),
+    )
+    with pytest.raises(TrainingDiverged, match="first in the input image") as caught:
+        list(spoilt.reports())
+    assert (caught.value.layer, caught.value.what) == ("image", "loss")
+    (loss,) = graph.losses
+    squared = dataclasses.replace(
+        graph, losses=(dataclasses.replace(loss, function=MeanSquaredError()),)
+    )
+    start = initial_parameters(squared, 0)
+    start["fc", "weight"] = np.full_like(start["fc", "weight"], 1e30)
+    run = Trainer(squared, start, training, None, settings)
+    with pytest.raises(TrainingDiverged, match=f"first in the loss {loss.id}") as caught:
+        list(run.reports())
+    assert (caught.value.layer, caught.value.what) == (loss.id, "loss")
+
+
 def test_divergence_in_the_middle_of_a_run_names_a_layer_of_the_network() -> None:
     run = trainer(explosive(), epochs=50, optimizer=SGD(lr=100.0), schedule="constant")
     with pytest.raises(TrainingDiverged) as caught:
@@ -629,6 +655,13 @@ def test_a_network_without_a_loss_and_a_set_without_pictures_are_refused() -> No
     bare = Graph(full.inputs, full.nodes, full.outputs, (), "bare")
     with pytest.raises(TrainingError, match="bare: expected a loss"):
         evaluate(bare, initial_parameters(bare, 0), training)
+    two = dataclasses.replace(full, inputs=(*full.inputs, Input("other", (1, 8, 8))))
+    with pytest.raises(TrainingError, match="expected one input for pictures, received 2"):
+        evaluate(two, initial_parameters(two, 0), training)
+    with pytest.raises(TrainingError, match="Batch size: expected at least 1, received 0"):
+        evaluate(full, initial_parameters(full, 0), training, 0)
+    with pytest.raises(TrainingError, match="expected an Augmentation, received str"):
+        TrainSettings(augmentation="mirror")  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="at least one sample"):
         evaluate(full, initial_parameters(full, 0), training.take(np.arange(0)))
 

@@ -5,6 +5,7 @@ import pytest
 
 from engine.layers.base import ParamSpec
 from engine.optimizers import SGD, Adam
+from engine.parameters import ParameterError
 from engine.weights import Weights
 
 SPECS = {
@@ -83,6 +84,14 @@ def test_weight_decay_leaves_biases_alone_when_asked() -> None:
     np.testing.assert_array_equal(weights.flat[6:], before[6:])
     weights.move(SGD(1.0, 0.0, 0.5), zero, 2)
     np.testing.assert_allclose(weights.flat[6:], before[6:] / 2)
+
+
+def test_vectors_of_another_optimizer_or_network_are_refused() -> None:
+    weights, whole = made(), np.zeros(11)
+    weights.set_optimizer_state(Adam(), [whole, whole])
+    for state in ([whole], [whole, whole[1:]], [whole] * 3):
+        with pytest.raises(ParameterError, match="expected 2 vectors of 11"):
+            weights.set_optimizer_state(Adam(), state)
 
 
 def test_a_long_gradient_moves_no_further_than_its_bound() -> None:

@@ -45,6 +45,7 @@ def two() -> Iterator[Workers]:
     [
         ("im2col", Conv2d(5, 1), ((6, 4, 12, 11),)),
         ("im2col", Conv2d(5, 1, bias=False), ((1, 40, 30, 30),)),
+        ("im2col", Conv2d(64, 1), ((2, 32, 28, 28),)),
         ("im2col", Conv2d(6, 3, padding=1), ((5, 5, 9, 8),)),
         ("im2col", Conv2d(6, 3, padding=1), ((1, 3, 40, 40),)),
         ("im2col", Conv2d(70, 3, padding=1), ((4, 30, 5, 5),)),

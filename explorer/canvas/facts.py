@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.graph import Graph, Inference, Input, Loss, Node, Ref
 from engine.layers.base import Cost, Fix, ShapeError
+from engine.layers.muted import Muted
 from explorer import theme
 from explorer.canvas.placement import edges_of, main_path, ranks
 from explorer.folding import Block, View
@@ -81,6 +82,7 @@ class NodeFacts:
     shares_with: str = ""
     layers: int = 0
     sends: tuple[Ref, ...] = ()
+    muted: bool = False
 
     @property
     def all_slots(self) -> int:
@@ -235,8 +237,10 @@ def _block_facts(
 ) -> NodeFacts:
     trouble = None
     if errors:
-        text = QCoreApplication.translate("Canvas", "{0} to mend inside, first {1}").format(
-            len(errors), str(errors[0][1])
+        name, error = errors[0]
+        said = str(error) if str(error).startswith(name) else f"{name}: {error}"
+        text = QCoreApplication.translate("Canvas", "{0} to mend inside. {1}").format(
+            len(errors), said
         )
         trouble = Trouble("", "", "", (), text)
     layers = QCoreApplication.translate("Canvas", "{0} layers").format(len(block.members))
@@ -275,11 +279,17 @@ def _node_facts(
     low, high = node.layer.arity
     slots = tuple(node.inputs) + (None,) * (low - len(node.inputs))
     more = 1 if high is None or len(slots) < high else 0
+    layer, muted = node.layer, isinstance(node.layer, Muted)
+    title = layer.title
+    if isinstance(layer, Muted):
+        layer = layer.layer
+        more = 0
+        title = QCoreApplication.translate("Canvas", "{0}, muted").format(layer.title)
     return NodeFacts(
         node.id,
         "node",
-        icon_of(node.layer),
-        node.layer.title,
+        icon_of(layer),
+        title,
         shape,
         cost.parameters,
         work,
@@ -290,6 +300,7 @@ def _node_facts(
         trouble,
         (),
         node.params or "",
+        muted=muted,
     )
 
 

@@ -114,6 +114,9 @@ def export(
     it raises while writing leaves old files as they were, while comparing the files are there.
     Raises ExportError or ScriptError (both ValueError): see what writes that form.
     """
+    from engine.muting import without_muted
+
+    graph = without_muted(graph)
     tell = progress or (lambda stage, share: None)
     tell("write", 0.0)
     if options.form != "onnx":

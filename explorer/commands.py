@@ -151,6 +151,14 @@ COMMANDS: tuple[Command, ...] = (
         scope="canvas",
         help="The layers of the selected block stay, without its name.",
     ),
+    _c(
+        "edit.mute",
+        QT_TRANSLATE_NOOP("Commands", "Mute or unmute"),
+        "Ctrl+M",
+        scope="canvas",
+        help="Pass the selected layers by, which hand on what they receive; again, they are back "
+        "with their weights.",
+    ),
     _c("step.start", QT_TRANSLATE_NOOP("Commands", "To the start"), "Ctrl+Home", icon="first"),
     _c(
         "step.back",

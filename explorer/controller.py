@@ -25,6 +25,7 @@ from engine.layers.base import (
     ShapeError,
     layer_from_dict,
 )
+from engine.muting import is_muted, mute, unmute
 from explorer import edits
 from explorer.canvas import geometry
 from explorer.checker import Checker
@@ -449,6 +450,21 @@ class Controller(QObject):
         names = regrouped(graph, path, new)
         text = self.tr("Rename {0} to {1}").format(path, new)
         self._edit(text, lambda g: renamed_all(g, names), renamed=names)
+
+    def mute(self, ids: Iterable[str]) -> None:
+        """Have layers passed by, or, where all of them are, have them back."""
+        document = self.document
+        chosen = [n for n in document.graph.nodes if n.id in set(ids)]
+        if not chosen:
+            self._say("info", self.tr("Select layers first: they are passed by."))
+            return
+        names = {n.id for n in chosen}
+        what = chosen[0].id if len(chosen) == 1 else self.tr("{0} layers").format(len(chosen))
+        if all(map(is_muted, chosen)):
+            self._edit(self.tr("Unmute {0}").format(what), lambda g: unmute(g, names))
+        else:
+            inference = document.inference
+            self._edit(self.tr("Mute {0}").format(what), lambda g: mute(g, inference, names))
 
     def apply_fix(self, node_id: str, fix: Fix) -> None:
         """Carry out the change that an error offered."""

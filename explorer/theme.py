@@ -253,6 +253,8 @@ class Metrics:
 
 
 METRICS = Metrics()
+MUTED_OPACITY = 0.4
+"""Of the card of a layer that is passed by."""
 # For a projector: 24 px text and 3 px lines, readable from the last row.
 PRESENTATION = replace(
     METRICS,

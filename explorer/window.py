@@ -391,6 +391,7 @@ class Window(QMainWindow):
             "edit.arrange": c.arrange,
             "edit.group": lambda: c.group(self.document.selection),
             "edit.ungroup": lambda: c.ungroup(self.document.selection),
+            "edit.mute": lambda: c.mute(self.document.selection),
             "step.start": c.stepping.to_start,
             "step.back": c.stepping.back,
             "step.next": c.stepping.next,

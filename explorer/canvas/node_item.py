@@ -31,6 +31,8 @@ class NodeItem(Card):
         zoom = option.levelOfDetailFromTransform(painter.worldTransform())
         tokens = theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        if self.facts.muted:
+            painter.setOpacity(theme.MUTED_OPACITY)
         self._paint_card(painter, tokens, zoom)
         if self.needs_picture and self.may_compose(self):
             self.picture("value")

@@ -224,6 +224,27 @@ class RowField(Field):
         return (self.box,)
 
 
+class TextField(Field):
+    """A text that the layer brought with it: it is shown, and can be copied."""
+
+    def __init__(self, field: HyperField) -> None:
+        super().__init__()
+        self.box = QLineEdit()
+        self.box.setReadOnly(True)
+        self.box.setMinimumWidth(2 * theme.metrics().control_height)
+        self._fill().addWidget(self.box)
+
+    def value(self) -> Any:
+        return self.box.text()
+
+    def set_value(self, value: Any) -> None:
+        self.box.setText(str(value))
+        self.box.setCursorPosition(0)
+
+    def boxes(self) -> tuple[QWidget, ...]:
+        return (self.box,)
+
+
 class BooleanField(Field):
     """Yes or no."""
 
@@ -376,6 +397,8 @@ def field_for(field: HyperField) -> Field:
     kind = str(field.type)
     if field.choices:
         return ChoiceField(field)
+    if kind in ("str", "<class 'str'>"):
+        return TextField(field)
     if kind.startswith("tuple"):
         return RowField(field)
     if "tuple" in kind:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from engine.graph import Graph, GraphError, Node
 from engine.layers.base import Cost, HyperparameterError, Spec
+from engine.layers.muted import Muted
 from explorer import theme
 from explorer.panels.error_card import ErrorCard, text_of
 from explorer.panels.fields import Field, field_for
@@ -185,7 +186,10 @@ class Properties(QScrollArea):
     def _build(self, box: QVBoxLayout, node: Node) -> None:
         m = theme.metrics()
         layer = node.layer
-        box.addWidget(_label(layer.title or type(layer).__name__, "heading"))
+        title = layer.title or type(layer).__name__
+        if isinstance(layer, Muted):
+            title = self.tr("{0}, muted").format(layer.layer.title)
+        box.addWidget(_label(title, "heading"))
         box.addWidget(_label(first_sentence(type(layer).__doc__), "muted"))
         place = QVBoxLayout()
         box.addLayout(place)
@@ -208,7 +212,9 @@ class Properties(QScrollArea):
         self._name_error.hide()
         grid.addWidget(self._name_error, 1, 1)
         row = 2
-        for description in layer.hyperparameters():
+        # a muted layer is set when it is back
+        descriptions = () if isinstance(layer, Muted) else layer.hyperparameters()
+        for description in descriptions:
             field = field_for(description)
             field.set_value(getattr(layer, description.name))
             field.setToolTip(_help(description.help, description.low, description.high))
@@ -233,7 +239,10 @@ class Properties(QScrollArea):
             self._messages[description.name] = message
             row += 2
         box.addLayout(grid)
-        if not layer.hyperparameters():
+        if isinstance(layer, Muted):
+            text = self.tr("Unmute it (Ctrl+M) to have it back with its weights and settings.")
+            box.addWidget(_label(text, "muted"))
+        elif not descriptions:
             box.addWidget(_label(self.tr("This layer has nothing to set."), "muted"))
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)

@@ -99,7 +99,7 @@ def write(text: str) -> None:
     target = QGuiApplication.focusWindow()
     assert target is not None
     for letter in text:
-        QTest.keyClick(target, letter)
+        QTest.keyClick(target, letter)  # type: ignore[call-overload]
     settle()
 
 
@@ -127,7 +127,7 @@ def check_export(path: Path, window: Window) -> None:
     (theirs,) = session.run([o.name for o in session.get_outputs()][:1], {"image": x[None]})
     window.controller.stepping.to_end()
     ours = document.trace.look("value", document.graph.losses[0].input, len(document.trace))
-    assert theirs.shape == (1, 10)
+    assert ours is not None and theirs.shape == (1, 10)
     np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-4)
 
 

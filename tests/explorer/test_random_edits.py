@@ -106,8 +106,9 @@ class Editor:
             self.rename_block,
             self.fold,
             self.move_cards,
+            lambda: c.mute(self.ids()),
         ]
-        likely = [2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2, 2, 0.3, 2, 0.3, 3, 1]
+        likely = [2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2, 2, 0.3, 2, 0.3, 3, 1, 1]
         if len(self.graph.nodes) > LARGEST:
             likely[0] = likely[1] = likely[2] = likely[6] = 0
             likely[5] = 8

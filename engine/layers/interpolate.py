@@ -141,17 +141,18 @@ class Interpolate(Layer):
             return matrix
         shrink = min(1.0, scale) if self.antialias else 1.0
         reach = math.ceil((1 if self.mode == "linear" else 2) / shrink) + 1
-        for row, place in enumerate(at):
-            cells = np.arange(math.floor(place) - reach + 1, math.floor(place) + reach + 1)
-            weights = self._weight((cells - place) * shrink)
-            if self.exclude_outside:
-                weights = np.where((cells >= 0) & (cells < size), weights, 0)
-            if self.exclude_outside or self.antialias:
-                total = weights.sum()
-                # a place beyond the reach of all cells is the edge
-                weights = weights / total if total else (cells == cells[len(cells) // 2]) * 1.0
-            # a cell beyond the edge counts as the edge
-            np.add.at(matrix[row], np.clip(cells, 0, size - 1), weights)
+        # for each output cell (axis 0) the cells of the input near its place
+        cells = np.floor(at).astype(int)[:, None] + np.arange(1 - reach, reach + 1)
+        weights = self._weight((cells - at[:, None]) * shrink)
+        if self.exclude_outside:
+            weights = np.where((cells >= 0) & (cells < size), weights, 0)
+        if self.exclude_outside or self.antialias:
+            total = weights.sum(1, keepdims=True)
+            # a place beyond the reach of all cells is the edge
+            lost, middle = total[:, 0] == 0, np.arange(2 * reach) == reach
+            weights = np.where(lost[:, None], middle, weights / np.where(total == 0, 1, total))
+        # a cell beyond the edge counts as the edge
+        np.add.at(matrix, (np.arange(out)[:, None], np.clip(cells, 0, size - 1)), weights)
         return matrix
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:

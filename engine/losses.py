@@ -379,9 +379,51 @@ class LeNetLoss:
         return Terms((target, pushed), "sum", "(y − share) · weight / N")
 
 
+@dataclass(frozen=True)
+class Total:
+    """Adds the numbers up as they are: nothing is asked of them, each is followed backward.
+
+    L = (1/N) Σ x
+
+    Gradient: every number receives 1 / N, for one sample exactly 1. With it the backward pass
+    shows how the output depends on everything before it, and nothing else.
+
+    Input: any shape; the target is not looked at. Source: the gradient of a sum of outputs, as
+    ``backward`` of PyTorch's ``sum``.
+    """
+
+    title: ClassVar[str] = "Sum of the output"
+
+    def check(self, spec: Spec) -> None:
+        """Any shape will do."""
+
+    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
+        """Return (loss of shape (), {"x": x})."""
+        check_batch(x)
+        return np.asarray(x.sum(dtype=np.float64) / len(x), x.dtype), {"x": x}
+
+    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
+        """dx, of x's shape."""
+        x = saved["x"]
+        return np.full(x.shape, weight / len(x), x.dtype)
+
+    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
+        """The numbers ``x`` of one sample, which add up to its share of the loss."""
+        terms = tuple(Term(("input", 0, i), float(v), 1.0) for i, v in np.ndenumerate(x))
+        return Terms(terms, "sum", "Σ x")
+
+    def feeds(
+        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
+    ) -> Terms:
+        """One term: each number counts once."""
+        term = Term(("constant", "counts once"), 1.0, weight / len(saved["x"]), "1 / N")
+        return Terms((term,), "sum", "1 / N")
+
+
 LOSSES: dict[str, type[LossFunction]] = {
     "CrossEntropy": CrossEntropy,
     "MeanSquaredError": MeanSquaredError,
     "Hinge": Hinge,
     "LeNetLoss": LeNetLoss,
+    "Total": Total,
 }

@@ -20,6 +20,7 @@ from explorer.document import Document, Layout
 from explorer.layouts import Layouts
 from explorer.notices import Say
 from explorer.pictures import Pictures
+from explorer.samples import Sample
 from explorer.settings import Settings
 from explorer.stepping import Stepping
 
@@ -223,6 +224,17 @@ class Projects(QObject):
         if kept and not quiet:
             self._say("info", kept)
 
+    def open_example(self, name: str) -> None:
+        """Open a small network with fixed numbers, and say what it shows."""
+        from explorer import examples
+
+        example = examples.EXAMPLES[name]
+        kept = self._keep_unsaved()
+        origin = self.tr("the numbers of the example")
+        picture = samples.from_input(example.x, None, None, origin)
+        self._show(example.project(), None, picture=picture)
+        self._say("info", " ".join(filter(None, (examples.tr(example.idea), kept))))
+
     def open_architecture(self, name: str) -> None:
         """Open a network of the gallery: trained where that ships, else with new weights.
 
@@ -289,7 +301,13 @@ class Projects(QObject):
             path.stem
         )
 
-    def _show(self, project: Project, path: Path | None, recorded: Recording | None = None) -> None:
+    def _show(
+        self,
+        project: Project,
+        path: Path | None,
+        recorded: Recording | None = None,
+        picture: Sample | None = None,
+    ) -> None:
         self.replacing.emit()
         self.stepping.stop()
         if self.document.run is not None:
@@ -314,6 +332,8 @@ class Projects(QObject):
             self.document.load(project, layout, path, folded)
             self.document.set_sample(None)
             self.pictures.load()
+            if picture is not None:
+                self.document.set_sample(picture)
             x = recorded.x if recorded is not None else None
             if recorded is not None and x is not None:
                 label = None if recorded.assumed_target else recorded.target

@@ -115,6 +115,8 @@ def from_input(
         seen = dataclasses.replace(entrance, invert=False).restore(x.reshape(entrance.shape))
     else:  # maps that are no picture: their mean
         seen = x.reshape(-1, *x.shape[-2:]).mean(0, keepdims=True)
+    if seen.size and (seen.min() < 0 or seen.max() > 1):  # numbers that are no brightness
+        seen = (seen - seen.min()) / max(float(np.ptp(seen)), 1e-30)
     return Sample(seen.astype(np.float32).clip(0, 1), x, label, origin)
 
 

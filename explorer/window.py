@@ -39,8 +39,10 @@ from PySide6.QtWidgets import (
 from engine import recording
 from engine.cell import Cell
 from engine.explain import Direction, Place, Weight, touching
+from engine.losses import Total
 from engine.project_file import SUFFIX
 from explorer import folding, panels, theme
+from explorer.alignment import SIDES, Side
 from explorer.background import Background
 from explorer.canvas import Canvas, picture
 from explorer.canvas.card import StopMark
@@ -456,6 +458,10 @@ class Window(QMainWindow):
                 self._gallery.setObjectName("menu.gallery")
                 menu.insertMenu(self.actions_by_id["file.open"], self._gallery)
                 self._gallery.aboutToShow.connect(self._fill_gallery)
+                self._examples = menu.addMenu(self.tr("Examples to check by hand"))
+                self._examples.setObjectName("menu.examples")
+                menu.insertMenu(self.actions_by_id["file.open"], self._examples)
+                self._examples.aboutToShow.connect(self._fill_examples)
                 self._recent.aboutToShow.connect(self._fill_recent)
         for ids in (
             [f"view.{w}" for w in WORKSPACES],
@@ -477,6 +483,15 @@ class Window(QMainWindow):
 
         if self._gallery.isEmpty():
             gallery.fill(self._gallery, self._architecture_opener)
+
+    def _fill_examples(self) -> None:
+        from explorer import examples
+
+        if self._examples.isEmpty():
+            examples.fill(self._examples, self._example_opener)
+
+    def _example_opener(self, name: str) -> Callable[[], None]:
+        return lambda: self.controller.projects.open_example(name)
 
     def _architecture_opener(self, name: str) -> Callable[[], None]:
         return lambda: self.controller.projects.open_architecture(name)
@@ -1011,6 +1026,10 @@ class Window(QMainWindow):
     def _show_sample(self) -> None:
         d = self.document
         self.sample_bar.set_labels(d.graph.labels)
+        functions = [loss.function for loss in d.graph.losses]
+        self.sample_bar.set_classifies(
+            not functions or any(not isinstance(f, Total) for f in functions)
+        )
         if d.sample is None:
             self.sample_bar.set_sample(None, None, None, "")
             return

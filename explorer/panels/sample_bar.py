@@ -245,6 +245,11 @@ class SampleBar(QWidget):
         index = self.target.findData(GUESS if target is None else target)
         self.target.setCurrentIndex(index if index >= 0 else 0)
 
+    def set_classifies(self, on: bool) -> None:
+        """Whether the network answers with a class, of which one can be right."""
+        self.target.setVisible(on)
+        self.answer.setVisible(on)
+
     def set_drawing(self, drawing: object) -> None:
         """Show a drawing on the pad, silently, so that it can be drawn on."""
         self._pad().pad.set_drawing(drawing)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from engine.losses import (
     LeNetLoss,
     MeanSquaredError,
     TargetError,
+    Total,
 )
 
 FILE = Path(__file__).parent / "recorded" / "training.npz"
@@ -125,6 +126,7 @@ def test_other_losses_agree_with_pytorch(name: str) -> None:
 ALL = [
     *(*RECORDED.values(), CrossEntropy()),
     *(LeNetLoss(), LeNetLoss(0.1), LeNetLoss(0.1, negative=True)),
+    Total(),
 ]
 
 
@@ -181,6 +183,16 @@ def test_squared_error_takes_numbers_and_refuses_what_does_not_fit() -> None:
         MeanSquaredError().forward(x, np.zeros(2))
     with pytest.raises(TargetError, match="expected classes 0 to 2"):
         MeanSquaredError().forward(np.ones((2, 3)), np.array([0, 3]))
+
+
+def test_the_sum_of_an_output_starts_every_gradient_at_one() -> None:
+    x = np.arange(8.0, dtype=np.float32).reshape(1, 2, 2, 2)
+    loss, saved = Total().forward(x, np.zeros(1))
+    assert loss == 28 and loss.dtype == np.float32
+    assert np.array_equal(Total().backward(saved), np.ones_like(x))
+    assert np.array_equal(
+        Total().backward(Total().forward(x.repeat(4, 0), [])[1])[0], x[0] * 0 + 0.25
+    )
 
 
 @pytest.mark.parametrize("loss", ALL, ids=str)

@@ -172,6 +172,7 @@ class FramesItem(QGraphicsItem):
         super().__init__()
         self.frames: list[Frame] = []
         self.hovered = ""
+        self.headings = HeadingsItem(self)
         self._landmarks: list[Frame] = []
         self._bounds = QRectF()
         self.setZValue(-5)
@@ -181,6 +182,7 @@ class FramesItem(QGraphicsItem):
         if found == self.frames:
             return
         self.prepareGeometryChange()
+        self.headings.changed()
         self.frames = found
         outermost = [frame for frame in found if "/" not in frame.path]
         high: dict[str, float] = {}
@@ -193,6 +195,7 @@ class FramesItem(QGraphicsItem):
         for frame in found:
             self._bounds = self._bounds.united(frame.rect).united(frame.heading(HEADINGS_FROM))
         self.update()
+        self.headings.update()
 
     def at(self, point: QPointF, zoom: float) -> Frame | None:
         """The frame whose heading is at a scene point."""
@@ -205,6 +208,7 @@ class FramesItem(QGraphicsItem):
         if path != self.hovered:
             self.hovered = path
             self.update()
+            self.headings.update()
 
     def boundingRect(self) -> QRectF:
         return self._bounds.adjusted(-HEADING, -HEADING, HEADING, HEADING)
@@ -233,23 +237,6 @@ class FramesItem(QGraphicsItem):
             painter.drawRoundedRect(frame.rect, _M.radius_large, _M.radius_large)
         # The painter's state is not saved between items: what follows draws lines, not areas.
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        if not near:
-            return
-        painter.setFont(ink.font("body", round(_M.text_body * growth(zoom))))
-        for frame in seen:
-            box = frame.heading(zoom)
-            if box.isNull():
-                continue
-            lit = frame.path == self.hovered
-            painter.setPen(ink.pen(tokens.accent if lit else tokens.border, now.hairline))
-            painter.setBrush(QColor(tokens.background))
-            painter.drawRoundedRect(box, _M.radius_small, _M.radius_small)
-            ink.draw_fold_glyph(painter, _inset(frame.glyph(zoom)), tokens.text_muted, False)
-            painter.setPen(QColor(tokens.text_muted))
-            painter.drawText(
-                box.adjusted(box.height(), 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, frame.name
-            )
-            painter.setBrush(Qt.BrushStyle.NoBrush)
 
     def paint_far_names(self, painter: QPainter, zoom: float, exposed: QRectF) -> None:
         """The names of the largest outermost blocks, of one size on the screen at any zoom."""
@@ -269,6 +256,51 @@ class FramesItem(QGraphicsItem):
             painter.fillRect(box, tokens.colour("background", 0.9))
             painter.setPen(QColor(tokens.text))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, frame.name)
+
+
+class HeadingsItem(QGraphicsItem):
+    """The names of open blocks, above the lines that pass there and below the cards."""
+
+    def __init__(self, frames_item: FramesItem) -> None:
+        super().__init__()
+        self._of = frames_item
+        self.setZValue(0.5)
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption, True)
+
+    def boundingRect(self) -> QRectF:
+        return self._of.boundingRect()
+
+    def changed(self) -> None:
+        """Before the frames are others."""
+        self.prepareGeometryChange()
+
+    def paint(
+        self,
+        painter: QPainter,
+        option: QStyleOptionGraphicsItem,
+        widget: QWidget | None = None,
+    ) -> None:
+        zoom = option.levelOfDetailFromTransform(painter.worldTransform())
+        if zoom < HEADINGS_FROM:
+            return
+        tokens, now = theme.current(), theme.metrics()
+        exposed: QRectF = option.exposedRect
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        painter.setFont(ink.font("body", round(_M.text_body * growth(zoom))))
+        for frame in self._of.frames:
+            box = frame.heading(zoom)
+            if box.isNull() or not exposed.intersects(box):
+                continue
+            lit = frame.path == self._of.hovered
+            painter.setPen(ink.pen(tokens.accent if lit else tokens.border, now.hairline))
+            painter.setBrush(QColor(tokens.background))
+            painter.drawRoundedRect(box, _M.radius_small, _M.radius_small)
+            ink.draw_fold_glyph(painter, _inset(frame.glyph(zoom)), tokens.text_muted, False)
+            painter.setPen(QColor(tokens.text_muted))
+            painter.drawText(
+                box.adjusted(box.height(), 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, frame.name
+            )
+        painter.setBrush(Qt.BrushStyle.NoBrush)
 
 
 def _inset(box: QRectF) -> QRectF:

@@ -47,6 +47,8 @@ STACK_STEP = float(_M.space_1 + 1)
 STACK = tuple(CARD.adjusted(CARD.width() / 2, by, by, -by) for by in (2.0 * STACK_STEP, STACK_STEP))
 PORT_SPACING = WIDTH / 3.6
 ROW_GAP = float(_M.space_4 * 2 + _M.space_2)
+HEADROOM = float(_M.space_4)
+"""So much more is between two cards where a block begins below, for its name."""
 COLUMN_GAP = float(_M.space_4 * 4)
 LANE_GAP = float(_M.space_3)
 BEND = ROW_GAP / 2
@@ -150,7 +152,7 @@ def _sampled(path: QPainterPath) -> NDArray[np.float64]:
 def adjacent(start: QPointF, end: QPointF) -> bool:
     """Whether an input is right below an output, so that no card fits between."""
     gap = end.y() - start.y()
-    return 0 < gap <= ROW_GAP * 1.2 and abs(end.x() - start.x()) < 2
+    return 0 < gap <= ROW_GAP * 1.2 + HEADROOM and abs(end.x() - start.x()) < 2
 
 
 def direct_route(start: QPointF, end: QPointF) -> Route:

@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.graph import CycleError, Graph
 from explorer.canvas import geometry
+from explorer.folding import parents
 
 Size = tuple[float, float]
 ASPECT = 16 / 9
@@ -180,6 +181,20 @@ def _cuts(heights: Sequence[float], crossing: Sequence[int], tallest: float) -> 
     return cuts[::-1]
 
 
+def _beginnings(rows: Sequence[Sequence[str]]) -> set[int]:
+    """The rows, but for the first, in which a group of several begins: its name stands above."""
+    first: dict[str, int] = {}
+    several: set[str] = set()
+    for r, row in enumerate(rows):
+        for name in row:
+            for path in parents(name.removesuffix("/")):
+                if path in first:
+                    several.add(path)
+                else:
+                    first[path] = r
+    return {first[path] for path in several} - {0}
+
+
 def _crossing(spans: Sequence[tuple[int, int]], rows: int) -> list[int]:
     """How many of the spans (first row, last row) cross the boundary above each row."""
     change = [0] * (rows + 2)
@@ -237,6 +252,8 @@ def place(
         for row in rows
     ]
     heights = [max(size[n][1] for n in row) + geometry.ROW_GAP for row in rows]
+    for first in _beginnings(rows):
+        heights[first - 1] += geometry.HEADROOM
 
     def extent(cuts: list[int]) -> tuple[list[tuple[int, int]], list[float], list[float], float]:
         ends = [*cuts[1:], len(rows)]
@@ -278,7 +295,7 @@ def place(
         for r in range(a, b):
             for name in rows[r]:
                 width, height = size[name]
-                inner = heights[r] - geometry.ROW_GAP
+                inner = max(size[n][1] for n in rows[r])
                 found[name] = (
                     round(x + centre[name] - width / 2 - left, 2),
                     round(y + (inner - height) / 2, 2),

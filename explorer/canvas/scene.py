@@ -56,6 +56,7 @@ class NetworkScene(QGraphicsScene):
         self.addItem(self.far_item)
         self.frames_item = FramesItem()
         self.addItem(self.frames_item)
+        self.addItem(self.frames_item.headings)
         self._shown: dict[EdgeKey, EdgeKey] = {}  # an input and the edge on which it is shown
         self._gradients = Gradients()
         self._widths = WidthScale(1e-6, 1e2)

@@ -159,6 +159,21 @@ COMMANDS: tuple[Command, ...] = (
         help="Pass the selected layers by, which hand on what they receive; again, they are back "
         "with their weights.",
     ),
+    _c("edit.align_left", QT_TRANSLATE_NOOP("Commands", "Align left")),
+    _c("edit.align_centre", QT_TRANSLATE_NOOP("Commands", "Align centres")),
+    _c("edit.align_right", QT_TRANSLATE_NOOP("Commands", "Align right")),
+    _c("edit.align_top", QT_TRANSLATE_NOOP("Commands", "Align top")),
+    _c("edit.align_middle", QT_TRANSLATE_NOOP("Commands", "Align middles")),
+    _c("edit.align_bottom", QT_TRANSLATE_NOOP("Commands", "Align bottom")),
+    _c("edit.align_across", QT_TRANSLATE_NOOP("Commands", "Distribute across")),
+    _c("edit.align_down", QT_TRANSLATE_NOOP("Commands", "Distribute down")),
+    _c(
+        "edit.align_arrange",
+        QT_TRANSLATE_NOOP("Commands", "Arrange the selection"),
+        "Ctrl+Shift+L",
+        scope="canvas",
+        help="Lay the selected layers out anew; the others stay.",
+    ),
     _c("step.start", QT_TRANSLATE_NOOP("Commands", "To the start"), "Ctrl+Home", icon="first"),
     _c(
         "step.back",

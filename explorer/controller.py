@@ -27,6 +27,7 @@ from engine.layers.base import (
 )
 from engine.muting import is_muted, mute, unmute
 from explorer import edits
+from explorer.alignment import Side, Way, aligned, arranged, distributed
 from explorer.canvas import geometry
 from explorer.checker import Checker
 from explorer.clipping import ClippingError, clip, from_text, to_text
@@ -498,6 +499,51 @@ class Controller(QObject):
                 Edit(document, document.content, after, self.tr("Arrange the network"))
             )
             self.arranged.emit()
+
+    def align(self, side: Side) -> None:
+        """Put the selected cards in line."""
+        places = self._selected_places()
+        if len(places) < 2:
+            self._say("info", self.tr("Select two layers or more to align them."))
+            return
+        text = {
+            "left": self.tr("Align {0} cards left"),
+            "centre": self.tr("Align the centres of {0} cards"),
+            "right": self.tr("Align {0} cards right"),
+            "top": self.tr("Align {0} cards at the top"),
+            "middle": self.tr("Align the middles of {0} cards"),
+            "bottom": self.tr("Align {0} cards at the bottom"),
+        }[side]
+        self._place(aligned(places, side), text.format(len(places)))
+
+    def distribute(self, way: Way) -> None:
+        """Put the selected cards at equal distances."""
+        places = self._selected_places()
+        if len(places) < 3:
+            self._say("info", self.tr("Select three layers or more to distribute them."))
+            return
+        self._place(distributed(places, way), self.tr("Distribute {0} cards").format(len(places)))
+
+    def arrange_selection(self) -> None:
+        """Lay the selected cards out anew; the others stay."""
+        places, shown = self._selected_places(), self.document.view.graph
+        if not places:
+            self._say("info", self.tr("Select layers first: they are laid out anew."))
+            return
+        text = self.tr("Arrange {0} cards").format(len(places))
+        self._place(arranged(shown, places, places), text)
+
+    def _selected_places(self) -> dict[str, tuple[float, float]]:
+        document = self.document
+        cards = document.view.cards(document.selection)
+        return {card: spot for card, spot in document.layout.items() if card in cards}
+
+    def _place(self, positions: Mapping[str, tuple[float, float]], text: str) -> None:
+        """Put cards elsewhere, as one entry of its own."""
+        document = self.document
+        after = document.move(positions)
+        if after != document.content:
+            self.undo_stack.push(Edit(document, document.content, after, text))
 
     def undo(self) -> None:
         """Take back the last edit; the run and the view stay."""

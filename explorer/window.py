@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QLabel,
     QMainWindow,
+    QMenu,
     QSlider,
     QToolBar,
     QToolButton,
@@ -394,6 +395,10 @@ class Window(QMainWindow):
             "edit.group": lambda: c.group(self.document.selection),
             "edit.ungroup": lambda: c.ungroup(self.document.selection),
             "edit.mute": lambda: c.mute(self.document.selection),
+            **{f"edit.align_{side}": self._aligner(side) for side in SIDES},
+            "edit.align_across": lambda: c.distribute("across"),
+            "edit.align_down": lambda: c.distribute("down"),
+            "edit.align_arrange": c.arrange_selection,
             "step.start": c.stepping.to_start,
             "step.back": c.stepping.back,
             "step.next": c.stepping.next,
@@ -440,13 +445,22 @@ class Window(QMainWindow):
     def _switcher(self, workspace: str) -> Callable[[], None]:
         return lambda: self.use_workspace(workspace)
 
+    def _aligner(self, side: Side) -> Callable[[], None]:
+        return lambda: self.controller.align(side)
+
     def _make_menus(self) -> None:
         for menu_id, title in MENUS:
             menu = self.menuBar().addMenu(tr(title))
             menu.setObjectName(f"menu.{menu_id}")
             menu.setToolTipsVisible(True)
+            align: QMenu | None = None
             for action in self.actions_by_id.in_menu(menu_id):
-                menu.addAction(action)
+                if action.objectName().startswith("edit.align_"):
+                    align = align or menu.addMenu(self.tr("Align"))
+                    align.setObjectName("menu.align")
+                    align.addAction(action)
+                else:
+                    menu.addAction(action)
             if menu_id == "view":
                 menu.addSeparator()
                 for dock in self.docks.values():

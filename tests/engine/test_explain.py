@@ -11,7 +11,17 @@ import pytest
 
 from engine.cell import Cell
 from engine.cli.common import open_network
-from engine.explain import DIRECTIONS, Direction, Explanation, Place, Weight, look, origin, why
+from engine.explain import (
+    DIRECTIONS,
+    Direction,
+    Explanation,
+    Place,
+    Weight,
+    look,
+    origin,
+    touching,
+    why,
+)
 from engine.graph import Graph, Input, Loss, Node, Ref
 from engine.layers import REGISTRY
 from engine.layers.add import Add
@@ -508,3 +518,69 @@ class TestWindows:
         for cell in (Cell("fc", 0, (0,)), Cell("add", 0, (0, 0, 0)), Cell("one", 0, (0, 0, 0))):
             found = origin(graph, trace, len(trace), cell)
             assert found is not None and found.windows == ()
+
+
+FORKED = Graph(
+    (Input("x", (3,)),),
+    (
+        Node("fc", Linear(3), (("x", 0),)),
+        Node("relu", ReLU(), (("fc", 0),)),
+        Node("add", Add(), (("relu", 0), ("fc", 0))),
+        Node("twin", Linear(3), (("add", 0),), "fc"),
+    ),
+    (("scores", ("twin", 0)),),
+    (Loss("loss", CrossEntropy(), ("twin", 0)),),
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (None, {}),
+        (
+            Place(Cell("fc", 0, (1,)), "forward"),
+            {
+                ("forward", "fc"): True,
+                ("forward", "relu"): False,
+                ("forward", "add"): False,
+                ("backward", "add"): False,
+                ("backward", "relu"): False,
+            },
+        ),
+        (
+            Place(Cell("fc", 0, (1,)), "backward"),
+            {
+                ("backward", "add"): True,  # one part, the ReLU the other
+                ("backward", "relu"): True,
+                ("accumulate", "fc"): True,
+                ("backward", "fc"): False,
+            },
+        ),
+        (
+            Place(Weight("fc", "weight", (0, 2)), "forward"),
+            {
+                ("forward", "fc"): False,
+                ("forward", "twin"): False,
+                ("backward", "twin"): False,
+                ("backward", "fc"): False,
+                ("update", "fc"): True,
+            },
+        ),
+        (
+            Place(Weight("fc", "weight", (0, 2)), "backward"),
+            {
+                ("backward", "twin"): True,
+                ("backward", "fc"): True,
+                ("accumulate", "fc"): True,
+                ("update", "fc"): False,
+            },
+        ),
+    ],
+)
+def test_what_touches_a_number_of_a_run(
+    place: Place | None, expected: dict[tuple[str, str], bool]
+) -> None:
+    operations = compile(FORKED, initial_parameters(FORKED, 0)).operations()
+    found = touching(FORKED, operations, place)
+    named = [((operations[i].phase, operations[i].node), wrote) for i, wrote in found.items()]
+    assert dict(named) == expected and len(named) == len(expected)

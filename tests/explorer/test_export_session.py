@@ -106,6 +106,18 @@ def test_a_stopped_export_leaves_the_old_file(
     assert not list(bench.folder.glob("*.part"))
 
 
+def test_a_comparison_that_is_stopped_leaves_the_new_file(
+    bench: Any, session: ExportSession, qtbot: QtBot
+) -> None:
+    session.start(bench.folder / "net.onnx", ExportOptions())
+    ended(session, qtbot)
+    session.worker.reported.emit(("compare", 0.0))
+    assert session.state.stage == "comparing"
+    session.worker.finished.emit("stopped")
+    assert session.state.message == "Wrote net.onnx; it was not compared."
+    assert bench.notices[-1] == Notice("info", session.state.message)
+
+
 def test_words_for_every_end(bench: Any, session: ExportSession, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"x" * 12_345)

@@ -268,6 +268,21 @@ def test_the_gallery_computes_the_same_and_has_the_same_loss(name: str) -> None:
 
 
 @needs_torch
+@pytest.mark.parametrize("name", ["resnet-digits", "googlenet-digits", "lenet5-1998"])
+def test_a_network_that_came_from_onnx_is_written(name: str) -> None:
+    pytest.importorskip("onnx")
+    from engine.onnx import export_onnx, read
+
+    graph = ARCHITECTURES[name].build()
+    parameters = weights_of(graph, 2)
+    imported = read(export_onnx(graph, parameters).SerializeToString())
+    x = np.random.default_rng(3).standard_normal((3, *graph.inputs[0].shape)).astype("float32")
+    mine = ours(graph, parameters, x)
+    found = theirs(imported.graph, dict(imported.parameters), x)
+    np.testing.assert_allclose(found, mine, rtol=1e-4, atol=1e-4 * np.abs(mine).max())
+
+
+@needs_torch
 @pytest.mark.parametrize(
     "function",
     [

@@ -35,6 +35,7 @@ SINGLE = "tests/engine/layers/test_single_layers.py"
 PLAN = "tests/engine/test_plan.py"
 OPTIMIZERS = "tests/engine/test_optimizers.py"
 LOSSES = "tests/engine/test_losses.py"
+EXTENT = "tests/engine/layers/test_extent.py"
 GRADIENTS = "test_gradient_agrees_with_finite_differences"
 
 
@@ -228,6 +229,34 @@ MUTATIONS = (
         '(array, array.copy("K"))',
         "(array, array)",
         ("tests/engine/test_trace.py",),
+    ),
+    Mutation(
+        "reach of a block of cells from its last channel alone",
+        "engine/extent.py",
+        "ends[0].append(min(inside))",
+        "ends[0].append(max(inside))",
+        (EXTENT, "-k", "DepthToSpace"),
+    ),
+    Mutation(
+        "reach of a matrix product along the wrong axis",
+        "engine/layers/matmul.py",
+        "summed = len(shape) - 1 - slot",
+        "summed = len(shape) - 1",
+        (EXTENT, "-k", "MatMul"),
+    ),
+    Mutation(
+        "reach of the second output as that of the first",
+        "engine/layers/split.py",
+        "before=-sum(sizes[:port])",
+        "before=0",
+        (EXTENT, "-k", "every_output"),
+    ),
+    Mutation(
+        "reach of a condition left out, because it has no gradient",
+        "engine/layers/where.py",
+        "        return served_places(shape, out)",
+        "        return served_places(shape, out) if slot else served_places((1,), out)",
+        (EXTENT, "-k", "Where"),
     ),
 )
 

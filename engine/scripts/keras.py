@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -12,74 +11,48 @@ import numpy as np
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph
 from engine.layers.add import Add
-from engine.layers.arithmetic import Arithmetic
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Layer, pair
 from engine.layers.batch_norm2d import BatchNorm2d
-from engine.layers.celu import CELU
-from engine.layers.clip import Clip
-from engine.layers.compare import Compare
 from engine.layers.concat import Concat
 from engine.layers.constant import Constant
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
-from engine.layers.depth_to_space import DepthToSpace
 from engine.layers.dropout import Dropout
 from engine.layers.elu import ELU
-from engine.layers.expand import Expand
-from engine.layers.feature_norm import FeatureNorm
 from engine.layers.flatten import Flatten
-from engine.layers.frame import Frame
-from engine.layers.function import Function
-from engine.layers.gather import Gather
 from engine.layers.gelu import GELU
 from engine.layers.global_avg_pool import GlobalAvgPool
 from engine.layers.global_max_pool import GlobalMaxPool
 from engine.layers.group_norm import GroupNorm
-from engine.layers.hard_sigmoid import HardSigmoid
 from engine.layers.hard_swish import HardSwish
 from engine.layers.identity import Identity
 from engine.layers.instance_norm import InstanceNorm
 from engine.layers.interpolate import Interpolate
-from engine.layers.join import Join
 from engine.layers.layer_norm import LayerNorm
 from engine.layers.leaky_relu import LeakyReLU
 from engine.layers.linear import Linear
 from engine.layers.log_softmax import LogSoftmax
-from engine.layers.lp_pool2d import LpPool2d
 from engine.layers.lrn import LRN
-from engine.layers.matmul import MatMul
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.max_unpool2d import MaxUnpool2d
-from engine.layers.mish import Mish
 from engine.layers.mul import Mul
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
-from engine.layers.permute import Permute
 from engine.layers.prelu import PReLU
 from engine.layers.rbf import RBF
-from engine.layers.reduce import Reduce
 from engine.layers.relu import ReLU
 from engine.layers.reshape import Reshape
 from engine.layers.resize import Resize
-from engine.layers.selu import SELU
 from engine.layers.sigmoid import Sigmoid
 from engine.layers.silu import SiLU
 from engine.layers.slice import AXES, Slice
 from engine.layers.softmax import Softmax
-from engine.layers.softplus import Softplus
-from engine.layers.softsign import Softsign
-from engine.layers.space_to_depth import SpaceToDepth
 from engine.layers.spatial_dropout import SpatialDropout
-from engine.layers.split import Split
 from engine.layers.stochastic_depth import StochasticDepth
-from engine.layers.strided_slice import StridedSlice
 from engine.layers.tanh import Tanh
-from engine.layers.thresholded_relu import ThresholdedReLU
 from engine.layers.trainable_subsampling import TrainableSubsampling
-from engine.layers.view import View
-from engine.layers.where import Where
-from engine.layers.window import Window, padding_sides
+from engine.layers.window import padding_sides
 from engine.parameters import Parameters
 from engine.scripts.base import (
     Names,
@@ -92,44 +65,8 @@ from engine.scripts.base import (
     variables,
     wrapped,
 )
-
-Turn = Callable[[Array], Array]
-"""From our order of the axes to Keras's."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """How a layer is written: steps that each take the result of the one before as {0}.
-
-    The first has {0}, {1} … for inputs and {all}; ``named`` says which is the layer that holds
-    the weights, as a call without its last bracket, so that a name can be added.
-    """
-
-    before: tuple[str, ...] = ()
-    named: str = ""
-    after: tuple[str, ...] = ()
-    weights: tuple[tuple[str, str, Turn], ...] = ()
-    """(our name, Keras's name, how the axes are turned)."""
-    definition: str = ""
-
-
-def _same(array: Array) -> Array:
-    return array
-
-
-def _sides(window: Window, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of padding (before, after), with what hangs over through ceil_mode."""
-    out = window.output_size(*size)
-    found = []
-    for i in range(2):
-        covered = (out[i] - 1) * window.stride[i] + window.extent[i]
-        over = covered - size[i] - window.before[i] - window.after[i]
-        found.append((window.before[i], window.after[i] + max(0, over)))
-    return tuple(found)
-
-
-def _zeros(sides: tuple[tuple[int, int], ...]) -> tuple[str, ...]:
-    return (f"layers.ZeroPadding2D({sides!r})({{0}})",) if any(map(any, sides)) else ()
+from engine.scripts.keras_form import Turn, Written, same, sides_of, zeros
+from engine.scripts.keras_tensors import RULES as TENSOR_RULES
 
 
 def _conv(site: Site) -> Written:
@@ -149,8 +86,8 @@ def _conv(site: Site) -> Written:
     if same and all(before == after for before, after in sides) and any(map(any, sides)):
         padding = {"padding": (Quoted("same"), "valid")}
     else:
-        before = _zeros(sides)
-    bias = (("bias", "bias", _same),) if layer.bias else ()
+        before = zeros(sides)
+    bias = (("bias", "bias", same),) if layer.bias else ()
     rows, columns = pair(layer.kernel_size)
     if layer.groups == channels and channels > 1:
         many = layer.out_channels // channels
@@ -186,7 +123,7 @@ def _conv_transpose(site: Site) -> Written:
         use_bias=(layer.bias, True),
     )
     crop = tuple((b, a - e) for b, a, e in zip(before, after, extra, strict=True))
-    bias = (("bias", "bias", _same),) if layer.bias else ()
+    bias = (("bias", "bias", same),) if layer.bias else ()
     return Written(
         (),
         f"layers.Conv2DTranspose({made}",
@@ -200,7 +137,7 @@ def _max_pool(site: Site) -> Written:
     if len(site.outputs) > 1:
         raise site.refuse("that gives its indices has no Keras form.")
     window = layer.window
-    sides = _sides(window, cast("tuple[int, int]", site.specs[0].shape[2:]))
+    sides = sides_of(window, cast("tuple[int, int]", site.specs[0].shape[2:]))
     before: tuple[str, ...] = ()
     if any(map(any, sides)):
         frame = ((0, 0), *sides, (0, 0))
@@ -225,7 +162,7 @@ def average_pool(x, size, strides, padding, counted):
 def _avg_pool(site: Site) -> Written:
     layer = cast(AvgPool2d, site.layer)
     window = layer.window
-    sides = _sides(window, cast("tuple[int, int]", site.specs[0].shape[2:]))
+    sides = sides_of(window, cast("tuple[int, int]", site.specs[0].shape[2:]))
     if not any(map(any, sides)):
         made = arguments(layer.kernel_size, strides=(layer.stride, layer.kernel_size))
         return Written((f"layers.AveragePooling2D({made})({{0}})",))
@@ -249,7 +186,7 @@ def _batch_norm(site: Site) -> Written:
         ("running_mean", "moving_mean"),
         ("running_var", "moving_variance"),
     )
-    weights = tuple((a, b, _same) for a, b in names)
+    weights = tuple((a, b, same) for a, b in names)
     return Written((), f"layers.BatchNormalization({made}", weights=weights)
 
 
@@ -261,7 +198,7 @@ def _sample_norm(site: Site) -> Written:
         "center": (layer.affine, True),
         "scale": (layer.affine, True),
     }
-    turn: Turn = _same
+    turn: Turn = same
     if isinstance(layer, LayerNorm):
         made = arguments(axis=((1, 2, 3) if maps else -1, -1), **eps)
         named = f"layers.LayerNormalization({made}"
@@ -277,7 +214,7 @@ def _sample_norm(site: Site) -> Written:
 def _linear(site: Site) -> Written:
     layer = cast(Linear, site.layer)
     made = arguments(layer.out_features, use_bias=(layer.bias, True))
-    bias = (("bias", "bias", _same),) if layer.bias else ()
+    bias = (("bias", "bias", same),) if layer.bias else ()
     return Written((), f"layers.Dense({made}", weights=(("weight", "kernel", lambda w: w.T), *bias))
 
 
@@ -299,7 +236,7 @@ def _prelu(site: Site) -> Written:
     else:
         axes = [1, 2] if maps else []
     made = f"shared_axes={axes}" if axes else ""
-    turn: Turn = (lambda w: w.reshape(1, 1, -1)) if maps else _same
+    turn: Turn = (lambda w: w.reshape(1, 1, -1)) if maps else same
     return Written((), f"layers.PReLU({made}", weights=(("weight", "alpha", turn),))
 
 
@@ -328,7 +265,7 @@ def _pad(site: Site) -> Written:
     maps = (f"ops.pad({{0}}, ((0, 0), (0, 0), (0, 0), ({front}, {behind})))",)
     behind_frame = maps if front or behind else ()
     if layer.mode == "zeros":
-        return Written((*_zeros(sides), *behind_frame) or ("{0}",))
+        return Written((*zeros(sides), *behind_frame) or ("{0}",))
     framed = f'ops.pad({{0}}, {((0, 0), *sides, (0, 0))!r}, mode="reflect")'
     return Written((framed, *behind_frame))
 
@@ -365,95 +302,6 @@ def _drop(site: Site) -> Written:
     return Written((f"layers.Dropout({p!r})({{0}})",))
 
 
-_FUNCTIONS = {
-    "abs": "ops.absolute({0})",
-    "negative": "-{0}",
-    "exp": "ops.exp({0})",
-    "log": "ops.log({0})",
-    "sqrt": "ops.sqrt({0})",
-    "reciprocal": "1 / {0}",
-    "erf": "ops.erf({0})",
-    "sin": "ops.sin({0})",
-    "cos": "ops.cos({0})",
-    "sign": "ops.sign({0})",
-    "floor": "ops.floor({0})",
-    "ceil": "ops.ceil({0})",
-    "round": "ops.round({0})",
-    "truncate": "ops.sign({0}) * ops.floor(ops.absolute({0}))",
-    "not": 'ops.cast(ops.equal({0}, 0), "float32")',
-}
-
-
-def _clip(site: Site) -> Written:
-    layer = cast(Clip, site.layer)
-    return Written((f"ops.clip({{0}}, {float(layer.low)!r}, {float(layer.high)!r})",))
-
-
-def _selu(site: Site) -> Written:
-    layer = cast(SELU, site.layer)
-    if (layer.alpha, layer.scale) == (SELU().alpha, SELU().scale):
-        return Written(('layers.Activation("selu")({0})',))
-    return Written((f"{layer.scale!r} * ops.elu({{0}}, {layer.alpha!r})",))
-
-
-def _hard_sigmoid(site: Site) -> Written:
-    layer = cast(HardSigmoid, site.layer)
-    return Written((f"ops.clip({layer.alpha!r} * {{0}} + {layer.beta!r}, 0, 1)",))
-
-
-def _thresholded(site: Site) -> Written:
-    alpha = cast(ThresholdedReLU, site.layer).alpha
-    return Written((f'{{0}} * ops.cast(ops.greater({{0}}, {alpha!r}), "float32")',))
-
-
-def _celu(site: Site) -> Written:
-    return Written((f"ops.celu({{0}}, {cast(CELU, site.layer).alpha!r})",))
-
-
-def _same_rank(site: Site) -> None:
-    """Sizes of 1 serve in Keras's order of the axes too, but a missing axis does not."""
-    if len({len(spec.shape) for spec in site.specs}) > 1:
-        raise site.refuse("of tensors with different numbers of axes has no Keras form.")
-
-
-def _two(site: Site) -> tuple[str, str]:
-    layer = cast(Any, site.layer)
-    _same_rank(site)
-    if len(site.specs) == 2:
-        return "{0}", "{1}"
-    if layer.operand:
-        raise site.refuse("with a trained operand has no Keras form.")
-    value = repr(float(layer.value))
-    return (value, "{0}") if layer.swapped else ("{0}", value)
-
-
-def _arithmetic(site: Site) -> Written:
-    signs = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
-    operation = cast(Arithmetic, site.layer).operation
-    a, b = _two(site)
-    if operation in signs:
-        return Written((f"{a} {signs[operation]} {b}",))
-    return Written((f"ops.{operation}({a}, {b})",))
-
-
-def _compare(site: Site) -> Written:
-    a, b = _two(site)
-    return Written((f'ops.cast(ops.{cast(Compare, site.layer).comparison}({a}, {b}), "float32")',))
-
-
-def _where(site: Site) -> Written:
-    _same_rank(site)
-    other = "{2}" if len(site.specs) == 3 else repr(float(cast(Where, site.layer).otherwise))
-    return Written((f"ops.where(ops.not_equal({{0}}, 0), {{1}}, {other})",))
-
-
-def _join(site: Site) -> Written:
-    axis = cast(Join, site.layer).axis
-    if len(site.specs[0].shape) == 4:
-        axis = {1: 3, 2: 1, 3: 2}[axis]
-    return Written((f"ops.concatenate([{{all}}], axis={axis})",))
-
-
 def _global(kind: str) -> Callable[[Site], Written]:
     return lambda site: Written((f"layers.Global{kind}Pooling2D(keepdims=True)({{0}})",))
 
@@ -464,30 +312,23 @@ def _fixed(call: str) -> Callable[[Site], Written]:
 
 RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     Add: _fixed("layers.Add()([{all}])"),
-    Arithmetic: _arithmetic,
     AvgPool2d: _avg_pool,
     BatchNorm2d: _batch_norm,
-    CELU: _celu,
-    Clip: _clip,
-    Compare: _compare,
     Concat: _fixed("layers.Concatenate()([{all}])"),
     Conv2d: _conv,
     ConvTranspose2d: _conv_transpose,
     Dropout: _drop,
     ELU: lambda site: Written((f"layers.ELU({cast(ELU, site.layer).alpha!r})({{0}})",)),
     Flatten: _flatten,
-    Function: lambda site: Written((_FUNCTIONS[cast(Function, site.layer).name],)),
     GELU: lambda site: Written(
         (f"keras.activations.gelu({{0}}, approximate={cast(GELU, site.layer).tanh})",)
     ),
     GlobalAvgPool: _global("Average"),
     GlobalMaxPool: _global("Max"),
     GroupNorm: _sample_norm,
-    HardSigmoid: _hard_sigmoid,
     HardSwish: _fixed('layers.Activation("hard_silu")({0})'),
     Identity: _fixed("{0}"),
     InstanceNorm: _sample_norm,
-    Join: _join,
     LRN: _lrn,
     LayerNorm: _sample_norm,
     LeakyReLU: lambda site: Written(
@@ -496,49 +337,30 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     Linear: _linear,
     LogSoftmax: _fixed("ops.log_softmax({0}, axis=-1)"),
     MaxPool2d: _max_pool,
-    Mish: _fixed("{0} * ops.tanh(ops.softplus({0}))"),
     Mul: _fixed("layers.Multiply()([{all}])"),
     PReLU: _prelu,
     Pad: _pad,
     ReLU: _fixed("layers.ReLU()({0})"),
     Reshape: _reshape,
     Resize: _resize,
-    SELU: _selu,
     SiLU: _fixed('layers.Activation("silu")({0})'),
     Sigmoid: _fixed('layers.Activation("sigmoid")({0})'),
     Slice: _slice,
     Softmax: _fixed("layers.Softmax()({0})"),
-    Softplus: _fixed("ops.softplus({0})"),
-    Softsign: _fixed("ops.softsign({0})"),
     SpatialDropout: _drop,
     StochasticDepth: _drop,
     Tanh: _tanh,
-    ThresholdedReLU: _thresholded,
-    Where: _where,
+    **TENSOR_RULES,
 }
 """How each kind of layer is written."""
 
-_ORDER = "counts axes in another order than Keras, which has no form of it."
 REFUSED: Mapping[type[Layer], str] = {
     Constant: "has no Keras form: a Keras layer makes no tensor by itself.",
-    DepthToSpace: _ORDER,
-    Expand: _ORDER,
-    FeatureNorm: _ORDER,
-    Frame: _ORDER,
-    Gather: _ORDER,
     Interpolate: "has no Keras form: its places between cells are others.",
-    LpPool2d: "has no Keras form: Keras pools the largest and the mean only.",
-    MatMul: _ORDER,
     MaxUnpool2d: "has no Keras form: Keras gives no indices of a pooling.",
     PartialConv2d: "has no Keras form: Keras has no convolution with a table of connections.",
-    Permute: _ORDER,
     RBF: "has no Keras form: Keras has no layer of distances.",
-    Reduce: _ORDER,
-    SpaceToDepth: _ORDER,
-    Split: _ORDER,
-    StridedSlice: _ORDER,
     TrainableSubsampling: "has no Keras form: Keras has no pooling with weights.",
-    View: _ORDER,
 }
 """Layers without a rule, and why."""
 
@@ -607,11 +429,13 @@ def keras_script(
         steps += written.after
         inputs = [tensors[ref] for ref in site.node.inputs if ref is not None]
         target = tensors[node_id, 0]
+        every = ", ".join(tensors[node_id, port] for port in range(len(site.outputs)))
         for number, step in enumerate(steps):
             given = inputs if number == 0 else [target]
             line = step.format(*given, all=", ".join(given))
-            if line != target:
-                body.append(f"{target} = {line}")
+            left = every if number == len(steps) - 1 else target
+            if line != left:
+                body.append(f"{left} = {line}")
     results = [tensors[ref] for _, ref in graph.outputs]
     ends = [tensors[i.id, 0] for i in graph.inputs]
     body.append(

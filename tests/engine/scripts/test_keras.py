@@ -20,6 +20,8 @@ from engine.layers.compare import Compare
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
+from engine.layers.feature_norm import FeatureNorm
+from engine.layers.frame import Frame
 from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.max_unpool2d import MaxUnpool2d
@@ -55,6 +57,8 @@ def refused(layer: Layer) -> bool:
         type(layer) in REFUSED
         or bool(getattr(layer, "operand", ()))
         or (isinstance(layer, Pad) and layer.mode == "edge")
+        or (isinstance(layer, Frame) and layer.mode in ("edge", "wrap"))
+        or (isinstance(layer, FeatureNorm) and not layer.centred)
         or (isinstance(layer, MaxPool2d) and layer.dilation != 1)
         or (isinstance(layer, ConvTranspose2d) and (layer.dilation, layer.groups) != (1, 1))
     )
@@ -162,6 +166,24 @@ def test_several_inputs_are_combined_the_same(
     found = found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
     assert np.ptp(found) > 1e-3
     np.testing.assert_allclose(found, plan.output(), rtol=1e-5, atol=1e-6)
+
+
+@needs_keras
+@pytest.mark.parametrize("shape", [(5, 3, 4), (6,)])
+def test_parts_are_cut_the_same(shape: tuple[int, ...]) -> None:
+    node = Node("cut", Split(1, (1, 3, -1)), (IMAGE,))
+    ends = tuple((f"y{i}", ("cut", i)) for i in range(3))
+    graph = Graph((Input("image", shape),), (node,), ends)
+    x = np.random.default_rng(1).standard_normal((2, *shape)).astype("float32")
+    plan = compile(graph, {}, batch=2, mode="eval", backward=False)
+    exhaust(plan.run(Batch({"image": x})))
+    space: dict[str, Any] = {"__name__": "script"}
+    exec(builtins.compile(keras_script(graph), "script.py", "exec"), space)
+    turned = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+    for i, part in enumerate(space["network"]()(turned, training=False)):
+        found = keras.ops.convert_to_numpy(part)
+        found = found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
+        assert np.array_equal(found, plan.value(("cut", i)))
 
 
 CLASSROOM = [

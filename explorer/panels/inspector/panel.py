@@ -38,7 +38,7 @@ from explorer.panels.properties import first_sentence
 from explorer.tensors.grid import Marks, Window
 from explorer.tensors.pair import TensorPair
 from explorer.tensors.scales import Kind as ScaleKind
-from explorer.tensors.scales import Mode
+from explorer.tensors.scales import Mode, format_number
 
 MOST_MARKS = 20_000  # more at once would take longer than a frame
 OUTPUT, INPUT, WEIGHTS, STATISTICS, ABOUT = "output", "input", "weights", "statistics", "about"
@@ -105,6 +105,9 @@ class Inspector(QWidget):
         self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.pool_note = wrapped("muted")
         self.pool_note.setContentsMargins(m.space_2, 0, m.space_2, m.space_1)
+        self.pool_route = wrapped(selectable=True)
+        self.pool_route.setContentsMargins(m.space_2, 0, m.space_2, 0)
+        self.pool_route.hide()
         self._zooms = (ChannelZoom(self.source), ChannelZoom(self.output))
         self.join, self.fork = PathsBox(), PathsBox()
         self.gains = GainsBox()
@@ -116,7 +119,14 @@ class Inspector(QWidget):
         self.stack = QStackedWidget()
         self._pages: dict[str, int] = {}
         self._add_page(
-            OUTPUT, self.join, self.gains, self.fork, self.source, self.pool_note, self.output
+            OUTPUT,
+            self.join,
+            self.gains,
+            self.fork,
+            self.source,
+            self.pool_route,
+            self.pool_note,
+            self.output,
         )
         self._add_page(INPUT, self.input)
         self._add_page(WEIGHTS, self.weights)
@@ -434,6 +444,26 @@ class Inspector(QWidget):
             )
         self.pool_note.setText(" ".join(notes) or self.tr("No ties and no overlaps."))
 
+    def _say_route(self, cell: Cell, winner: Cell, dy: Array | None) -> None:
+        """Where the number of a pooled cell came from, and where its gradient went."""
+        index = ", ".join(map(str, cell.index))
+        if dy is None:
+            text = self.tr("{cell} came from row {row}, column {column} of {source}.")
+        else:
+            text = self.tr(
+                "The gradient {gradient} of {cell} goes to row {row}, column {column} of {source}."
+            )
+        self.pool_route.setText(
+            text.format(
+                gradient="" if dy is None else format_number(float(dy[cell.index])),
+                cell=f"{cell.node} [{index}]",
+                row=winner.row,
+                column=winner.column,
+                source=name_of((winner.node, winner.port)),
+            )
+        )
+        self.pool_route.show()
+
     def _mark(self, forward: Marks | None, gradient: Marks | None) -> None:
         self.marks = (forward, gradient)
         self.source.set_marks(forward, gradient)
@@ -595,6 +625,7 @@ class Inspector(QWidget):
             pair.set_windows(())
             pair.set_highlights(())
         self.weights.set_focus(self._weight_cell())
+        self.pool_route.hide()
         node, cell = self._lens.node, self._focus
         if node is None or node.inputs[:1] in ((), (None,)):
             return
@@ -611,7 +642,11 @@ class Inspector(QWidget):
             value = self._lens.array(self._lens.key("value", ref)) if ref is not None else None
             if argmax is not None and value is not None and ref is not None:
                 row, column = divmod(int(argmax[0][cell.index]), value.shape[-1])
-                self.source.set_highlights((Cell(ref[0], ref[1], (cell.channel, row, column)),))
+                winner = Cell(ref[0], ref[1], (cell.channel, row, column))
+                self.source.set_highlights((winner,))
+                self._say_route(
+                    cell, winner, self._lens.array(self._lens.key("grad", (node.id, 0)))
+                )
         elif cell is not None and ref is not None and (cell.node, cell.port) == ref:
             y = self._lens.array(self._lens.key("value", (node.id, 0)))
             if y is not None and type(layer).__name__ != "Conv2d":

@@ -21,6 +21,7 @@ class CommandBox(QFrame):
     """
 
     layer_requested = Signal(object)
+    block_requested = Signal(object)
     node_requested = Signal(str)
 
     def __init__(self, actions: Actions, parent: QWidget, nodes: Iterable[str] = ()) -> None:
@@ -87,6 +88,8 @@ class CommandBox(QFrame):
         item.setData(Qt.ItemDataRole.UserRole, typed)
         if typed.layer is not None:
             item.setIcon(theme.icon(icon_name(type(typed.layer).__name__)))
+        elif typed.block is not None:
+            item.setIcon(theme.icon("group"))
         elif typed.node:
             item.setIcon(theme.icon("search"))
         else:
@@ -103,6 +106,9 @@ class CommandBox(QFrame):
                 # One layer after the other, a line each.
                 self.line.clear()
                 self.layer_requested.emit(chosen.layer)
+            elif chosen.block is not None:
+                self.line.clear()
+                self.block_requested.emit(chosen.block)
             else:
                 self.close()
                 self.node_requested.emit(chosen.node)

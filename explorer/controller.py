@@ -15,6 +15,8 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
+from engine import blocks
+from engine.blocks import Block
 from engine.cell import Cell
 from engine.explain import Direction, Place, Weight, look, why
 from engine.graph import Graph, GraphError, Node, Ref
@@ -231,7 +233,7 @@ class Controller(QObject):
         node = self._new_node(layer)
         chosen = sorted(self.document.selection & (graph.by_id.keys() | graph.input_ids))
         if chosen:
-            ref: Ref = self._end_of(chosen)
+            ref: Ref = self._last_of(chosen)
             node = self._new_node(layer, (ref[0], *(n for n, _ in graph.readers.get(ref, ()))))
         text = self.tr("Add {0}").format(node.id)
         if chosen:
@@ -246,6 +248,61 @@ class Controller(QObject):
         _, height = geometry.size_of()
         if self._edit(text, change, added=(node.id, x, y + height + geometry.ROW_GAP)):
             self.select({node.id})
+
+    def append_block(self, block: Block) -> None:
+        """Put a block of layers behind the selected one, or before the loss."""
+        graph = self.document.graph
+        ref = self._entry()
+        if ref is None:
+            self._say("info", self.tr("Select the layer that the block is to stand behind."))
+            return
+        spec = self.document.inference.specs.get(ref)
+        path = blocks.free_path(graph, block.description.path)
+        text = self.tr("Add {0}").format(path)
+        if self._splice(text, lambda g: blocks.appended(g, block, ref, spec, path), ref):
+            self.select(self._members(path))
+
+    def _entry(self) -> Ref | None:
+        """The tensor that something is put behind: of the selected layer, else what is judged."""
+        graph = self.document.graph
+        chosen = sorted(self.document.selection & (graph.by_id.keys() | graph.input_ids))
+        if chosen:
+            return self._last_of(chosen)
+        if graph.losses and graph.losses[0].input[0] in self.document.known_ids:
+            return graph.losses[0].input
+        return None
+
+    def _last_of(self, ids: Sequence[str]) -> Ref:
+        """What leaves the last of these: behind a block that was just added stands the next."""
+        graph, chosen = self.document.graph, set(ids)
+        order = [n.id for n in graph.order if n.id in chosen]
+        return self._end_of(order[-1:] or ids)
+
+    def _members(self, path: str) -> list[str]:
+        return [n.id for n in self.document.graph.nodes if n.id.startswith(f"{path}/")]
+
+    def _splice(self, text: str, change: Callable[[Graph], Graph], ref: Ref) -> bool:
+        """Add several layers behind a tensor: those below make room, or all is laid out anew."""
+        document = self.document
+        automatic = self.layouts.is_automatic(document.view, document.layout)
+        before = set(document.graph.by_id)
+        try:
+            graph = change(document.graph)
+        except GraphError as error:
+            self._say("warning", str(error))
+            return False
+        positions: dict[str, tuple[float, float]] = {}
+        new = {n.id for n in graph.nodes} - before
+        if automatic:
+            positions = self.layouts.place(view(graph, document.folded))
+        else:
+            spots = edits.placed_behind(document.layout, graph, new, document.view.card(ref[0]))
+            positions = spots
+        if not self._edit(text, lambda _: graph, positions):
+            return False
+        if automatic:
+            self.arranged.emit()
+        return True
 
     def _end_of(self, ids: Sequence[str]) -> Ref:
         """The tensor behind which a layer is put: a folded block's output, else the first's."""

@@ -15,6 +15,7 @@ from engine.graph import Graph, GraphError, Node, Ref
 from engine.layers.base import Layer
 from explorer import folding
 from explorer.canvas import geometry
+from explorer.canvas.placement import place
 from explorer.document import Content, Document, Layout, Memory
 
 MERGE_ID = 1
@@ -134,6 +135,27 @@ def replaced(graph: Graph, node_id: str, layer: Layer) -> Graph:
     kept = [r for r in graph.node(node_id).inputs if r is not None][:high]
     inputs = (*kept, *[None] * (low - len(kept)))
     return graph.replace_node(node_id, layer=layer, inputs=inputs, params=None)
+
+
+def placed_behind(
+    layout: Layout, graph: Graph, new: Collection[str], above: str
+) -> dict[str, tuple[float, float]]:
+    """Places for new layers below a card, and for the cards below it, which make room."""
+    nodes = tuple(n for n in graph.nodes if n.id in new)
+    part = tuple(
+        replace(n, inputs=tuple(r if r and r[0] in new else None for r in n.inputs)) for n in nodes
+    )
+    places = place(Graph(nodes=part), aspect=0.01)  # one column
+    x, y = layout.get(above, (0.0, 0.0))
+    width, height = geometry.size_of()
+    top = y + height + geometry.ROW_GAP
+    left = min((px for px, _ in places.values()), default=0.0)
+    found = {name: (px - left + x, py + top) for name, (px, py) in places.items()}
+    end = max((py for _, py in found.values()), default=y) + height + geometry.ROW_GAP
+    right = max((px for px, _ in found.values()), default=x) + width
+    below = {n: (px, py) for n, (px, py) in layout.items() if py > y and x - width < px < right}
+    push = max(0.0, end - min((py for _, py in below.values()), default=end))
+    return {**{n: (px, py + push) for n, (px, py) in below.items()}, **found}
 
 
 def with_room(layout: Layout, node_id: str, x: float, y: float) -> dict[str, tuple[float, float]]:

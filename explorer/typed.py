@@ -5,6 +5,7 @@ pool 3 s2 p1            max pooling
 fc 120                  a fully connected layer
 dropout 0.3             the first number with a point is the first such setting
 gn groups=4             any setting by its name
+residual block 32 s2    a block of layers, with its channels and stride
 goto fc2                to that layer
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication
 
+from engine.blocks import KINDS, Block
 from engine.layers.base import REGISTRY, HyperField, HyperparameterError, Layer
 
 ALSO = {
@@ -43,13 +45,14 @@ _LETTER = re.compile(r"([kspdg])(\d+)(?:[x×*](\d+))?")
 
 @dataclass(frozen=True)
 class Typed:
-    """One thing that a line may mean: ``layer`` to add, or ``node`` to go to, or neither.
+    """One thing that a line may mean: ``layer`` or ``block`` to add, ``node`` to go to, or neither.
 
     Neither means that ``text`` says what could not be read.
     """
 
     text: str
     layer: Layer | None = None
+    block: Block | None = None
     node: str = ""
     sure: bool = True
     """Named in full; else the beginning of a name, which may begin a command as well."""
@@ -172,6 +175,46 @@ def described(layer: Layer) -> str:
     return ", ".join([layer.title, *parts])
 
 
+def _blocks(words: list[str]) -> list[Typed]:
+    """The blocks whose name a line begins with, or is the beginning of."""
+    plain = " ".join(words).replace("-", " ")
+    sure: list[tuple[int, Typed]] = []
+    begun: list[Typed] = []
+    for name, kind in KINDS.items():
+        named = [known for known in kind.words if f"{plain} ".startswith(f"{known} ")]
+        if named:
+            longest = max(map(len, named))
+            sure.append((longest, _block(name, plain[longest:].split())))
+        elif len(plain) > 2 and any(known.startswith(plain) for known in kind.words):
+            begun.append(replace(_block(name, []), sure=False))
+    if sure:
+        return [max(sure, key=lambda found: found[0])[1]]
+    return begun
+
+
+def _block(name: str, words: list[str]) -> Typed:
+    kind, width, stride = KINDS[name], 0, 1
+    for word in words:
+        number = re.fullmatch(r"(s?)(\d{1,5})", word)
+        if number and number[1] and kind.strides and int(number[2]) > 0:
+            stride = int(number[2])
+        elif number and not number[1] and int(number[2]) > 0:
+            width = int(number[2])
+        else:
+            wanted = _tr("{0} and a stride such as s2") if kind.strides else "{0}"
+            return Typed(
+                _tr("{0}: expected {1}, received {2!r}").format(
+                    kind.title, wanted.format(_tr(kind.width)), word
+                )
+            )
+    parts = [kind.title]
+    if width:
+        parts.append(f"{_tr(kind.width)} {width}")
+    if stride > 1:
+        parts.append(_tr("stride {0}").format(stride))
+    return Typed(_tr("Add {0}").format(", ".join(parts)), block=Block(name, width, stride))
+
+
 def meanings(line: str, nodes: Iterable[str]) -> list[Typed]:
     """What a line may mean, the likeliest first; empty for what is neither layer nor place."""
     words = line.strip().lower().split()
@@ -181,5 +224,9 @@ def meanings(line: str, nodes: Iterable[str]) -> list[Typed]:
         wanted = words[-1]
         found = sorted((n for n in nodes if wanted in n.lower()), key=lambda n: (len(n), n))
         return [Typed(_tr("Go to {0}").format(name), node=name) for name in found]
+    blocks = _blocks(words)
+    if blocks and blocks[0].sure:
+        return blocks
     kinds, sure = _kinds(words[0])
-    return [replace(_layer(kind, words[1:]), sure=sure) for kind in kinds]
+    layers = [replace(_layer(kind, words[1:]), sure=sure) for kind in kinds]
+    return layers + blocks

@@ -1322,6 +1322,7 @@ class Window(QMainWindow):
         places = self.document.known_ids | folding.groups(self.document.graph).keys()
         box = CommandBox(self.actions_by_id, self, sorted(places))
         box.layer_requested.connect(self.controller.append_layer)
+        box.block_requested.connect(self.controller.append_block)
         box.node_requested.connect(self._go_to)
         box.open_over(self.canvas)
 

@@ -318,6 +318,19 @@ class Sheet:
             sizes.append((i + b) // s - first + 1)
         return Area(starts[0], starts[1], sizes[0], sizes[1])
 
+    def channels(self, number: int) -> tuple[int, ...]:
+        """The maps of ``source`` that a cell's terms read, on which its window lies; in order."""
+        if self.source.ndim != 3:
+            return ()
+        if self.side == "weight":  # a position sends to all weights of its kernel
+            groups = getattr(self.node.layer, "groups", 1)
+            maps = self.source.shape[0] // groups
+            first = self.index(number)[0] // (self.shape[0] // groups) * maps
+            return tuple(range(first, first + maps))
+        kind = "output_grad" if self.side == "input" else "input"
+        found = {t.source[2][0] for t in self.terms(number).terms if t.source[:2] == (kind, 0)}
+        return tuple(sorted(found))
+
     def kernel(self, number: int) -> Array | None:
         """The weights that are laid on ``source`` for a cell: one map for each of its channels.
 

@@ -212,7 +212,10 @@ class InsidePanel(QWidget):
         title = self.tr("Gradient of {0}") if sheet.side == "input" else self.tr("Reads {0}")
         self.source.show_array(title.format(name), ref, sheet.source, kind)
         area = sheet.area(number)
-        windows = () if area is None else (Window(area.top, area.left, area.height, area.width),)
+        windows: tuple[Window, ...] = ()
+        if area is not None:
+            place = (area.top, area.left, area.height, area.width)
+            windows = (Window(*place, channels=sheet.channels(number)),)
         self.source.grid.set_windows(windows, _padding(sheet))
         self.source.grid.set_highlights(self._read_cells(sheet, at))
 

@@ -77,13 +77,17 @@ class Marks:
 
 @dataclass(frozen=True)
 class Window:
-    """A window on every map, in cells; it may reach into the padding, below zero."""
+    """A window on maps, in cells; it may reach into the padding, below zero.
+
+    ``channels`` are the maps that it lies on, None for all.
+    """
 
     top: int
     left: int
     height: int
     width: int
     number: int = 0
+    channels: tuple[int, ...] | None = None
 
 
 class TensorGrid(QWidget):
@@ -217,7 +221,7 @@ class TensorGrid(QWidget):
     def set_windows(
         self, windows: Sequence[Window], padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     ) -> None:
-        """Outline windows on every map; ``padding`` (top, left, bottom, right) is hatched."""
+        """Outline windows on their maps; ``padding`` (top, left, bottom, right) is hatched."""
         self._windows = tuple(windows)
         if padding != self._padding:
             self._padding = padding
@@ -975,6 +979,8 @@ class TensorGrid(QWidget):
         for channel in channels:
             corner = self._layout.channel_rect(channel).topLeft()
             for window in self._windows:
+                if window.channels is not None and channel not in window.channels:
+                    continue
                 colour = tokens.windows[window.number % len(tokens.windows)]
                 painter.setPen(QPen(QColor(colour), m.line))
                 rect = self._on_screen(

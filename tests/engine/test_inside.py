@@ -10,6 +10,7 @@ import pytest
 from engine.graph import Graph, Input, Loss, Node
 from engine.inside import Area, Inside, Sheet, sides_of
 from engine.layers import REGISTRY
+from engine.layers.base import Layer
 from engine.losses import CrossEntropy
 from engine.optimizers import SGD
 from engine.parameters import initial_parameters
@@ -188,3 +189,41 @@ def test_in_backward_the_kernel_is_rotated(ran: tuple[Graph, Trace]) -> None:
     grouped = by_side["conv1", "input"]
     assert np.array_equal(grouped.kernel(grouped.unit("channel")), w[2:, 0, ::-1, ::-1])
     assert by_side["pool1", "output"].kernel(0) is None
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L["MaxPool2d"](2),
+        L["AvgPool2d"](2),
+        L["Conv2d"](4, 3, padding=1, groups=4),
+        L["Conv2d"](6, 3, groups=2),
+        L["Conv2d"](3, 3, padding=1),
+    ],
+    ids=["max", "average", "depthwise", "grouped", "full"],
+)
+def test_the_window_lies_on_the_channels_that_are_read(layer: Layer) -> None:
+    graph = Graph(
+        inputs=(Input("image", (1, 6, 6)),),
+        nodes=(
+            Node("conv", L["Conv2d"](4, 1), (("image", 0),)),
+            Node("layer", layer, (("conv", 0),)),
+            Node("flatten", L["Flatten"](), (("layer", 0),)),
+            Node("fc", L["Linear"](2), (("flatten", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
+    )
+    plan = compile(graph, initial_parameters(graph, 2), batch=1, mode="eval")
+    x = np.random.default_rng(7).normal(size=(1, 1, 6, 6)).astype(np.float32)
+    trace = Trace()
+    for _ in plan.run(Batch.of(graph, x, np.array([1])), trace=trace):
+        pass
+    groups = getattr(layer, "groups", 4 if "Pool" in type(layer).__name__ else 1)
+    for sheet in sheets((graph, trace)):
+        if sheet.node.id != "layer":
+            continue
+        per_source, per_cell = (n // groups for n in (sheet.source.shape[0], sheet.shape[0]))
+        for number in range(sheet.total):
+            group = sheet.index(number)[0] // per_cell
+            expected = tuple(range(group * per_source, (group + 1) * per_source))
+            assert sheet.channels(number) == expected, (sheet.side, sheet.index(number))

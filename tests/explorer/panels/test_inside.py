@@ -90,6 +90,30 @@ def test_in_backward_the_kernel_is_rotated(panel: InsidePanel, ran: Any) -> None
     assert panel.sides["weight"].isVisible() and panel.sides["input"].isChecked()
 
 
+@pytest.mark.parametrize(("phase", "side"), [("backward", "input"), ("forward", "output")])
+def test_the_window_of_a_pool_lies_on_one_channel(
+    panel: InsidePanel, ran: Any, phase: str, side: str
+) -> None:
+    sheet = sheet_of(ran, phase, "pool1", side)
+    size = sheet.unit("channel")
+    panel.set_inside(sheet, at(sheet, "cell", 2 * size + 8))  # in channel 2
+    grid = panel.source.grid
+    image = grid.grab().toImage()
+    colour = QColor(theme.current().windows[0])
+
+    def marked(channel: int) -> bool:
+        corners = [(channel, 0, 0), (channel, *(n - 1 for n in sheet.source.shape[1:]))]
+        first, last = (grid.rect_of(Cell(*sheet.source_ref, corner)) for corner in corners)
+        area = first.united(last).toRect()
+        return any(
+            image.pixelColor(x, y) == colour
+            for x in range(area.left(), area.right() + 1)
+            for y in range(area.top(), area.bottom() + 1)
+        )
+
+    assert [marked(channel) for channel in range(4)] == [False, False, True, False]
+
+
 def test_the_kernels_gradient_fills_up(panel: InsidePanel, ran: Any) -> None:
     sheet = sheet_of(ran, "backward", "block/conv", "weight")
     recorded = ran.trace.look("param_grad", ("block/conv", "weight"))

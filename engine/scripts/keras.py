@@ -65,7 +65,7 @@ from engine.scripts.base import (
     variables,
     wrapped,
 )
-from engine.scripts.keras_form import Turn, Written, same, sides_of, zeros
+from engine.scripts.keras_form import Turn, Written, sides_of, unturned, zeros
 from engine.scripts.keras_tensors import RULES as TENSOR_RULES
 
 
@@ -87,7 +87,7 @@ def _conv(site: Site) -> Written:
         padding = {"padding": (Quoted("same"), "valid")}
     else:
         before = zeros(sides)
-    bias = (("bias", "bias", same),) if layer.bias else ()
+    bias = (("bias", "bias", unturned),) if layer.bias else ()
     rows, columns = pair(layer.kernel_size)
     if layer.groups == channels and channels > 1:
         many = layer.out_channels // channels
@@ -123,7 +123,7 @@ def _conv_transpose(site: Site) -> Written:
         use_bias=(layer.bias, True),
     )
     crop = tuple((b, a - e) for b, a, e in zip(before, after, extra, strict=True))
-    bias = (("bias", "bias", same),) if layer.bias else ()
+    bias = (("bias", "bias", unturned),) if layer.bias else ()
     return Written(
         (),
         f"layers.Conv2DTranspose({made}",
@@ -186,7 +186,7 @@ def _batch_norm(site: Site) -> Written:
         ("running_mean", "moving_mean"),
         ("running_var", "moving_variance"),
     )
-    weights = tuple((a, b, same) for a, b in names)
+    weights = tuple((a, b, unturned) for a, b in names)
     return Written((), f"layers.BatchNormalization({made}", weights=weights)
 
 
@@ -198,7 +198,7 @@ def _sample_norm(site: Site) -> Written:
         "center": (layer.affine, True),
         "scale": (layer.affine, True),
     }
-    turn: Turn = same
+    turn: Turn = unturned
     if isinstance(layer, LayerNorm):
         made = arguments(axis=((1, 2, 3) if maps else -1, -1), **eps)
         named = f"layers.LayerNormalization({made}"
@@ -214,7 +214,7 @@ def _sample_norm(site: Site) -> Written:
 def _linear(site: Site) -> Written:
     layer = cast(Linear, site.layer)
     made = arguments(layer.out_features, use_bias=(layer.bias, True))
-    bias = (("bias", "bias", same),) if layer.bias else ()
+    bias = (("bias", "bias", unturned),) if layer.bias else ()
     return Written((), f"layers.Dense({made}", weights=(("weight", "kernel", lambda w: w.T), *bias))
 
 
@@ -236,7 +236,7 @@ def _prelu(site: Site) -> Written:
     else:
         axes = [1, 2] if maps else []
     made = f"shared_axes={axes}" if axes else ""
-    turn: Turn = (lambda w: w.reshape(1, 1, -1)) if maps else same
+    turn: Turn = (lambda w: w.reshape(1, 1, -1)) if maps else unturned
     return Written((), f"layers.PReLU({made}", weights=(("weight", "alpha", turn),))
 
 

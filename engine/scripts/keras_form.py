@@ -28,7 +28,7 @@ class Written:
     definition: str = ""
 
 
-def same(array: Array) -> Array:
+def unturned(array: Array) -> Array:
     """Weights whose axes Keras has in our order."""
     return array
 

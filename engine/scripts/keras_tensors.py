@@ -33,7 +33,7 @@ from engine.layers.thresholded_relu import ThresholdedReLU
 from engine.layers.view import View
 from engine.layers.where import Where
 from engine.scripts.base import Site, arguments
-from engine.scripts.keras_form import Written, same, sides_of, zeros
+from engine.scripts.keras_form import Written, sides_of, unturned, zeros
 
 _FUNCTIONS = {
     "abs": "ops.absolute({0})",
@@ -257,7 +257,7 @@ def _matmul(site: Site) -> Written:
     if len(site.specs) == 1:
         made = f"layers.Dense({cast(MatMul, site.layer).out_features}, use_bias=False"
         before = (_TO_OURS,) if maps[0] else ()
-        return Written(before, made, after, (("weight", "kernel", same),))
+        return Written(before, made, after, (("weight", "kernel", unturned),))
     _same_rank(site)
     a, b = (
         _TO_OURS.replace("0", str(i), 1) if turned else f"{{{i}}}" for i, turned in enumerate(maps)
@@ -277,8 +277,8 @@ def _feature_norm(site: Site) -> Written:
         scale=(layer.scale, True),
     )
     turns = ((_TO_OURS,), (_TO_KERAS,)) if rank == 4 else ((), ())
-    weights = [("weight", "gamma", same)] if layer.scale else []
-    weights += [("bias", "beta", same)] if layer.bias else []
+    weights = [("weight", "gamma", unturned)] if layer.scale else []
+    weights += [("bias", "beta", unturned)] if layer.bias else []
     return Written(turns[0], f"layers.LayerNormalization({made}", turns[1], tuple(weights))
 
 

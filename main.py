@@ -75,6 +75,13 @@ def _is_file(words: Sequence[str]) -> bool:
 
 def _open_window(words: list[str]) -> int:
     if not _has_screen():
+        # The window itself says what is wrong with a file, and opens all the same.
+        if words and not Path(words[0]).is_file():
+            what = "a folder" if Path(words[0]).is_dir() else "none of that name"
+            return _report(
+                f"{words[0]}: expected a project or an ONNX file, received {what}. Check the name.",
+                BAD_INPUT,
+            )
         return _report(
             "no screen: neither DISPLAY nor WAYLAND_DISPLAY is set. "
             f"Draw the tour instead: {PROGRAM} tour --out tour",

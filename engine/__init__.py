@@ -147,4 +147,4 @@ def _registered(name: str) -> Any:
 def __dir__() -> list[str]:
     layers = import_module("engine.layers").REGISTRY
     losses = import_module("engine.losses").LOSSES
-    return sorted({*globals(), *_HOMES, *layers, *losses})
+    return sorted({*_HOMES, *layers, *losses})

@@ -21,6 +21,11 @@ def sequential(
     of the graph adds branches and skips. Raises ShapeError, with the name of the layer, where the
     layers do not fit each other, and GraphError where there are none.
     """
+    if not isinstance(shape, tuple):
+        raise GraphError(
+            f"Network: expected the shape of the input first, such as (1, 28, 28), received "
+            f"{shape!r}."
+        )
     if not layers:
         raise GraphError("Network: expected at least one layer, received none.")
     source: Ref = ("image", 0)

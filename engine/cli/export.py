@@ -76,7 +76,13 @@ def add_export(commands: Commands) -> None:
 def _run_export(chosen: argparse.Namespace) -> int:
     from engine.export import DEFAULT_OPSET, ExportOptions, export
 
-    form: Form = chosen.format or ("pytorch" if chosen.out.suffix == ".py" else "onnx")
+    suffix = chosen.out.suffix.lower()
+    if chosen.format is None and suffix not in (".onnx", ".py"):
+        raise NetworkError(
+            f"--out {chosen.out}: expected a name that ends in .onnx or .py, received {suffix!r}. "
+            "Change it, or say the --format."
+        )
+    form: Form = chosen.format or ("pytorch" if suffix == ".py" else "onnx")
     for name in ("opset", "batch", "softmax", "merge_norms", "no_compare"):
         if form != "onnx" and getattr(chosen, name) not in (None, False):
             option = f"--{name.replace('_', '-')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,12 @@ def _run_gallery(chosen: argparse.Namespace) -> int:
     elif chosen.name in ARCHITECTURES:
         found = [ARCHITECTURES[chosen.name]]
     else:
+        near = [name for name in ARCHITECTURES if chosen.name.lower() in name]
+        near = near or difflib.get_close_matches(chosen.name, ARCHITECTURES, 5, 0.5)
         raise NetworkError(
-            f"{chosen.name}: expected the name of a network in the gallery, received another. "
-            "The command gallery without a name lists them."
+            f"{chosen.name}: expected the name of a network in the gallery"
+            + (f" ({', '.join(near[:8])})" if near else "")
+            + ", received another. The command gallery without a name lists them."
         )
     if chosen.json:
         print(json.dumps([_as_dict(a) for a in found], indent=2))

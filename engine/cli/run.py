@@ -141,6 +141,10 @@ def _arrays(words: list[str]) -> dict[str, Any]:
             raise NetworkError(f"--input: expected NAME=FILE.npy, received {word!r}.")
         try:
             array = np.load(file, allow_pickle=False)
+        except FileNotFoundError as error:
+            raise NetworkError(
+                f"--input {word}: expected a file, received none of that name. Check the name."
+            ) from error
         except (OSError, ValueError, EOFError) as error:
             raise NetworkError(
                 f"--input {word}: expected an .npy file with an array of numbers, received "
@@ -166,6 +170,7 @@ def _with_score(graph: Any, words: str) -> tuple[Any, str]:
     from dataclasses import replace
 
     from engine.graph import Loss
+    from engine.layers.base import ShapeError
     from engine.score import Score
 
     outputs = dict(graph.outputs)
@@ -183,5 +188,11 @@ def _with_score(graph: Any, words: str) -> tuple[Any, str]:
         )
     loss_id = graph.fresh_id("score")
     found = replace(graph, losses=(Loss(loss_id, Score(channel), outputs[name]),))
-    found.check()
+    try:
+        found.check()
+    except ShapeError as error:
+        wanted = error.expected.removeprefix(f"at {loss_id} ")
+        raise NetworkError(
+            f"--gradient: expected {wanted} of {name}, received {words!r}. {error.remedy}"
+        ) from error
     return found, loss_id

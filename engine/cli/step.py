@@ -110,10 +110,16 @@ def _run_step(chosen: argparse.Namespace) -> int:
     trace = Trace()
     targets = None if target is None else np.array([target])
     exhaust(plan.run(Batch.of(graph, x, targets), optimizer=rule, trace=trace))
+    printed = 0
     for step, line in zip(trace.steps, trace.lines(), strict=True):
         if chosen.phase is None or step.phase in chosen.phase:
             words = remark(graph, trace, step)
             print(f"{line}  ({words})" if words else line)
+            printed += 1
+    if not printed:
+        wanted = ", ".join(dict.fromkeys(chosen.phase))
+        hint = " (an update needs --optimizer)" if "update" in chosen.phase and not rule else ""
+        print(f"no step in the phase {wanted}{hint}")
     print(_prediction(graph, scores, named))
     return 0
 

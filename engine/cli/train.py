@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli.common import (
     NETWORK_HELP,
+    NEW_WEIGHTS,
     Commands,
     new_parser,
     open_network,
@@ -200,6 +201,7 @@ def _run_train(chosen: argparse.Namespace) -> int:
 
 def _train(chosen: argparse.Namespace) -> int:
     from engine import checkpoint as checkpoints
+    from engine.architectures import ARCHITECTURES
     from engine.parameters import initial_parameters
     from engine.project_file import save
     from engine.train import Trainer, TrainingDiverged
@@ -227,6 +229,9 @@ def _train(chosen: argparse.Namespace) -> int:
         f"{trainer.steps_total:,} steps of {trainer.batch_size}, {len(held_out):,} held out",
         flush=True,
     )
+    known = chosen.network in ARCHITECTURES and project.metadata.get("weights") != NEW_WEIGHTS
+    if known and run is None and not chosen.fresh:
+        print("starts from the trained weights that ship; --fresh starts from new ones")
     for note in trainer.notes:
         print(note)
     if trainer.step:

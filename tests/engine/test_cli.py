@@ -257,7 +257,7 @@ def test_step_ends_with_the_update_that_is_asked_for(capsys: Output, small: Path
     before = small.read_bytes()
     words = ("step", small, "--image", "digits:1", "--phase", "update")
     _, without, _ = run(capsys, *words)
-    assert len(without) == 2
+    assert len(without) == 3 and "needs --optimizer" in without[1]
     _, lines, _ = run(capsys, *words, "--optimizer", "SGD", "--lr", "0.5")
     assert len(lines) == 3 and "param fc.weight 10×64" in lines[1]
     project = load(small)
@@ -776,3 +776,46 @@ def test_the_program_itself_steps_and_fails_in_one_line() -> None:
     failed = program("step", "resnet-digits", "--image", "no such.png")
     assert failed.returncode == main.BAD_INPUT
     assert failed.stderr == "gradient-flow-explorer: no such.png: no such file; check the name\n"
+
+
+# ---- what a newcomer stumbles over -----------------------------------------------------------
+
+
+def test_steps_of_a_phase_that_does_not_come_are_no_silence(capsys: Output) -> None:
+    code, lines, _ = run(capsys, "step", "lenet5", "--image", "strokes:3", "--phase", "update")
+    assert code == 0
+    assert "no step in the phase update (an update needs --optimizer)" in lines
+
+
+def test_a_name_that_is_nearly_one_of_the_gallery_is_answered_with_those(capsys: Output) -> None:
+    assert "resnet18, " in refused(capsys, "gallery", "resnet")
+    assert "densenet-digits" in refused(capsys, "gallery", "densnet-digits")
+    assert "(" not in refused(capsys, "gallery", "§")
+
+
+def test_export_asks_for_a_suffix_that_says_what_is_written(capsys: Output, tmp_path: Path) -> None:
+    out = tmp_path / "net.foo"
+    text = refused(capsys, "export", "lenet5", "--out", out)
+    assert ".onnx or .py, received '.foo'" in text and not out.exists()
+    assert run(capsys, "export", "lenet5", "--out", out, "--format", "onnx")[0] == 0
+
+
+def test_run_says_which_file_is_missing_and_which_class(capsys: Output, tmp_path: Path) -> None:
+    out = tmp_path / "y.npz"
+    text = refused(capsys, "run", "lenet5", "--input", "nope.npy", "--out", out)
+    assert "received none of that name" in text
+    np.save(tmp_path / "x.npy", np.zeros((1, 1, 28, 28), "float32"))
+    text = refused(
+        capsys,
+        *("run", "lenet5", "--input", tmp_path / "x.npy", "--out", out, "--gradient", "logits:70"),
+    )
+    assert "expected a class from 0 to 9 of logits, received 'logits:70'" in text
+
+
+def test_training_says_that_it_goes_on_from_the_weights_that_ship(
+    capsys: Output, tmp_path: Path
+) -> None:
+    words = ["train", "resnet-digits", "--epochs", 1, "--out", tmp_path / "a.gflow"]
+    words += ["--batch-size", 1438]
+    assert any("--fresh starts from new ones" in line for line in run(capsys, *words)[1])
+    assert not any("--fresh starts" in line for line in run(capsys, *words, "--fresh")[1])

@@ -112,3 +112,6 @@ def test_sequential_refuses_layers_that_do_not_fit() -> None:
         engine.sequential((1, 4, 4), engine.Conv2d(4, 5), engine.Flatten(), engine.Linear(2))
     with pytest.raises(engine.graph.GraphError, match="at least one layer"):
         engine.sequential((1, 4, 4))
+    with pytest.raises(engine.graph.GraphError, match="shape of the input first"):
+        engine.sequential(8, engine.Linear(10))  # type: ignore[arg-type]
+    assert not {"Any", "TYPE_CHECKING"} & set(dir(engine))

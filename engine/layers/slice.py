@@ -58,7 +58,7 @@ class Slice(Layer):
                 f"maps, to cut their {self.axis}",
                 f"a vector of {specs[0]}",
                 "Cut the channels: of a vector these are its numbers.",
-                (Fix("Set axis to channels", "set", "channels", "axis"),),
+                (Fix("Set axis to channels", "set", "channels", "axis"),) * (len(shape) > 1),
             )
         if self.start + self.size > shape[axis]:
             left = shape[axis] - self.start

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from engine.cell import Cell
+from engine.explain import reads_of
 from engine.graph import Node
 from engine.layers.base import Array
 from explorer.narration.joins import join_at
-from explorer.narration.numbers import norm, shape_text, strongest
+from explorer.narration.numbers import norm, shape_text, strongest, tie_text
 from explorer.narration.record import Describe, Run, number, peak
 from explorer.narration.sentence import Link, Parts, Text, fill, link_to, listed, merged, tr
 from explorer.tensors.scales import format_number
@@ -94,8 +95,16 @@ def _max_pool_back(run: Run, node: Node) -> Parts:
     channel = index[0]
     row, column = divmod(int(argmax[0][index]), dx.shape[-1])
     arrived = float(dx[channel, row, column])
+    record, tie = run.trace.around(node, run.step.index + 1, 0), ""
+    if record is not None:
+        terms = reads_of(node, record, index, run.trace)
+        if terms.chosen is not None:
+            tie = tie_text([t.product for t in terms.terms], terms.chosen)
     parts = fill(
-        tr("{node} sends {value} to {place} of channel {channel}, the largest of its window"),
+        tr("{node} sends {value} to {place} of channel {channel}; in its window {tie}")
+        if tie
+        else tr("{node} sends {value} to {place} of channel {channel}, the largest of its window"),
+        tie=tie,
         node=link_to(node.id),
         value=number(ref, dy, index),
         place=Link(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.explain import reads_of
 from engine.inside import Inside, Level, Sheet
-from explorer.narration.numbers import shape_text
+from explorer.narration.numbers import shape_text, tie_text
 from explorer.narration.sentence import Link, Parts, Sentence, Text, fill, link_to, merged, tr
 from explorer.tensors.scales import format_number
 
@@ -128,9 +129,7 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
         if not count:
             text = tr("{where} gets {value}: nothing that was computed looked at it.")
         elif count == 1 and type(sheet.node.layer).__name__ == "MaxPool2d":
-            text = tr("{where} gets {value}: another cell of its window was larger.")
-            if terms.terms[0].coefficient:
-                text = tr("{where} gets {value}: it was the largest of its window of {node}.")
+            return _won_or_lost(sheet, at, where)
         elif count == 1:
             text = tr("{where} gets {value}, from one cell that it fed.")
         elif sheet.kernel(number) is not None:
@@ -170,6 +169,24 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
     )
 
 
+def _won_or_lost(sheet: Sheet, at: Inside, where: str) -> Parts:
+    """Why a cell that one window of a max pool read gets its gradient, or none."""
+    term = sheet.terms(sheet.here(at)).terms[0]
+    window = reads_of(sheet.node, sheet.record, term.source[2], sheet.trace)
+    values = [t.product for t in window.terms]
+    tie = "" if window.chosen is None else tie_text(values, window.chosen)
+    mine = float(sheet.record.xs[0][sheet.index(sheet.here(at))])
+    if term.coefficient and tie:
+        text = tr("{where} gets {value}: in its window of {node} {tie}, this one.")
+    elif term.coefficient:
+        text = tr("{where} gets {value}: it was the largest of its window of {node}.")
+    elif tie and window.chosen is not None and mine == values[window.chosen]:
+        text = tr("{where} gets {value}: in its window of {node} {tie}, another one.")
+    else:
+        text = tr("{where} gets {value}: another cell of its window was larger.")
+    return fill(text, where=where, value=_value(sheet, at), node=link_to(sheet.node.id), tie=tie)
+
+
 def _largest(sheet: Sheet, at: Inside, where: str) -> Parts:
     terms = sheet.terms(sheet.here(at))
     text = tr("{where} is {value}, the largest of {count}")
@@ -178,16 +195,22 @@ def _largest(sheet: Sheet, at: Inside, where: str) -> Parts:
         return (*parts, Text("."))
     kind, *rest = terms.terms[terms.chosen].source
     if kind != "input":
+        if any(t.product == terms.terms[terms.chosen].product for t in terms.terms[: terms.chosen]):
+            return (*parts, Text(tr(": what came in is as low as the floor.")))
         return (*parts, Text(tr(": what came in is below zero, so the floor counts.")))
     index = rest[-1]
     if len(index) == 3:
         where = tr("row {1}, column {2}").format(*index)
     else:
         where = _place(index)
+    tie = tie_text([t.product for t in terms.terms], terms.chosen)
     return (
         *parts,
         *fill(
-            tr(": it stood at {where} of {source}."),
+            tr("; {tie}, at {where} of {source}.")
+            if tie
+            else tr(": it stood at {where} of {source}."),
+            tie=tie,
             where=where,
             source=link_to(sheet.source_ref[0]),
         ),

@@ -15,7 +15,7 @@ from engine.explain import reads_of
 from engine.graph import Graph, Node
 from engine.layers.base import Array, Record, Terms
 from engine.trace import Step, Trace
-from explorer.narration.numbers import strongest, where_text
+from explorer.narration.numbers import strongest, tie_text, where_text
 from explorer.narration.sentence import Parts, Text, fill, link_to, tr
 from explorer.tensors.scales import format_number
 
@@ -132,8 +132,12 @@ def _max_pool_back(trace: Trace, step: Step, node: Node, rec: Record) -> Questio
         where=where_text(index),
         node=link_to(node.id),
     )
+    tie = tie_text([t.product for t in terms.terms], terms.chosen)
     why = fill(
-        tr("{value} was the largest of its window, so the whole gradient goes there."),
+        tr("in the window {tie}, and the whole gradient goes there.")
+        if tie
+        else tr("{value} was the largest of its window, so the whole gradient goes there."),
+        tie=tie,
         value=format_number(terms.terms[terms.chosen].value),
     )
     return Question(step.index, text, choices, offered.index(winner), why, cells)

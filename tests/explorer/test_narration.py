@@ -158,6 +158,14 @@ def test_max_pool_says_where_the_largest_came_from_and_goes():
     assert int((dx == 0).sum()) == 96
 
 
+def test_of_equal_cells_the_first_wins():
+    graph = chain(L["MaxPool2d"](2), shape=(1, 4, 4))
+    trace = run(graph, x=np.zeros((1, 1, 4, 4), np.float32))
+    text = tell(graph, trace, "backward", "a").text
+    assert "in its window all 4 are equal: the first wins" in text
+    assert "largest of its window" not in text
+
+
 def test_overlapping_windows_say_what_arrives_in_all():
     x = np.zeros((1, 1, 5, 5), np.float32)
     x[0, 0, 2, 2] = 9

@@ -175,3 +175,44 @@ def test_every_operation_of_a_network_has_words_inside(name: str) -> None:
                     assert told.text.endswith(".") and told.phase == step.phase
                     assert len(crumbs("net", step.node, sheet, at(sheet, level, cells))) > 2
     assert len(seen) > 10
+
+
+@pytest.fixture(scope="module")
+def flat() -> tuple[Graph, Trace]:
+    """A max pool over windows: all equal, two largest, one largest, all equal."""
+    graph = Graph(
+        inputs=(Input("image", (1, 4, 4)),),
+        nodes=(
+            Node("relu", L["ReLU"](), (("image", 0),)),
+            Node("pool", L["MaxPool2d"](2), (("relu", 0),)),
+            Node("flatten", L["Flatten"](), (("pool", 0),)),
+            Node("fc", L["Linear"](3), (("flatten", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
+    )
+    plan = compile(graph, initial_parameters(graph, 1), batch=1, mode="eval")
+    x = np.array([[-1, -2, 1, 2], [-3, 0, 2, 0], [1, 3, 0, 0], [0, 0, 0, 0]], np.float32)
+    trace = Trace()
+    for _ in plan.run(Batch.of(graph, x[None, None], np.array([1])), trace=trace):
+        pass
+    return graph, trace
+
+
+def test_of_equal_cells_none_is_called_the_largest(flat: tuple[Graph, Trace]) -> None:
+    sheet = sheet_of(flat, "forward", "pool", "output")
+    texts = [inside_sentence(sheet, at(sheet, "cell", n)).text for n in (1, 2, 3)]
+    assert texts[0].endswith(
+        " is 0, the largest of 4; all 4 are equal: the first wins, at row 0, column 0 of relu."
+    )
+    assert "2 of 4 are equally large: the first of them wins, at row 0, column 3" in texts[1]
+    assert texts[2].endswith("the largest of 4: it stood at row 2, column 1 of relu.")
+    back = sheet_of(flat, "backward", "pool", "input")
+    told = [inside_sentence(back, at(back, "cell", n + 1)).text for n in range(10)]
+    assert "all 4 are equal: the first wins, this one." in told[0]
+    assert "all 4 are equal: the first wins, another one." in told[1]
+    assert "another cell of its window was larger" in told[2]
+    assert "2 of 4 are equally large: the first of them wins, this one." in told[3]
+    assert "2 of 4 are equally large: the first of them wins, another one." in told[6]
+    assert "it was the largest of its window of pool" in told[9]
+    floor = sheet_of(flat, "forward", "relu", "output")
+    assert inside_sentence(floor, at(floor, "cell", 6)).text.endswith("as low as the floor.")

@@ -123,6 +123,16 @@ def sum_of(found: Explanation) -> str:
         return tr("Made of {0} numbers by the formula above.").format(len(found))
     if found.combine == "max":
         assert found.chosen is not None
+        equal = (found.products == found.products[found.chosen]).nonzero()[0]
+        same = (
+            len(equal) if len(equal) and found.chosen == equal[0] else 1
+        )  # of 0 and a floor of 0 the floor
+        if same == len(found) > 1:
+            return tr("All {0} numbers are equal: the first wins.").format(same)
+        if same > 1:
+            return tr("{0} of {1} numbers are equally large: the first of them wins.").format(
+                same, len(found)
+            )
         return tr("The largest of {0} numbers; the others do not count.").format(len(found))
     if passed_on(found) and not found.difference:
         return tr("One number, passed on unchanged.")

@@ -113,6 +113,12 @@ class TestForward:
         assert "largest of 4" in panel.total.text()
         assert panel.table.isColumnHidden(FACTOR) and panel.table.isColumnHidden(PRODUCT)
 
+    def test_of_equal_numbers_none_is_called_the_largest(self, panel: CellPanel, ran: Any) -> None:
+        y = ran.trace.look("value", ("pool1", 0))[0]
+        zero = tuple(int(i) for i in np.argwhere(y == 0)[0])
+        ask(panel, ran, Place(Cell("pool1", 0, zero)))
+        assert panel.total.text() == "All 4 numbers are equal: the first wins."
+
     def test_a_pixel_was_given(self, panel: CellPanel, ran: Any) -> None:
         ask(panel, ran, Place(Cell("image", 0, (0, 3, 4))))
         x = ran.trace.look("value", ("image", 0))[0, 0, 3, 4]

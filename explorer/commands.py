@@ -152,6 +152,13 @@ COMMANDS: tuple[Command, ...] = (
         help="The layers of the selected block stay, without its name.",
     ),
     _c(
+        "edit.save_block",
+        QT_TRANSLATE_NOOP("Commands", "Keep the selection as a block"),
+        "Ctrl+Alt+G",
+        scope="canvas",
+        help="Put the selected layers into the palette, to be added again with other widths.",
+    ),
+    _c(
         "edit.mute",
         QT_TRANSLATE_NOOP("Commands", "Mute or unmute"),
         "Ctrl+M",

@@ -6,6 +6,7 @@ have an object of their own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
-from engine import blocks
-from engine.blocks import Block
+from engine import building_blocks as blocks
+from engine.building_blocks import Block
 from engine.cell import Cell
 from engine.explain import Direction, Place, Weight, look, why
 from engine.graph import Graph, GraphError, Node, Ref
@@ -50,6 +51,7 @@ from explorer.folding import (
 from explorer.folds import Folds
 from explorer.layouts import Layouts
 from explorer.notices import Level, Notice
+from explorer.own_blocks import BlockError, OwnBlocks, part
 from explorer.pictures import Pictures
 from explorer.projects import Projects
 from explorer.settings import Settings
@@ -95,6 +97,7 @@ class Controller(QObject):
         self.projects.arranged.connect(self.arranged)
         self.stepping.breakpoints_edited.connect(self.projects.note_change)
         document.placer = self.layouts.complete
+        self.own_blocks = OwnBlocks(settings.path.parent / "blocks", self)
         self.folds = Folds(document, self._say, self)
         document.network_changed.connect(self._tell_of_structure)
         self._structure_told = False
@@ -261,6 +264,56 @@ class Controller(QObject):
         text = self.tr("Add {0}").format(path)
         if self._splice(text, lambda g: blocks.appended(g, block, ref, spec, path), ref):
             self.select(self._members(path))
+
+    def save_block(self, ids: Iterable[str]) -> str:
+        """Keep layers in the user's palette; returns the name, empty where that cannot be."""
+        document = self.document
+        clipping = clip(document.graph, document.layout, {}, set(ids))
+        if not clipping.nodes:
+            self._say("info", self.tr("Select layers first: they are kept as a block."))
+            return ""
+        group = common_group(node.id for node in clipping.nodes)
+        name = self.own_blocks.free_name(group.rpartition("/")[2] or clipping.nodes[0].layer.slug)
+        try:
+            self.own_blocks.save(name, clipping)
+        except BlockError as error:
+            self._say("warning", str(error))
+            return ""
+        self._say("success", self.tr("Kept as {0}, among the blocks of the palette.").format(name))
+        return name
+
+    def append_own_block(self, name: str, factor: float = 1.0) -> None:
+        """Put one of the user's blocks behind the selected layer, or before the loss."""
+        graph, ref = self.document.graph, self._entry()
+        if ref is None:
+            self._say("info", self.tr("Select the layer that the block is to stand behind."))
+            return
+        path = blocks.free_path(graph, re.sub(r"[^A-Za-z0-9_.-]+", "_", name) + "_")
+        try:
+            nodes, end = part(self.own_blocks.load(name), path, ref, factor)
+        except (BlockError, HyperparameterError) as error:
+            self._say("warning", str(error))
+            return
+        text = self.tr("Add {0}").format(path)
+        if self._splice(text, lambda g: blocks.spliced(g, nodes, ref, end), ref):
+            self.select(self._members(path))
+
+    def rename_own_block(self, name: str, new: str) -> None:
+        """Give one of the user's blocks another name."""
+        try:
+            self.own_blocks.rename(name, new.strip())
+        except BlockError as error:
+            self._say("warning", str(error))
+            self.own_blocks.changed.emit()
+
+    def delete_own_block(self, name: str) -> None:
+        """Take one of the user's blocks out of the palette; networks keep what is in them."""
+        try:
+            self.own_blocks.delete(name)
+        except BlockError as error:
+            self._say("warning", str(error))
+            return
+        self._say("info", self.tr("{0} is no longer among the blocks.").format(name))
 
     def _entry(self) -> Ref | None:
         """The tensor that something is put behind: of the selected layer, else what is judged."""

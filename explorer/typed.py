@@ -18,7 +18,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication
 
-from engine.blocks import KINDS, Block
+from engine.building_blocks import KINDS, Block
 from engine.layers.base import REGISTRY, HyperField, HyperparameterError, Layer
 
 ALSO = {

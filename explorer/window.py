@@ -211,6 +211,13 @@ class Window(QMainWindow):
         if name == "layers":
             palette = panels.Palette(self)
             palette.add_requested.connect(controller.append_layer)
+            palette.block_requested.connect(controller.append_block)
+            palette.own_block_requested.connect(controller.append_own_block)
+            palette.rename_requested.connect(controller.rename_own_block)
+            palette.delete_requested.connect(controller.delete_own_block)
+            own = controller.own_blocks
+            own.changed.connect(lambda: palette.set_own_blocks(own.names))
+            palette.set_own_blocks(own.names)
             return palette
         if name == "outline":
             outline = panels.Outline(self)
@@ -394,6 +401,7 @@ class Window(QMainWindow):
             "edit.arrange": c.arrange,
             "edit.group": lambda: c.group(self.document.selection),
             "edit.ungroup": lambda: c.ungroup(self.document.selection),
+            "edit.save_block": self.save_block,
             "edit.mute": lambda: c.mute(self.document.selection),
             **{f"edit.align_{side}": self._aligner(side) for side in SIDES},
             "edit.align_across": lambda: c.distribute("across"),
@@ -1124,6 +1132,15 @@ class Window(QMainWindow):
         QGuiApplication.clipboard().setText(text)
         if and_delete:
             self.controller.delete(selection)
+
+    def save_block(self) -> None:
+        """Keep the selection in the palette, where its name can be typed at once."""
+        if name := self.controller.save_block(self.document.selection):
+            palette = self.panel("layers")
+            self.docks["layers"].show()
+            self.docks["layers"].raise_()
+            if isinstance(palette, panels.Palette):
+                palette.edit_own_block(name)
 
     def new_network(self) -> None:
         """Start with an empty network, where layers are at hand."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QMimeData, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QDrag, QKeyEvent, QMouseEvent
@@ -10,6 +12,7 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
     QLineEdit,
+    QMenu,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -17,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 import engine.layers  # noqa: F401  (fills the registry)
+from engine.building_blocks import KINDS, Block
 from engine.layers.base import REGISTRY, Layer, layer_to_dict
 from explorer import theme
 from explorer.panels.icons import icon_name
@@ -36,6 +40,10 @@ _CATEGORIES = (
     "Regularisation",
 )
 _LAYER = Qt.ItemDataRole.UserRole
+_BLOCK = Qt.ItemDataRole.UserRole + 1
+"""A block that is added: a Block, or the name of one of the user's."""
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Times the channels with which one of the user's blocks can be added."""
 
 
 def mime_of(layer: Layer) -> QMimeData:
@@ -69,6 +77,8 @@ class _Tree(QTreeWidget):
     """A tree whose layers are dragged by the press that began on them."""
 
     chosen = Signal(object)  # Layer
+    block_chosen = Signal(object)  # Block, or the name of one of the user's
+    delete_chosen = Signal(str)
     leave_upwards = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -82,9 +92,11 @@ class _Tree(QTreeWidget):
         self.itemDoubleClicked.connect(self._double)
 
     def _double(self, item: QTreeWidgetItem) -> None:
-        layer = item.data(0, _LAYER)
+        layer, block = item.data(0, _LAYER), item.data(0, _BLOCK)
         if layer is not None:
             self.chosen.emit(layer)
+        elif block is not None:
+            self.block_chosen.emit(block)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)
@@ -111,7 +123,12 @@ class _Tree(QTreeWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         item = self.currentItem()
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and item is not None:
-            self._double(item)
+            if self.state() != QAbstractItemView.State.EditingState:
+                self._double(item)
+            return
+        own = item.data(0, _BLOCK) if item is not None else None
+        if event.key() == Qt.Key.Key_Delete and isinstance(own, str):
+            self.delete_chosen.emit(own)
             return
         super().keyPressEvent(event)
 
@@ -134,6 +151,10 @@ class Palette(QWidget):
     """All layers of the registry by category; asks for one to be added."""
 
     add_requested = Signal(object)  # Layer
+    block_requested = Signal(object)  # Block
+    own_block_requested = Signal(str, float)  # name, times its channels
+    rename_requested = Signal(str, str)
+    delete_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -160,8 +181,15 @@ class Palette(QWidget):
         self.search.returnPressed.connect(self._first)
         self.search.down.connect(self._enter_list)
         self.tree.chosen.connect(self.add_requested)
+        self.tree.block_chosen.connect(self._add_block)
+        self.tree.delete_chosen.connect(self.delete_requested)
+        self.tree.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.tree.itemChanged.connect(self._renamed)
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.tree.customContextMenuRequested.connect(self._menu)
         theme.theme().changed.connect(self._style)
         self._items: list[tuple[QTreeWidgetItem, str]] = []
+        self._own: dict[str, QTreeWidgetItem] = {}
         self._none = QTreeWidgetItem([""])
         self._fill()
         self._style()
@@ -186,10 +214,90 @@ class Palette(QWidget):
                 item.setData(0, Qt.ItemDataRole.AccessibleDescriptionRole, tip)
                 group.addChild(item)
                 self._items.append((item, f"{layer.title} {name} {category} {layer.slug}".lower()))
+        self._blocks = QTreeWidgetItem([self.tr("Blocks")])
+        self._blocks.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        self.tree.addTopLevelItem(self._blocks)
+        for name, block in KINDS.items():
+            item = QTreeWidgetItem([block.title])
+            item.setData(0, _BLOCK, Block(name))
+            item.setIcon(0, theme.icon("group"))
+            line = self.tr("Typed with its {0}: {1} 32").format(block.width, block.words[0])
+            item.setToolTip(0, f"{block.help}\n{line}")
+            item.setData(0, Qt.ItemDataRole.AccessibleDescriptionRole, block.help)
+            self._blocks.addChild(item)
+            self._items.append((item, f"{block.title} {' '.join(block.words)} block".lower()))
         self.tree.expandAll()
         self._none.setFlags(Qt.ItemFlag.NoItemFlags)
         self.tree.addTopLevelItem(self._none)
         self._none.setHidden(True)
+
+    # ---- the user's own blocks ---------------------------------------------------------------
+
+    def set_own_blocks(self, names: Sequence[str]) -> None:
+        """The blocks that the user has kept, behind those of the program."""
+        current = self.tree.currentItem()
+        chosen = current.text(0) if current is not None else ""
+        self.tree.blockSignals(True)
+        for item in self._own.values():
+            self._blocks.removeChild(item)
+        gone = set(map(id, self._own.values()))
+        self._items = [pair for pair in self._items if id(pair[0]) not in gone]
+        self._own = {}
+        for name in names:
+            item = QTreeWidgetItem([name])
+            item.setData(0, _BLOCK, name)
+            item.setIcon(0, theme.icon("layer"))
+            tip = self.tr("One of your blocks: Enter adds it, F2 renames it, Delete removes it.")
+            item.setToolTip(0, tip)
+            item.setData(0, Qt.ItemDataRole.AccessibleDescriptionRole, tip)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            self._blocks.addChild(item)
+            self._own[name] = item
+            self._items.append((item, f"{name} block".lower()))
+        self.tree.blockSignals(False)
+        self._filter(self.search.text())
+        if chosen in self._own:
+            self.tree.setCurrentItem(self._own[chosen])
+
+    def edit_own_block(self, name: str) -> None:
+        """Let the user type another name for a block."""
+        if name in self._own:
+            self.search.clear()
+            self.tree.setFocus()
+            self.tree.setCurrentItem(self._own[name])
+            self.tree.scrollToItem(self._own[name])
+            self.tree.editItem(self._own[name])
+
+    def _add_block(self, block: object) -> None:
+        if isinstance(block, str):
+            self.own_block_requested.emit(block, 1.0)
+        else:
+            self.block_requested.emit(block)
+
+    def _renamed(self, item: QTreeWidgetItem) -> None:
+        name, new = item.data(0, _BLOCK), item.text(0)
+        if isinstance(name, str) and new != name:
+            self.rename_requested.emit(name, new)
+
+    def _menu(self, at: QPoint) -> None:
+        """What can be done with one of the user's blocks."""
+        item = self.tree.itemAt(at)
+        name = item.data(0, _BLOCK) if item is not None else None
+        if not isinstance(name, str):
+            return
+        menu = QMenu(self)
+        menu.setObjectName("own_block_menu")
+        menu.aboutToHide.connect(menu.deleteLater)
+        for factor in FACTORS:
+            text = self.tr("Add with {0:g} times its channels").format(factor)
+            text = self.tr("Add as it is") if factor == 1 else text
+            menu.addAction(text, partial(self.own_block_requested.emit, name, factor))
+        menu.addSeparator()
+        menu.addAction(self.tr("Rename"), partial(self.edit_own_block, name))
+        menu.addAction(
+            theme.icon("delete"), self.tr("Delete"), partial(self.delete_requested.emit, name)
+        )
+        menu.popup(self.tree.viewport().mapToGlobal(at))
 
     def _style(self) -> None:
         for i in range(self.tree.topLevelItemCount()):
@@ -224,13 +332,16 @@ class Palette(QWidget):
         """Enter in the search field adds the best match."""
         chosen = [item for item in self.tree.selectedItems() if not item.isHidden()]
         layer = chosen[0].data(0, _LAYER) if chosen else None
+        block = chosen[0].data(0, _BLOCK) if chosen else None
         if self.search.text().strip() and layer is not None:
             self.add_requested.emit(layer)
+        elif self.search.text().strip() and block is not None:
+            self._add_block(block)
 
     def _enter_list(self) -> None:
         self.tree.setFocus()
         current: QTreeWidgetItem | None = self.tree.currentItem()
-        if current is None or current.data(0, _LAYER) is None:
+        if current is None or current.parent() is None:
             for item, _ in self._items:
                 if not item.isHidden():
                     self.tree.setCurrentItem(item)

@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from engine.blocks import KINDS, Block
+from engine.building_blocks import KINDS, Block
 from explorer import theme
 from explorer.settings import Settings
 from explorer.typed import meanings

@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMenu
 
+from engine.building_blocks import KINDS, Block
 from engine.layers import REGISTRY
 from engine.layers.base import layer_from_dict
 from explorer.panels import Palette
@@ -37,7 +39,8 @@ def test_every_layer_of_the_registry_is_there_once(qtbot):
     for i in range(palette.tree.topLevelItemCount()):
         group = palette.tree.topLevelItem(i)
         titles += [group.child(j).text(0) for j in range(group.childCount())]
-    assert sorted(titles) == sorted(kind.title for kind in REGISTRY.values())
+    known = [kind.title for kind in REGISTRY.values()] + [kind.title for kind in KINDS.values()]
+    assert sorted(titles) == sorted(known)
     tip = item_of(palette, "ReLU").toolTip(0)
     assert tip.startswith("Lets positive numbers through")
 
@@ -86,3 +89,52 @@ def test_the_best_match_begins_with_what_is_typed(qtbot):
     QTest.keyClicks(palette.search, "max")
     qtbot.keyClick(palette.search, Qt.Key.Key_Return)
     assert [type(layer).__name__ for layer in asked] == ["MaxPool2d"]
+
+
+def test_a_block_is_added_by_enter(qtbot):
+    palette, layers = shown(qtbot)
+    asked = []
+    palette.block_requested.connect(asked.append)
+    QTest.keyClicks(palette.search, "residual")
+    qtbot.keyClick(palette.search, Qt.Key.Key_Return)
+    assert asked == [Block("residual")] and layers == []
+
+
+class TestOwnBlocks:
+    """The blocks that the user has kept."""
+
+    @pytest.fixture
+    def own(self, qtbot):
+        palette, _ = shown(qtbot)
+        palette.set_own_blocks(("mine", "yours"))
+        asked = []
+        palette.own_block_requested.connect(lambda *what: asked.append(what))
+        palette.rename_requested.connect(lambda *what: asked.append(what))
+        palette.delete_requested.connect(lambda *what: asked.append(what))
+        palette.tree.scrollToBottom()
+        return palette, asked
+
+    def test_enter_adds_and_delete_removes(self, own, qtbot):
+        palette, asked = own
+        QTest.keyClicks(palette.search, "mine")
+        qtbot.keyClick(palette.search, Qt.Key.Key_Return)
+        qtbot.keyClick(palette.search, Qt.Key.Key_Down)
+        qtbot.keyClick(palette.tree, Qt.Key.Key_Delete)
+        assert asked == [("mine", 1.0), ("mine",)]
+
+    def test_the_menu_adds_with_other_widths(self, own, qtbot):
+        palette, asked = own
+        palette.tree.customContextMenuRequested.emit(place_of(palette, "yours"))
+        menu = QApplication.activePopupWidget()
+        assert isinstance(menu, QMenu)
+        action = next(a for a in menu.actions() if "0.5 times" in a.text())
+        qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
+        assert asked == [("yours", 0.5)]
+
+    def test_a_name_is_typed_in_place(self, own, qtbot):
+        palette, asked = own
+        palette.edit_own_block("mine")
+        editor = QApplication.focusWidget()
+        qtbot.keyClicks(editor, "better")
+        qtbot.keyClick(editor, Qt.Key.Key_Return)
+        qtbot.waitUntil(lambda: asked == [("mine", "better")], timeout=1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.blocks import KINDS, Block, appended, free_path
+from engine.building_blocks import KINDS, Block, appended, free_path
 from engine.graph import Graph, GraphError, Input, Loss, Node
 from engine.layers.base import Spec
 from engine.layers.flatten import Flatten

@@ -50,8 +50,7 @@ class EdgeItem(QGraphicsItem):
         self.route = route
         # Room for every label that may come, so that a new norm changes no geometry.
         margin = _LABEL_WIDTH + 2 * theme.METRICS.space_2
-        box = route.path.controlPointRect()
-        self._bounds = box.adjusted(-margin, -margin, margin, margin)
+        self._bounds = route.box.adjusted(-margin, -margin, margin, margin)
         # Every route leaves and arrives vertically. Backward the arrow points at the tensor whose
         # gradient this is.
         clear = QPointF(0, geometry.PORT_RADIUS + 1)

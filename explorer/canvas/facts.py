@@ -134,10 +134,21 @@ def _trouble(error: Exception | None) -> Trouble | None:
     return Trouble("", "", "", (), str(error))
 
 
+KnownFacts = dict[str, tuple[tuple[object, ...], NodeFacts]]
+"""By id what the facts of a node were made of, and these."""
+
+
 def gather(
-    view: View, inference: Inference, costs: Mapping[str, Cost]
+    view: View,
+    inference: Inference,
+    costs: Mapping[str, Cost],
+    known: KnownFacts | None = None,
 ) -> tuple[dict[str, NodeFacts], dict[tuple[str, int], EdgeFacts]]:
-    """Facts of every input, node, block, loss and connection that is shown."""
+    """Facts of every input, node, block, loss and connection that is shown.
+
+    ``known`` is what was gathered before: facts of nodes that are as they were are taken from it.
+    """
+    known = {} if known is None else known
     graph = view.graph
     rank = ranks(graph)
     found = edges_of(graph)
@@ -170,15 +181,24 @@ def gather(
             )
             continue
         cost = costs.get(node.id, Cost())
-        nodes[node.id] = _node_facts(
-            view.whole.by_id[node.id],
+        own = view.whole.by_id[node.id]
+        error = inference.errors.get(node.id)
+        made_of = (
+            own,
             shape((node.id, 0)),
-            cost,
+            cost.parameters,
             cost.multiply_adds / total if total else 0.0,
             _primary(node, main, rank),
             ports.get(node.id, 1),
-            _trouble(inference.errors.get(node.id)),
+            error,
         )
+        before = known.get(node.id)
+        if before is not None and before[0][0] is own and before[0][1:] == made_of[1:]:
+            nodes[node.id] = before[1]
+            continue
+        facts = _node_facts(own, made_of[1], cost, *made_of[3:6], _trouble(error))
+        known[node.id] = made_of, facts
+        nodes[node.id] = facts
     whole_losses = {loss.id: loss for loss in view.whole.losses}
     for loss in graph.losses:
         nodes[loss.id] = _loss_facts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
@@ -56,9 +56,9 @@ class FarItem(QGraphicsItem):
                     width = theme.metrics().line_strong + 1
                 key = (colour, round(width * 2) / 2, dash if edge.norm == 0 else ())
                 path = self._paths.setdefault(key, QPainterPath())
-                points = edge.route.points
-                path.moveTo(QPointF(*points[0]))
-                for x, y in points[1:]:
+                first, *others = edge.route.coarse
+                path.moveTo(*first)
+                for x, y in others:
                     path.lineTo(x, y)
         return self._paths
 

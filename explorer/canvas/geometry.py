@@ -6,9 +6,9 @@ Cards keep their size in presentation mode: positions belong to the document, so
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,18 +84,47 @@ def output_point(port: int, ports: int) -> QPointF:
     return QPointF(WIDTH * (port + 1) / (ports + 1), HEIGHT)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
-    """The course of an edge: its path, points along it, and where labels stand."""
+    """The course of an edge. ``corners`` are those of a line, or a ``curved`` one's four controls.
 
-    path: QPainterPath
-    points: NDArray[np.float64]
+    Its path and points are made when they are first asked for: most edges of a large network are
+    never seen so near.
+    """
+
     start: QPointF
     end: QPointF
-    label: QPointF
-    direct: bool
+    corners: tuple[tuple[float, float], ...]
+    curved: bool = False
+    direct: bool = True
     lane: float = 0.0
     lift: float = 0.0
+
+    @cached_property
+    def path(self) -> QPainterPath:
+        """As it is drawn: with rounded corners."""
+        if not self.curved:
+            return _rounded(self.corners, BEND)
+        path = QPainterPath(self.start)
+        path.cubicTo(*(QPointF(x, y) for x, y in self.corners[1:]))
+        return path
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(n, 2) points along the path."""
+        return np.array(self.corners) if len(self.corners) == 2 else _sampled(self.path)
+
+    @property
+    def coarse(self) -> Iterable[Sequence[float]]:
+        """Points for zooms at which rounded corners cannot be seen."""
+        return self.points.tolist() if self.curved else self.corners
+
+    @cached_property
+    def box(self) -> QRectF:
+        """A rectangle around the path."""
+        xs, ys = zip(*self.corners, strict=True)
+        left, top = min(xs), min(ys)
+        return QRectF(left, top, max(xs) - left, max(ys) - top)
 
     def stays(self, start: QPointF, end: QPointF) -> bool:
         """Whether it goes on as it is between these ends, whatever else has moved."""
@@ -157,32 +186,19 @@ def adjacent(start: QPointF, end: QPointF) -> bool:
 
 def direct_route(start: QPointF, end: QPointF) -> Route:
     """A straight line, or a smooth curve that leaves and arrives vertically."""
-    path = QPainterPath(start)
-    if abs(start.x() - end.x()) < 1 and end.y() > start.y():
-        path.lineTo(end)
-        points = np.array([[start.x(), start.y()], [end.x(), end.y()]])
-    else:
-        pull = max(BEND, abs(end.y() - start.y()) / 2)
-        path.cubicTo(start + QPointF(0, pull), end - QPointF(0, pull), end)
-        points = _sampled(path)
-    return Route(path, points, start, end, start, True)
+    x0, y0, x1, y1 = start.x(), start.y(), end.x(), end.y()
+    if abs(x0 - x1) < 1 and y1 > y0:
+        return Route(start, end, ((x0, y0), (x1, y1)))
+    pull = max(BEND, abs(y1 - y0) / 2)
+    return Route(start, end, ((x0, y0), (x0, y0 + pull), (x1, y1 - pull), (x1, y1)), True)
 
 
 def lane_route(start: QPointF, end: QPointF, lane: float, lift: float = 0.0) -> Route:
     """Out to a lane at ``lane``, along it, and back: around cards, or up to the next column."""
-    out, back = start.y() + BEND + lift, end.y() - BEND - lift
-    corners = [
-        (start.x(), start.y()),
-        (start.x(), out),
-        (lane, out),
-        (lane, back),
-        (end.x(), back),
-        (end.x(), end.y()),
-    ]
-    path = _rounded(corners, BEND)
-    return Route(
-        path, _sampled(path), start, end, QPointF(lane, (out + back) / 2), False, lane, lift
-    )
+    x0, y0, x1, y1 = start.x(), start.y(), end.x(), end.y()
+    out, back = y0 + BEND + lift, y1 - BEND - lift
+    corners = ((x0, y0), (x0, out), (lane, out), (lane, back), (x1, back), (x1, y1))
+    return Route(start, end, corners, False, False, lane, lift)
 
 
 class Obstacles:

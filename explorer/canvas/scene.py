@@ -18,7 +18,7 @@ from explorer import folding, theme
 from explorer.canvas import geometry
 from explorer.canvas.card import Card, Mark, StopMark
 from explorer.canvas.edge_item import EdgeItem
-from explorer.canvas.facts import EdgeFacts, gather
+from explorer.canvas.facts import EdgeFacts, KnownFacts, gather
 from explorer.canvas.far_item import FarItem
 from explorer.canvas.frames import FramesItem, frames
 from explorer.canvas.gradients import EdgeKey, Gradients, Part, share_of
@@ -50,6 +50,7 @@ class NetworkScene(QGraphicsScene):
         self.focus: Cell | None = None
         self._fields: Fields | None = None
         self._cards: geometry.Obstacles | None = None
+        self._known_facts: KnownFacts = {}
         self.far = False
         self.bounds = QRectF()
         self.far_item = FarItem(self)
@@ -139,7 +140,7 @@ class NetworkScene(QGraphicsScene):
         """
         view = folding.view(graph, folded)
         changed = graph != self.graph or view.key != self.view.key
-        nodes, edges = gather(view, inference, costs)
+        nodes, edges = gather(view, inference, costs, self._known_facts)
         self.graph, self.view, self.inference = graph, view, inference
         chosen, stops = self.view.cards(self.selection), self._stops_on_cards()
         moved: set[str] = set()
@@ -148,6 +149,7 @@ class NetworkScene(QGraphicsScene):
         for name in [n for n in self.items_by_id if n not in nodes]:
             item = self.items_by_id.pop(name)
             self._waiting.pop(name, None)
+            self._known_facts.pop(name, None)
             self.touch(item)
             self.removeItem(item)
             moved.add(name)
@@ -164,7 +166,7 @@ class NetworkScene(QGraphicsScene):
                 self.addItem(item_)
                 moved.add(name)
                 fresh.add(name)
-            elif item_.facts != facts:
+            elif item_.facts is not facts and item_.facts != facts:
                 if (item_.facts.all_slots, item_.facts.primary, item_.facts.ports) != (
                     facts.all_slots,
                     facts.primary,
@@ -324,7 +326,7 @@ class NetworkScene(QGraphicsScene):
             box = box.united(item.scene_rect())
         for edge in self.edges.values():
             if not edge.route.direct:  # a direct one lies between its cards, or next to them
-                box = box.united(edge.route.path.controlPointRect())
+                box = box.united(edge.route.box)
         return box
 
     def _update_bounds(self) -> None:
@@ -648,7 +650,7 @@ class NetworkScene(QGraphicsScene):
         """The edge nearest to a scene point, within ``reach``."""
         best, found = reach, None
         for edge in self.edges.values():
-            box = edge.route.path.controlPointRect().adjusted(-reach, -reach, reach, reach)
+            box = edge.route.box.adjusted(-reach, -reach, reach, reach)
             if box.contains(point):
                 away = edge.route.distance(point.x(), point.y())
                 if away <= best:

@@ -49,7 +49,7 @@ class Sketch(QGraphicsItem):
         for rect in self._ghosts:
             box = box.united(rect)
         if self._wire is not None:
-            box = box.united(self._wire.path.controlPointRect())
+            box = box.united(self._wire.box)
         margin = theme.METRICS.space_4
         return box.adjusted(-margin, -margin, margin, margin) if not box.isNull() else box
 

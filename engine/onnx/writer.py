@@ -21,6 +21,8 @@ from engine.data.preprocessing import Preprocessing
 from engine.export import DEFAULT_OPSET, OLDEST_OPSET, SoftmaxChoice
 from engine.graph import Graph, GraphError, Node, Ref
 from engine.layers.base import Array, ShapeError, Spec
+from engine.layers.broadcasting import Broadcasting
+from engine.layers.constant import Constant
 from engine.layers.log_softmax import LogSoftmax
 from engine.layers.softmax import Softmax
 from engine.onnx.merging import merge_batch_norms
@@ -384,7 +386,10 @@ class _Writer:
         array = self.parameters[node.owner, name]
         with np.errstate(over="ignore"):
             values = array.astype("<f4")
-        if not np.isfinite(values).all():
+        fine = np.isfinite(values)
+        if isinstance(node.layer, Broadcasting | Constant):
+            fine |= np.isinf(array)  # a mask of attention is made of −∞
+        if not fine.all():
             raise ExportError(
                 f"{name} of {node.owner}: expected finite float32 numbers, received NaN or "
                 "infinity. Start the network afresh, or undo the training."

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from engine.architectures import ARCHITECTURES
 from engine.graph import Graph, Input, Loss, Node
+from engine.layers.arithmetic import Arithmetic
 from engine.layers.base import Array
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.conv2d import Conv2d
@@ -181,6 +182,18 @@ def test_metadata_says_what_the_network_is() -> None:
     found = {p.key: p.value for p in model.metadata_props}
     assert found["accuracy"] == "0.99" and found["name"] == graph.name
     assert found["program"].startswith("Gradient Flow Explorer ")
+
+
+def test_a_mask_of_infinities_is_exported_but_no_weight_that_overflowed() -> None:
+    graph = row(Arithmetic(operation="minimum", operand=(4, 1, 1)), ReLU())
+    mask = np.array([np.inf, 0.5, -np.inf, 1.0], "float32").reshape(4, 1, 1)
+    parameters: Arrays = {("n0", "operand"): mask}
+    found = report(export_onnx(graph, parameters), graph, parameters)
+    assert found.agrees and found.rows[0].largest > 1
+    for wrong in (np.nan, 1e300):
+        other: Arrays = {("n0", "operand"): np.full((4, 1, 1), wrong)}
+        with pytest.raises(ExportError, match="operand of n0: expected finite"):
+            export_onnx(graph, other)
 
 
 # ---- weights beside the model -------------------------------------------------------------

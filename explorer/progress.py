@@ -13,7 +13,10 @@ class Progress(QWidget):
 
     cancel_requested = Signal()
 
-    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, text: str, parent: QWidget | None = None, *, cancel: str | None = None
+    ) -> None:
+        """``cancel`` is what its button says, where that is not "Cancel"."""
         super().__init__(parent)
         m = theme.metrics()
         self.label = QLabel(text)
@@ -22,7 +25,7 @@ class Progress(QWidget):
         self.bar.setFixedWidth(3 * m.strip_height)
         self.bar.setFixedHeight(m.space_3)
         self.bar.setTextVisible(False)
-        self.cancel = QPushButton(self.tr("Cancel"))
+        self.cancel = QPushButton(cancel or self.tr("Cancel"))
         self.cancel.clicked.connect(self.cancel_requested)
         box = QHBoxLayout(self)
         box.setContentsMargins(m.space_2, 0, m.space_2, 0)

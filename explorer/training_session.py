@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine import checkpoint as checkpoints
 from engine.checkpoint import CheckpointError, Standing
@@ -38,6 +38,10 @@ LOOK_MILLISECONDS = 300
 class TrainingSession(QObject):
     """Starts, pauses and stops training; brings its weights into the document."""
 
+    progressed = Signal(int, int)
+    """Steps done, and of how many, a few times a second."""
+    state_changed = Signal(str)
+
     def __init__(
         self, document: Document, controller: Controller, parent: QObject | None = None
     ) -> None:
@@ -61,6 +65,7 @@ class TrainingSession(QObject):
         self.worker.finished.connect(self._finished)
         self.worker.failed.connect(self._failed)
         self.worker.state_changed.connect(self._show_state)
+        self.worker.state_changed.connect(self.state_changed)
         controller.project_replaced.connect(self._abandon)
         document.identity_changed.connect(self._read_settings)
         document.network_changed.connect(self._network_changed)
@@ -242,6 +247,8 @@ class TrainingSession(QObject):
 
     def _show_reports(self) -> None:
         self._shown = time.monotonic()
+        if self.reports and self.worker.busy:
+            self.progressed.emit(self.reports[-1].step, self.reports[-1].steps_total)
         if self._panel is not None:
             self._panel.set_reports(tuple(self.reports))
 

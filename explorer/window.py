@@ -576,10 +576,23 @@ class Window(QMainWindow):
         self.statusBar().addWidget(self.status, 1)
         self.recording = Progress(self.tr("Making the animation"), self)
         self.statusBar().addPermanentWidget(self.recording)
+        self.training_progress = Progress(self.tr("Training"), self, cancel=self.tr("Stop"))
+        self.statusBar().addPermanentWidget(self.training_progress)
+        self.training_progress.cancel_requested.connect(self.training.stop)
+        self.training.progressed.connect(self.training_progress.set_progress)
+        self.training.state_changed.connect(self._show_training_state)
+        self._show_training_state(self.training.worker.state)
         self.recording.cancel_requested.connect(self.run_files.cancel)
         self.run_files.progressed.connect(self.recording.set_progress)
         self.run_files.ended.connect(self.recording.hide)
         self.statusBar().setSizeGripEnabled(False)
+
+    def _show_training_state(self, state: str) -> None:
+        going = state != "idle"
+        if not going:
+            self.training_progress.hide()
+        self.actions_by_id["train.pause"].setEnabled(going)
+        self.actions_by_id["train.stop"].setEnabled(going)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

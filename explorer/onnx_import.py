@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.project_file import Project
-from explorer import samples
+from explorer import folding, samples
 from explorer.canvas.placement import place
 
 SUFFIX = ".onnx"
@@ -48,6 +48,7 @@ def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> 
             f"{name} {'×'.join(map(str, shape[1:]))}" for name, shape in shapes.items()
         )
         warnings = (f"The file leaves sizes open; it is opened with {sizes}.",)
+    imported = imported.grouped()
     made = imported.project()
     missing = imported.missing()
     if missing:
@@ -64,7 +65,8 @@ def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> 
     title = path.stem
     return replace(
         made,
-        layout=place(made.graph, aspect=aspect),
+        # One that opens folded is laid out as it is shown.
+        layout={} if folding.opening(made.graph) else place(made.graph, aspect=aspect),
         preprocessing=preprocessing,
         metadata={**made.metadata, "title": title},
         warnings=warnings,

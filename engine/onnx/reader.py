@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from engine import blocks
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, GraphError, Loss, Ref
 from engine.layers.base import Array
@@ -78,6 +79,23 @@ class Imported:
     def missing(self) -> dict[str, int]:
         """Operators that the program lacks, and how many nodes need each."""
         return dict(Counter(p.operator for p in self.problems if p.missing).most_common())
+
+    def grouped(self) -> Imported:
+        """The same with ids that say which block a layer is in, as "stage2/block1/conv1".
+
+        ``names`` still has the file's names. Where nothing is found, ids stay as they are.
+        """
+        try:
+            new = blocks.paths(self.graph)
+        except GraphError:  # a file whose names leave no room for those of blocks
+            return self
+        return replace(
+            self,
+            graph=blocks.renamed(self.graph, new),
+            parameters={(new.get(o, o), name): a for (o, name), a in self.parameters.items()},
+            names={new.get(node_id, node_id): name for node_id, name in self.names.items()},
+            problems=tuple(replace(p, node=new.get(p.node, p.node)) for p in self.problems),
+        )
 
     def feed(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Inputs by the file's names as the graph takes them: samples first, by input id.

@@ -625,7 +625,23 @@ class Window(QMainWindow):
         ]
         for shortcut in self._presenting:
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-            shortcut.setEnabled(False)
+        self._pad_away = QShortcut(QKeySequence(Qt.Key.Key_Escape), self)
+        self._pad_away.activated.connect(self.sample_bar.close_pad)
+        self._share_escape()
+
+    def _share_escape(self) -> None:
+        """Escape closes the drawing pad first, and then ends a presentation."""
+        presenting = self.actions_by_id["view.presentation"].isChecked()
+        drawing = self.sample_bar.drawing
+        self._pad_away.setEnabled(drawing)
+        for shortcut in self._presenting:
+            taken = drawing and shortcut.key() == self._pad_away.key()
+            shortcut.setEnabled(presenting and not taken)
+
+    def _pad_toggled(self, on: bool) -> None:
+        self._share_escape()
+        if not on:
+            self.canvas.setFocus()
 
     def _answer_key(self, host: QWidget, number: int) -> QShortcut:
         """A digit answers while something is asked; else it is the host's own key."""
@@ -704,6 +720,8 @@ class Window(QMainWindow):
         self.sample_bar.next_requested.connect(c.pictures.next)
         self.sample_bar.target_requested.connect(self._set_target)
         self.sample_bar.drawing_requested.connect(c.pictures.draw)
+        self.sample_bar.pad_toggled.connect(self._pad_toggled)
+        c.project_replaced.connect(self.sample_bar.close_pad)
         c.layouts.aspect = self._canvas_aspect
         c.notice.connect(self._show_notice)
         c.stepping.playing_changed.connect(self._show_playing)
@@ -1065,6 +1083,7 @@ class Window(QMainWindow):
         self.sample_bar.set_classifies(
             not functions or any(not isinstance(f, Total) for f in functions)
         )
+        self.sample_bar.set_drawing(d.sample.drawing if d.sample is not None else None)
         if d.sample is None:
             self.sample_bar.set_sample(None, None, None, "")
             return
@@ -1163,6 +1182,7 @@ class Window(QMainWindow):
     def ask_open(self) -> None:
         """Let the user choose a project or an ONNX file to open."""
         pattern = self.tr("Networks and runs (*{0} *.onnx *{1})").format(SUFFIX, recording.SUFFIX)
+        self.sample_bar.close_pad()  # it would stand over the dialog
         if path := self._ask(self.tr("Open a project"), pattern, saving=False):
             self.controller.projects.open(path)
 
@@ -1313,16 +1333,14 @@ class Window(QMainWindow):
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
 
     def toggle_presentation(self) -> None:
-        """Canvas and narration only, light and large; again for the way back."""
+        """Canvas, answer and narration only, light and large; again for the way back."""
         on = self.actions_by_id["view.presentation"].isChecked()
         theme.theme().set_presentation(on)
-        for shortcut in self._presenting:
-            shortcut.setEnabled(on)
+        self._share_escape()
         for bar in self.findChildren(QToolBar):
             bar.setVisible(not on)
         self.menuBar().setVisible(not on)
         self.statusBar().setVisible(not on)
-        self.sample_bar.setVisible(not on)
         self.hint.setVisible(not on and not self.settings["hint_seen"])
         if on:
             for dock in self.docks.values():

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.data.strokes import Drawing
 from engine.layers.base import Array
 from explorer import theme
 from explorer.narration import percent
@@ -86,6 +87,7 @@ class Thumbnail(QWidget):
 class PadPopup(QFrame):
     """The drawing pad in a small window of its own, with clear and undo; Escape closes it."""
 
+    opened = Signal()
     closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -98,8 +100,10 @@ class PadPopup(QFrame):
         box.setSpacing(m.space_2)
         heading = QLabel(self.tr("Draw a digit: the network looks after each stroke"))
         heading.setWordWrap(True)
+        self.verdict = QLabel()
+        self.verdict.setTextFormat(Qt.TextFormat.PlainText)
+        self.verdict.setWordWrap(True)
         self.pad = DrawPad()
-        self.pad.setMinimumSize(m.pad_size, m.pad_size)
         row = QHBoxLayout()
         row.setSpacing(m.space_2)
         self.undo = self._button("undo", self.tr("Undo"))
@@ -114,7 +118,21 @@ class PadPopup(QFrame):
         row.addWidget(self.done)
         box.addWidget(heading)
         box.addWidget(self.pad, 1)
+        box.addWidget(self.verdict)
         box.addLayout(row)
+        theme.theme().changed.connect(self._restyle)
+        self._restyle()
+
+    def _restyle(self) -> None:
+        m = theme.metrics()
+        self.pad.setMinimumSize(m.pad_size, m.pad_size)
+        self.verdict.setFont(theme.font("title"))
+
+    def say(self, text: str, colour: str) -> None:
+        """What the network says to the drawing; nothing while the sheet is empty."""
+        drawn = bool(self.pad.drawing.strokes)
+        self.verdict.setText(text if drawn else "")
+        self.verdict.setStyleSheet(f"color: {colour};")
 
     def _button(self, icon: str, text: str) -> QPushButton:
         button = QPushButton(theme.icon(icon), text)
@@ -127,22 +145,30 @@ class PadPopup(QFrame):
         else:
             super().keyPressEvent(event)
 
+    def showEvent(self, event: object) -> None:
+        self.opened.emit()
+
     def hideEvent(self, event: object) -> None:
         self.closed.emit()
 
 
 class SampleBar(QWidget):
-    """Steps through pictures, chooses the right answer, opens the drawing pad."""
+    """Steps through pictures, chooses the right answer, opens the drawing pad.
+
+    In a presentation only the picture and what the network says, in large type.
+    """
 
     previous_requested = Signal()
     next_requested = Signal()
     target_requested = Signal(int)  # a class, or GUESS for the network's own guess
     drawing_requested = Signal(object)  # Drawing, after each stroke
+    pad_toggled = Signal(bool)  # the drawing pad was opened or closed
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._labels: tuple[str, ...] = ()
         self._shown: tuple[object, ...] = ()
+        self._classifies = True
         m = theme.metrics()
         self.setAccessibleName(self.tr("Picture and answer"))
         self.previous = self._tool("image-previous", self.tr("Previous picture"))
@@ -200,8 +226,16 @@ class SampleBar(QWidget):
         return button
 
     def _restyle(self) -> None:
-        self.answer.setFont(theme.font("strong"))
+        self._arrange()
         self._say_answer()
+
+    def _arrange(self) -> None:
+        presenting = theme.theme().presentation
+        for widget in (self.previous, self.next, self.origin, self.draw):
+            widget.setVisible(not presenting)
+        self.target.setVisible(self._classifies and not presenting)
+        self.answer.setVisible(self._classifies)
+        self.answer.setFont(theme.font("title" if presenting else "strong"))
 
     # ---- what is shown ---------------------------------------------------------------------
 
@@ -247,12 +281,25 @@ class SampleBar(QWidget):
 
     def set_classifies(self, on: bool) -> None:
         """Whether the network answers with a class, of which one can be right."""
-        self.target.setVisible(on)
-        self.answer.setVisible(on)
+        if on != self._classifies:
+            self._classifies = on
+            self._arrange()
 
-    def set_drawing(self, drawing: object) -> None:
-        """Show a drawing on the pad, silently, so that it can be drawn on."""
-        self._pad().pad.set_drawing(drawing)  # type: ignore[arg-type]
+    def set_drawing(self, drawing: Drawing | None) -> None:
+        """What the network reads: the sheet is empty where it holds another drawing."""
+        if self._popup is not None and drawing != self._popup.pad.drawing:
+            self._popup.pad.set_drawing(Drawing())
+            self._say_answer()
+
+    @property
+    def drawing(self) -> bool:
+        """Whether the drawing pad is open."""
+        return self._popup is not None and self._popup.isVisible()
+
+    def close_pad(self) -> None:
+        """Put the drawing pad away; nothing happens where it is not open."""
+        if self._popup is not None:
+            self._popup.hide()
 
     @property
     def popup(self) -> PadPopup:
@@ -293,6 +340,8 @@ class SampleBar(QWidget):
         self.answer.setText(text)
         self.answer.setToolTip(tip or text)
         self.answer.setStyleSheet(f"color: {colour};")
+        if self._popup is not None:
+            self._popup.say(text, colour)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -331,8 +380,13 @@ class SampleBar(QWidget):
         if self._popup is None:
             self._popup = PadPopup(self)
             self._popup.pad.drawing_changed.connect(self.drawing_requested)
-            self._popup.closed.connect(lambda: self.draw.setChecked(False))
+            self._popup.opened.connect(lambda: self.pad_toggled.emit(True))
+            self._popup.closed.connect(self._pad_closed)
         return self._popup
+
+    def _pad_closed(self) -> None:
+        self.draw.setChecked(False)
+        self.pad_toggled.emit(False)
 
     def _toggle_pad(self, on: bool) -> None:
         popup = self._pad()
@@ -340,8 +394,10 @@ class SampleBar(QWidget):
             popup.hide()
             return
         popup.adjustSize()
-        corner = self.draw.mapToGlobal(
-            QPoint(self.draw.width() - popup.width(), self.draw.height() + theme.metrics().space_1)
+        # The button is not in sight in a presentation: then under the end of the bar.
+        under = self if self.draw.isHidden() else self.draw
+        corner = under.mapToGlobal(
+            QPoint(under.width() - popup.width(), under.height() + theme.metrics().space_1)
         )
         screen = self.screen().availableGeometry()
         corner.setX(max(screen.left(), min(corner.x(), screen.right() - popup.width())))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolBar
 from pytestqt.qtbot import QtBot
@@ -91,3 +91,103 @@ def test_every_workspace_and_the_help_have_a_button_in_the_smallest_window(
     assert not window.speed.isVisible()
     window.resize(1400, 800)
     qtbot.waitUntil(window.speed.isVisible)
+
+
+def draw_a_line(window: Window) -> None:
+    pad = window.sample_bar.popup.pad
+    middle = pad.rect().center()
+    QTest.mousePress(pad, Qt.MouseButton.LeftButton, pos=middle - QPoint(0, 60))
+    for step in range(1, 7):
+        QTest.mouseMove(pad, middle - QPoint(0, 60 - 20 * step))
+    QTest.mouseRelease(pad, Qt.MouseButton.LeftButton, pos=middle + QPoint(0, 60))
+    QApplication.processEvents()
+
+
+def open_pad(window: Window, qtbot: QtBot) -> None:
+    QTest.keyClick(window.canvas, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(window.sample_bar.popup.isVisible)
+
+
+@pytest.mark.parametrize("where", ["pad", "button", "canvas"])
+def test_escape_closes_the_pad_and_then_ends_the_presentation(
+    window: Window, qtbot: QtBot, where: str
+) -> None:
+    presentation = window.actions_by_id["view.presentation"]
+    presentation.trigger()
+    open_pad(window, qtbot)
+    popup = window.sample_bar.popup
+    draw_a_line(window)
+    place = {"pad": popup.pad, "button": popup.undo, "canvas": window.canvas}[where]
+    QTest.keyClick(place, Qt.Key.Key_Escape)
+    assert not popup.isVisible() and presentation.isChecked()
+    press(window, Qt.Key.Key_Escape)
+    assert not presentation.isChecked()
+
+
+def test_escape_closes_the_pad_from_anywhere_without_a_presentation(
+    window: Window, qtbot: QtBot
+) -> None:
+    open_pad(window, qtbot)
+    QTest.keyClick(window.timeline, Qt.Key.Key_Escape)
+    assert not window.sample_bar.popup.isVisible()
+    assert not window.sample_bar.draw.isChecked()
+    press(window, Qt.Key.Key_Escape)  # the canvas's own key again
+    assert window.isVisible()
+
+
+def test_an_open_pad_does_not_stop_a_presentation_from_ending(window: Window, qtbot: QtBot) -> None:
+    open_pad(window, qtbot)
+    window.actions_by_id["view.presentation"].trigger()
+    press(window, Qt.Key.Key_Escape)
+    assert not window.sample_bar.popup.isVisible()
+    press(window, Qt.Key.Key_Escape)
+    assert not window.actions_by_id["view.presentation"].isChecked()
+
+
+@pytest.mark.parametrize("command", ["file.new", "file.resnet_digits"])
+def test_another_network_puts_the_pad_away(window: Window, qtbot: QtBot, command: str) -> None:
+    open_pad(window, qtbot)
+    window.actions_by_id[command].trigger()
+    assert not window.sample_bar.popup.isVisible()
+
+
+def test_the_pad_is_empty_when_another_picture_is_read(window: Window, qtbot: QtBot) -> None:
+    open_pad(window, qtbot)
+    draw_a_line(window)
+    pad = window.sample_bar.popup.pad
+    window.sample_bar.target_requested.emit(4)  # another answer, the same drawing
+    assert len(pad.drawing.strokes) == 1
+    assert window.document.sample is not None and window.document.sample.drawing == pad.drawing
+    QTest.keyClick(window.canvas, Qt.Key.Key_Escape)
+    open_pad(window, qtbot)
+    assert len(pad.drawing.strokes) == 1
+    window.actions_by_id["sample.next"].trigger()
+    assert pad.drawing.strokes == () and window.sample_bar.popup.verdict.text() == ""
+    draw_a_line(window)
+    assert len(window.document.sample.drawing.strokes) == 1
+
+
+def test_a_presentation_shows_the_answer_in_large_type(window: Window, qtbot: QtBot) -> None:
+    answer = window.sample_bar.answer
+    before = answer.font().pixelSize()
+    window.actions_by_id["view.presentation"].trigger()
+    press(window, Qt.Key.Key_End)
+    window.actions_by_id["step.end"].trigger()
+    assert "Network: 7 (" in answer.text() and answer.isVisible()
+    assert answer.font().pixelSize() >= 32 > before
+    words = answer.fontMetrics().horizontalAdvance(answer.text())
+    qtbot.waitUntil(lambda: answer.width() >= words)
+    bar = window.sample_bar
+    assert not any(w.isVisible() for w in (bar.previous, bar.next, bar.origin, bar.draw))
+    assert not bar.target.isVisible()
+    open_pad(window, qtbot)
+    draw_a_line(window)
+    verdict = bar.popup.verdict
+    assert verdict.isVisible() and verdict.text() == answer.text() != ""
+    assert verdict.text().startswith("Network: ") and verdict.font().pixelSize() >= 32
+    area = bar.popup.rect()
+    assert area.contains(verdict.geometry()) and area.contains(bar.popup.done.geometry())
+    press(window, Qt.Key.Key_Escape)
+    press(window, Qt.Key.Key_Escape)
+    assert bar.draw.isVisible() and bar.target.isVisible() and bar.next.isVisible()
+    assert answer.font().pixelSize() == before

@@ -81,6 +81,7 @@ class _Shown:
     gradient: bool = False
     skip: bool = False
     zero: bool = False
+    share: bool = False
     widths: WidthScale | None = None
     seen: bool = False
     changed: bool = False
@@ -110,6 +111,7 @@ class Legend(QWidget):
             gradient,
             any(e.facts.skip for e in scene.edges.values()),
             gradient and any(e.norm == 0 for e in scene.edges.values()),
+            gradient and any(e.facts.joins or e.facts.forks for e in scene.edges.values()),
             scene.widths if gradient else None,
             any(i.field is not None and not i.field_changed for i in scene.items_by_id.values()),
             any(i.field is not None and i.field_changed for i in scene.items_by_id.values()),
@@ -140,6 +142,8 @@ class Legend(QWidget):
             found.append(("zero", self.tr("gradient exactly 0")))
         if shown.skip:
             found.append(("skip", self.tr("skip path")))
+        if shown.share:
+            found.append(("share", self.tr("share of the gradients that meet or part there")))
         if shown.seen:
             found.append(("seen", self.tr("what the chosen number sees")))
         if shown.changed:
@@ -245,6 +249,10 @@ class Legend(QWidget):
             dash = tuple(d / m.line_strong for d in m.dash_skip)
             painter.setPen(ink.pen(tokens.skip, m.line_strong, dash))
             painter.drawLine(start, end)
+        elif kind == "share":
+            painter.setPen(QColor(tokens.text))
+            area = QRectF(left, middle - m.text_small, wide, 2 * m.text_small)
+            painter.drawText(area, Qt.AlignmentFlag.AlignCenter, "%")
         elif kind in ("seen", "changed"):
             box = QRectF(left, middle - m.space_1, wide, m.space_2)
             ink.draw_field(painter, [box], kind == "changed", False)

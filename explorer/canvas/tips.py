@@ -42,15 +42,18 @@ def tip(network: NetworkScene, at: QPointF, reach: float) -> str:
         lines.append(tr("gradient ‖g‖ = {norm}").format(norm=format_number(edge.norm, 5)))
         if edge.share is not None:
             lines.append(
-                tr("{share}% of what leaves {node}").format(
+                tr("{share}% of the sizes ‖g‖ of all gradients that {node} sends").format(
                     share=f"{edge.share * 100:.1f}", node=facts.reader
                 )
             )
         if edge.fork_share is not None:
             lines.append(
-                tr("{share}% of what arrives at {node}").format(
+                tr("{share}% of the sum of the gradients that meet at {node}").format(
                     share=f"{edge.fork_share * 100:.1f}", node=facts.ref[0]
                 )
+            )
+            lines.append(
+                tr("(how far it goes along that sum: all make 100%, below 0 is against it)")
             )
     lines.append(tr("Drag to connect it elsewhere, or into the empty to disconnect."))
     return "\n".join(lines)

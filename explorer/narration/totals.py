@@ -79,7 +79,10 @@ def accumulate(run: Run) -> Parts:
     if written.kind == "param_grad":
         names = [tr("sum so far") if k.kind == "param_grad" else k.ref[0] for k in step.reads]
         opening = fill(
-            tr("{name} of {node} is used more than once, so its gradients meet: "),
+            tr(
+                "{name} of {node} is used more than once, so its gradients are added number by "
+                "number: "
+            ),
             name=str(written.ref[1]),
             node=link_to(step.node),
         )
@@ -89,20 +92,40 @@ def accumulate(run: Run) -> Parts:
             tr("sum so far") if key.kind == "grad" else readers.get(key.ref, key.ref[0])
             for key in step.reads
         ]
-        opening = fill(tr("At {node} two gradients meet: "), node=link_to(step.node))
-    parts = opening
-    for i, (key, name, array) in enumerate(zip(step.reads, names, arrays, strict=True)):
-        sign = "" if i == 0 else " + "
-        parts += fill(
-            sign + "‖{name}‖ {value}",
-            name=name,
-            value=Link(format_number(norm(array)), key.ref[0]),
+        opening = fill(
+            tr("At {node} two gradients are added cell by cell: "), node=link_to(step.node)
         )
-    parts += fill(tr(" → ‖sum‖ {value}"), value=Link(format_number(norm(total)), written.ref[0]))
+    first, second = (
+        Link(format_number(norm(array)), key.ref[0])
+        for key, array in zip(step.reads, arrays, strict=True)
+    )
+    parts = opening + fill(
+        tr("{first} of size {a} and {second} of size {b} make one of size {sum}."),
+        first=names[0],
+        a=first,
+        second=names[1],
+        b=second,
+        sum=Link(format_number(norm(total)), written.ref[0]),
+    )
     angle = cosine(arrays[0], arrays[1])
     if angle is not None:
-        parts += fill(tr(", cosine {cosine}"), cosine=format_number(angle))
-    return merged(parts + (Text("."),))
+        parts += fill(
+            tr(" Sizes add up fully only where both point the same way; {agreement} ({cosine})."),
+            agreement=_agreement(angle),
+            cosine=tr("cosine {0}").format(format_number(angle)),
+        )
+    return merged(parts)
+
+
+def _agreement(angle: float) -> str:
+    """How much two gradients agree, by their cosine."""
+    if angle > 0.9:
+        return tr("these two do, nearly") if angle < 0.9999 else tr("these two do")
+    if angle > 0.1:
+        return tr("these two agree in part")
+    if angle >= -0.1:
+        return tr("these two are nearly independent")
+    return tr("these two work against each other")
 
 
 def update(run: Run) -> Parts:

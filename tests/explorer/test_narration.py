@@ -329,7 +329,7 @@ def test_add_and_fork_name_skip_and_branch(projection):
     assert forward.endswith(f"{numbers[0]} + {numbers[1]} = {numbers[2]}.")
 
 
-def test_accumulate_says_norms_sum_and_cosine():
+def test_accumulate_says_sizes_their_sum_and_how_much_they_agree():
     graph = skip_graph()
     trace = run(graph)
     a = trace.look("part", ("add", 1)).astype(float).ravel()
@@ -338,9 +338,18 @@ def test_accumulate_says_norms_sum_and_cosine():
     norms = [format_number(np.linalg.norm(v)) for v in (a, b)]
     angle = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
     assert tell(graph, trace, "accumulate", "stem").text == (
-        f"At stem two gradients meet: ‖skip‖ {norms[0]} + ‖branch‖ {norms[1]} → "
-        f"‖sum‖ {format_number(float(total))}, cosine {format_number(float(angle))}."
+        f"At stem two gradients are added cell by cell: skip of size {norms[0]} and branch of "
+        f"size {norms[1]} make one of size {format_number(float(total))}. Sizes add up fully only "
+        f"where both point the same way; these two {_agree(angle)} "
+        f"(cosine {format_number(float(angle))})."
     )
+
+
+def _agree(angle):
+    assert abs(angle) < 0.9
+    if abs(angle) <= 0.1:
+        return "are nearly independent"
+    return "agree in part" if angle > 0 else "work against each other"
 
 
 def test_update_says_how_far_the_weights_move():
@@ -370,8 +379,10 @@ def test_shared_weights_meet_too():
     trace = run(graph)
     total = trace.look("param_grad", ("c1", "weight")).astype(float)
     text = tell(graph, trace, "accumulate", "c1").text
-    assert text.startswith("weight of c1 is used more than once, so its gradients meet: ‖c2‖ ")
-    assert f"→ ‖sum‖ {format_number(float(np.linalg.norm(total)))}" in text
+    assert text.startswith(
+        "weight of c1 is used more than once, so its gradients are added number by number: c2 of "
+    )
+    assert f"make one of size {format_number(float(np.linalg.norm(total)))}." in text
 
 
 def test_numbers_that_are_not_finite_are_said():

@@ -207,8 +207,8 @@ class TestPictures:
         assert "skip" in parts and "branch" in parts
         (sums,) = [s for s in said if s.startswith("Add up")]
         skip, branch, total = (
-            float(re.search(rf"‖{w}‖ ([\d.e−]+)", sums)[1].replace("−", "-"))  # type: ignore[index]
-            for w in ("skip", "branch", "sum")
+            float(re.search(rf"{w} of size ([\d.e−]+\d)", sums)[1].replace("−", "-"))  # type: ignore[index]
+            for w in ("skip", "branch", "one")
         )
         assert skip > 0 and branch > 0
         assert abs(branch - skip) <= total <= (branch + skip) * 1.01

@@ -21,6 +21,7 @@ from explorer.canvas import Canvas, geometry, scene
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.node_item import NodeItem
 from explorer.canvas.strips import compose, compose_picture
+from explorer.canvas.tips import tip
 from explorer.tensors.scales import colourise, edge_width, lut, scale_for
 
 Run = tuple[Graph, Trace, list[Step]]
@@ -239,6 +240,13 @@ def test_an_add_shows_norm_and_share_and_its_skip_has_its_own_look(stage: Any, r
             for _, text in network.edges[key].labels()
         )
         >= 2
+    )
+    words = dict(stage.canvas.legend.entries())
+    assert words["share"] == "share of the gradients that meet or part there"
+    text = tip(network, skip.route.path.pointAtPercent(0.5), 2.0)
+    assert skip.fork_share is not None
+    assert (
+        f"{skip.fork_share * 100:.1f}% of the sum of the gradients that meet at {fork[0]}" in text
     )
 
 

@@ -40,6 +40,7 @@ from PySide6.QtWidgets import (
 from engine import recording
 from engine.cell import Cell
 from engine.explain import Direction, Place, Weight, touching
+from engine.lessons import lessons
 from engine.losses import Total
 from engine.project_file import SUFFIX
 from explorer import folding, panels, theme
@@ -70,6 +71,8 @@ from explorer.workspaces import WORKSPACES, panel_title
 
 PICTURE_SCALE = 2.0
 """Pixels for each unit of the canvas in a picture of the network."""
+LOW_PANEL = 130
+"""Height of the panel of problems when there are some."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".npy", ".webp")
 _SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -264,10 +267,16 @@ class Window(QMainWindow):
             problems = panels.Problems(self)
             problems.select_requested.connect(controller.select)
             problems.fix_requested.connect(controller.apply_fix)
-            self.document.network_changed.connect(
-                lambda: problems.set_errors(self.document.inference.errors)
-            )
-            problems.set_errors(self.document.inference.errors)
+
+            def show_problems() -> None:
+                d, was = self.document, problems.empty
+                problems.set_errors(d.inference.errors)
+                problems.set_advice(lessons(d.graph, d.inference))
+                if problems.empty != was:
+                    self._size_problems(problems.empty)
+
+            self.document.network_changed.connect(show_problems)
+            show_problems()
             return problems
         training = panels.TrainingPanel(self)
         self.training.attach(training)
@@ -1328,9 +1337,19 @@ class Window(QMainWindow):
         self.resizeDocks(rights, [side] * len(rights), h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)
-        low = {"step": 110, "learn": 110, "build": 130}.get(self.settings["workspace"], 240)
+        problems = self._made.get("problems")
+        empty = isinstance(problems, panels.Problems) and problems.empty
+        build = theme.METRICS.strip_height if empty else LOW_PANEL
+        low = {"step": 110, "learn": 110, "build": build}.get(self.settings["workspace"], 240)
         names = ("timeline", "breakpoints", "watches", "flow", "problems")
         self.resizeDocks([self.docks[n] for n in names], [low] * len(names), v)
+
+    def _size_problems(self, empty: bool) -> None:
+        """A panel with nothing in it takes little room; one that was made larger stays so."""
+        dock = self.docks["problems"]
+        low, high = theme.METRICS.strip_height, LOW_PANEL
+        if dock.isVisible() and dock.height() <= high:
+            self.resizeDocks([dock], [low if empty else high], Qt.Orientation.Vertical)
 
     def toggle_presentation(self) -> None:
         """Canvas, answer and narration only, light and large; again for the way back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
@@ -27,7 +29,8 @@ def text_of(error: Exception) -> str:
 class ErrorCard(QFrame):
     """Shows one error; ``heading`` names the place where that is not clear already.
 
-    ``wide`` puts the buttons beside the heading, in sight in a low panel.
+    ``wide`` puts the buttons beside the heading, in sight in a low panel. With the tone of a
+    warning it says what is no error; ``fixes`` are those that the error itself does not bring.
     """
 
     fix_requested = Signal(object)  # Fix
@@ -40,6 +43,8 @@ class ErrorCard(QFrame):
         parent: QWidget | None = None,
         *,
         wide: bool = False,
+        tone: Literal["error", "warning"] = "error",
+        fixes: tuple[Fix, ...] = (),
     ) -> None:
         super().__init__(parent)
         m = theme.metrics()
@@ -53,9 +58,9 @@ class ErrorCard(QFrame):
         top = QHBoxLayout()
         top.setSpacing(m.space_2)
         sign = QLabel()
-        sign.setPixmap(theme.icon("error", "error").pixmap(m.icon_small, m.icon_small))
+        sign.setPixmap(theme.icon(tone, tone).pixmap(m.icon_small, m.icon_small))
         title = QLabel(heading or self.tr("This layer cannot run"))
-        title.setProperty("role", "error")
+        title.setProperty("role", "error" if tone == "error" else "")
         title.setFont(theme.font("strong"))
         title.setWordWrap(True)
         top.addWidget(sign)
@@ -78,16 +83,17 @@ class ErrorCard(QFrame):
                 grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
                 grid.addWidget(self._words(text), row, 1)
             box.addLayout(grid)
-            for i, fix in enumerate(error.fixes):
-                button = QPushButton(fix.text)
-                button.setProperty("primary", i == 0)
-                button.clicked.connect(lambda _=False, fix=fix: self._fix(fix))
-                if wide:
-                    top.addWidget(button)
-                else:
-                    box.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+            fixes = (*error.fixes, *fixes)
         else:
             box.addWidget(self._words(text_of(error)))
+        for i, fix in enumerate(fixes):
+            button = QPushButton(fix.text)
+            button.setProperty("primary", i == 0 and tone == "error")
+            button.clicked.connect(lambda _=False, fix=fix: self._fix(fix))
+            if wide:
+                top.addWidget(button)
+            else:
+                box.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _words(self, text: str) -> QLabel:
         label = QLabel(text)

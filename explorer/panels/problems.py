@@ -1,13 +1,14 @@
-"""All errors of the network in one list, each with its remedy."""
+"""All errors of the network in one list, each with its remedy, and lessons behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from engine.lessons import Advice
 from explorer import theme
 from explorer.panels.error_card import ErrorCard, text_of
 
@@ -23,7 +24,7 @@ class _Card(ErrorCard):
 
 
 class Problems(QScrollArea):
-    """A card for each error; a click or Enter selects its node."""
+    """A card for each error and each lesson; a click or Enter selects its node."""
 
     select_requested = Signal(object)  # frozenset of ids
     fix_requested = Signal(str, object)  # node id, Fix
@@ -51,6 +52,19 @@ class Problems(QScrollArea):
         self.cards: dict[str, ErrorCard] = {}
         theme.theme().changed.connect(self._rebuild)
         self._source: dict[str, Exception] = {}
+        self._advice: tuple[Advice, ...] = ()
+        self.lessons: list[ErrorCard] = []
+
+    def minimumSizeHint(self) -> QSize:
+        """A line where there is nothing else to show."""
+        least = super().minimumSizeHint()
+        line = self._content.minimumSizeHint().height() if self.empty else least.height()
+        return QSize(least.width(), min(line, least.height()))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is neither an error nor a lesson."""
+        return not self._errors and not self._advice
 
     @property
     def count(self) -> int:
@@ -65,19 +79,34 @@ class Problems(QScrollArea):
             self._errors = texts
             self._rebuild()
 
+    def set_advice(self, advice: Sequence[Advice]) -> None:
+        """What the network does although it can run, and its maker may not have meant."""
+        if tuple(advice) != self._advice:
+            self._advice = tuple(advice)
+            self._rebuild()
+
     def _rebuild(self) -> None:
-        for card in self.cards.values():
+        for card in (*self.cards.values(), *self.lessons):
             self._box.removeWidget(card)
             card.hide()
             card.deleteLater()
         self.cards = {}
         for i, (node, error) in enumerate(self._source.items()):
-            card = _Card(error, node, wide=True)
-            card.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            card.setCursor(Qt.CursorShape.PointingHandCursor)
-            card.setToolTip(self.tr("Select {node}").format(node=node))
-            card.clicked.connect(lambda node=node: self.select_requested.emit(frozenset((node,))))
-            card.fix_requested.connect(lambda fix, node=node: self.fix_requested.emit(node, fix))
-            self._box.insertWidget(i, card)
-            self.cards[node] = card
-        self._empty.setVisible(not self.cards)
+            self.cards[node] = self._put(_Card(error, node, wide=True), node, i)
+        self.lessons = []
+        for advice in self._advice:
+            text = UserWarning(f"{advice.fact} {advice.remedy}")
+            card = _Card(text, advice.node, wide=True, tone="warning", fixes=advice.fixes)
+            place = len(self.cards) + len(self.lessons)
+            self.lessons.append(self._put(card, advice.node, place))
+        self._empty.setVisible(self.empty)
+        self.updateGeometry()
+
+    def _put(self, card: _Card, node: str, place: int) -> _Card:
+        card.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        card.setCursor(Qt.CursorShape.PointingHandCursor)
+        card.setToolTip(self.tr("Select {node}").format(node=node))
+        card.clicked.connect(lambda: self.select_requested.emit(frozenset((node,))))
+        card.fix_requested.connect(lambda fix: self.fix_requested.emit(node, fix))
+        self._box.insertWidget(place, card)
+        return card

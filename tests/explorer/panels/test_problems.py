@@ -6,7 +6,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from engine.layers import REGISTRY
+from engine.layers.base import Fix
+from engine.lessons import Advice
 from explorer.panels import Problems
+
+RELU = Fix("Add ReLU", "insert", {"kind": "ReLU"})
 
 
 def broken(graph):
@@ -57,3 +61,27 @@ def test_the_button_of_a_fix_is_in_sight_in_a_low_panel(qtbot, ran):
     qtbot.waitUntil(button.isVisible)
     corner = button.mapTo(problems.viewport(), button.rect().bottomRight())
     assert problems.viewport().rect().contains(corner)
+
+
+def test_a_lesson_stands_behind_the_errors_and_offers_its_fix(qtbot, ran):
+    advice = Advice("fc2", "no bend", "Nothing bends.", "Put a ReLU there.", (RELU,))
+    panel = Problems()
+    qtbot.addWidget(panel)
+    panel.resize(500, 300)
+    panel.show()
+    assert panel.empty
+    panel.set_advice((advice,))
+    assert not panel.empty and panel.count == 0
+    panel.set_errors(broken(ran.graph).infer().errors)
+    (card,) = panel.lessons
+    qtbot.waitUntil(lambda: card.y() > panel.cards["block/add"].y())
+    assert "Nothing bends. Put a ReLU there." in [w.text() for w in card.findChildren(QLabel)]
+    with qtbot.waitSignal(panel.select_requested) as caught:
+        qtbot.keyClick(card, Qt.Key.Key_Return)
+    assert caught.args == [frozenset(("fc2",))]
+    with qtbot.waitSignal(panel.fix_requested) as caught:
+        qtbot.mouseClick(card.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    assert caught.args == ["fc2", RELU]
+    panel.set_errors({})
+    panel.set_advice(())
+    assert panel.empty and panel.lessons == []

@@ -132,10 +132,15 @@ class Window(QMainWindow):
         self.hint = Hint(
             tuple(self.actions_by_id[c] for c in ("step.next", "sample.draw", "view.build")), self
         )
-        self.hint.setVisible(not self.settings["hint_seen"])
-        self.hint.closed.connect(lambda: self.settings.set("hint_seen", True))
-        for command_id in ("step.next", "step.play", "view.build"):
-            self.actions_by_id[command_id].triggered.connect(self.hint.hide)
+        self._hint_over: bool = self.settings["hint_seen"]
+        self.hint.setVisible(not self._hint_over)
+        for done in (
+            self.hint.closed,
+            *(self.actions_by_id[c].triggered for c in ("step.next", "step.play", "view.build")),
+            self.canvas.next_requested,
+            self.timeline.position_requested,
+        ):
+            done.connect(self._hint_followed)
         column.insertWidget(0, self.hint)
         self._make_menus()
         self._make_toolbar()
@@ -730,7 +735,7 @@ class Window(QMainWindow):
         self.sample_bar.target_requested.connect(self._set_target)
         self.sample_bar.drawing_requested.connect(c.pictures.draw)
         self.sample_bar.pad_toggled.connect(self._pad_toggled)
-        c.project_replaced.connect(self.sample_bar.close_pad)
+        c.project_replaced.connect(self._project_replaced)
         c.layouts.aspect = self._canvas_aspect
         c.notice.connect(self._show_notice)
         c.stepping.playing_changed.connect(self._show_playing)
@@ -742,6 +747,11 @@ class Window(QMainWindow):
         self.actions_by_id["edit.undo"].setEnabled(False)
         self.actions_by_id["focus.reset"].setEnabled(False)
         self.actions_by_id["edit.redo"].setEnabled(False)
+
+    def _project_replaced(self) -> None:
+        self.sample_bar.close_pad()
+        if self.document.operations:  # not the first, which the hint speaks of
+            self._end_hint()
 
     def _connect_document(self) -> None:
         d = self.document
@@ -1121,6 +1131,16 @@ class Window(QMainWindow):
         d = self.document
         self.setWindowTitle(f"{d.title}[*] — Gradient Flow Explorer")
         self.setWindowModified(d.modified)
+        if d.modified or d.path is not None:
+            self._end_hint()  # it speaks of the network that the program came with
+
+    def _hint_followed(self) -> None:
+        self.settings.set("hint_seen", True)
+        self._end_hint()
+
+    def _end_hint(self) -> None:
+        self._hint_over = True
+        self.hint.hide()
 
     def _show_notice(self, notice: Notice) -> None:
         self.notices.show_notice(notice.level, notice.text)
@@ -1360,7 +1380,7 @@ class Window(QMainWindow):
             bar.setVisible(not on)
         self.menuBar().setVisible(not on)
         self.statusBar().setVisible(not on)
-        self.hint.setVisible(not on and not self.settings["hint_seen"])
+        self.hint.setVisible(not on and not self._hint_over)
         if on:
             for dock in self.docks.values():
                 dock.hide()

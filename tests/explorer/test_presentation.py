@@ -191,3 +191,35 @@ def test_a_presentation_shows_the_answer_in_large_type(window: Window, qtbot: Qt
     press(window, Qt.Key.Key_Escape)
     assert bar.draw.isVisible() and bar.target.isVisible() and bar.next.isVisible()
     assert answer.font().pixelSize() == before
+
+
+@pytest.mark.parametrize("first", ["N", "timeline", "canvas"])
+def test_the_first_hint_stays_away_once_it_was_followed(
+    window: Window, tmp_path: Path, first: str
+) -> None:
+    window.actions_by_id["view.presentation"].trigger()
+    press(window, Qt.Key.Key_Escape)
+    assert window.hint.isVisible()  # nothing was done yet
+    if first == "N":
+        press(window, Qt.Key.Key_N)
+    elif first == "timeline":
+        place = window.timeline.rect_of(3).center().toPoint()
+        QTest.mouseClick(window.timeline, Qt.MouseButton.LeftButton, pos=place)
+    else:
+        window.canvas.next_requested.emit()
+    assert not window.hint.isVisible()
+    window.actions_by_id["view.presentation"].trigger()
+    press(window, Qt.Key.Key_Escape)
+    assert not window.hint.isVisible()
+    assert Settings(tmp_path / "settings.json")["hint_seen"]
+
+
+@pytest.mark.parametrize("command", ["file.new", "file.resnet_digits", "edit.delete"])
+def test_the_first_hint_speaks_of_no_other_network(window: Window, command: str) -> None:
+    assert window.hint.isVisible()
+    window.controller.select({"relu1"})
+    window.actions_by_id[command].trigger()
+    assert not window.hint.isVisible()
+    window.actions_by_id["view.presentation"].trigger()
+    press(window, Qt.Key.Key_Escape)
+    assert not window.hint.isVisible()

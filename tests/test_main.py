@@ -33,8 +33,9 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch, package: str, name: str, **conten
     for key, value in content.items():
         setattr(module, key, value)
     parent = __import__(package)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    # The attribute first: asking for it looks for the module.
     monkeypatch.setattr(parent, name, module, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 @pytest.mark.parametrize("words", [[], ["my net.gfx"], ["./plain"], ["/a/folder/net"]])

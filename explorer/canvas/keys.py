@@ -28,7 +28,7 @@ def keys() -> tuple[tuple[str, str], ...]:
         ("Enter", tr("open the layer, or unfold the block")),
         ("Menu", tr("everything that can be done with the layer")),
         ("Delete", tr("delete the selection")),
-        ("Ctrl+D", tr("duplicate the selection")),
+        ("Ctrl+Shift+D", tr("duplicate the selection")),
         ("Ctrl+A", tr("select everything")),
         ("Escape", tr("cancel what is dragged, then the selection")),
         ("Space", tr("next operation")),
@@ -104,7 +104,8 @@ def press(canvas: Canvas, event: QKeyEvent) -> bool:
             view = canvas.network.view
             canvas.select_requested.emit(view.ids(canvas.network.items_by_id))
             return True
-        if key == Qt.Key.Key_D and chosen:
+        # Without Shift it is the window's: draw a digit.
+        if key == Qt.Key.Key_D and held & Qt.KeyboardModifier.ShiftModifier and chosen:
             canvas.duplicate_requested.emit(chosen, geometry.COLUMN_GAP, geometry.COLUMN_GAP)
             return True
         return False

@@ -519,7 +519,7 @@ def test_keys_of_the_view_ask_for_nothing(stage: Any, small: Graph) -> None:
     assert stage.requests == []
     QTest.keyClick(stage.canvas, Qt.Key.Key_A, CONTROL)
     assert stage.named("select") == [(frozenset(stage.canvas.network.items_by_id),)]
-    QTest.keyClick(stage.canvas, Qt.Key.Key_D, CONTROL)
+    QTest.keyClick(stage.canvas, Qt.Key.Key_D, CONTROL | Qt.KeyboardModifier.ShiftModifier)
     assert len(stage.named("duplicate")) == 1
 
 

@@ -192,6 +192,13 @@ def _pools_all(node: Node) -> bool:
     return isinstance(node.layer, GlobalAvgPool | GlobalMaxPool | Reduce)
 
 
+def _inner(name: str, start: str) -> str:
+    """A name without the path that it repeats: stage1_block1_conv1 within stage1/block1/."""
+    short = name[len(start) :]
+    same = name[: len(start)].replace("_", "/").replace(".", "/") == start
+    return short if same and short else name
+
+
 class _Structure:
     """Finds the groups of one network."""
 
@@ -585,10 +592,10 @@ class _Structure:
             always = stem in ("block", "layer") or (stem in groups and isinstance(unit, str))
             text = f"{stem}{number[stem]}" if count[stem] > 1 or always else stem
             if isinstance(unit, str):
-                found[unit] = start + said.get(unit, text)
+                found[unit] = start + _inner(said.get(unit, text), start)
             elif len(unit.members) == 1:
                 (only,) = unit.members
-                found[only] = start + said.get(only, text)
+                found[only] = start + _inner(said.get(only, text), start)
             else:
                 self._name(f"{start}{text}/", unit, said, found)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from engine.project_file import Project
 from explorer import folding, samples
 from explorer.canvas.placement import place
+from explorer.open_sizes import OpenSizes, Shape
 
 SUFFIX = ".onnx"
 USUAL_SIZE = 224
@@ -29,12 +30,18 @@ def usual(dims: tuple[int | None, ...] | None) -> tuple[int, ...]:
     )
 
 
-def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> Project:
+def project(
+    path: Path,
+    aspect: float,
+    progress: Callable[[int, int], None],
+    choose: Callable[[OpenSizes], Mapping[str, Shape] | None] = lambda _asked: None,
+) -> Project:
     """The network of a file, laid out for a canvas of that shape; its warnings say what is missing.
 
     What was merely changed on the way is in its metadata, under "import".
 
-    ``progress(done, all)`` counts operators and may raise GivenUpError. Raises OnnxError.
+    ``progress(done, all)`` counts operators and may raise GivenUpError. ``choose`` is told the
+    sizes that the file leaves open and may give others than the usual ones. Raises OnnxError.
     """
     from engine.onnx import SizesNeededError, read
 
@@ -43,11 +50,8 @@ def project(path: Path, aspect: float, progress: Callable[[int, int], None]) -> 
         imported = read(path, progress=progress)
     except SizesNeededError as error:
         shapes = {name: usual(dims) for name, dims in error.wanted.items()}
-        imported = read(path, shapes=shapes, progress=progress)
-        sizes = "; ".join(
-            f"{name} {'×'.join(map(str, shape[1:]))}" for name, shape in shapes.items()
-        )
-        warnings = (f"The file leaves sizes open; it is opened with {sizes}.",)
+        chosen = choose(OpenSizes(path, error.wanted, shapes))
+        imported = read(path, shapes=chosen or shapes, progress=progress)
     imported = imported.grouped()
     made = imported.project()
     missing = imported.missing()

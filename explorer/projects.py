@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from engine.graph import Graph, Input, Loss
 from engine.losses import CrossEntropy
 from engine.project_file import Project, ProjectError
 from engine.recording import Recording
-from explorer import folding, onnx_import, samples, session
+from explorer import folding, onnx_import, open_sizes, samples, session
 from explorer.background import Background
 from explorer.document import Document, Layout
 from explorer.layouts import Layouts
 from explorer.notices import Say
+from explorer.open_sizes import OpenSizes, Shape
 from explorer.pictures import Pictures
 from explorer.samples import Sample
 from explorer.settings import Settings
@@ -38,6 +40,8 @@ class Projects(QObject):
     """Another project is about to be shown: what belongs to the one before must end."""
     arranged = Signal()
     """The network stands in other places."""
+    sizes_asked = Signal(object)
+    """An ONNX file leaves sizes open (``OpenSizes``); it is open with the usual ones."""
 
     def __init__(
         self,
@@ -146,9 +150,31 @@ class Projects(QObject):
             self._say("warning" if warnings else "info", " ".join((*warnings, kept)))
         return True
 
-    def _open_onnx(self, path: Path) -> None:
+    def open_sized(self, asked: OpenSizes, shapes: Mapping[str, Shape]) -> None:
+        """Open an ONNX file with sizes that it leaves open; remembered when that succeeds."""
+        self._open_onnx(asked.path, (asked, shapes))
+
+    def remember_sizes(self, asked: OpenSizes, shapes: Mapping[str, Shape]) -> None:
+        """Do not ask again for the sizes of such a file."""
+        kept = open_sizes.with_answer(self.settings["sizes"], asked, shapes)
+        self.settings.set("sizes", kept)
+
+    def _open_onnx(
+        self, path: Path, answer: tuple[OpenSizes, Mapping[str, Shape]] | None = None
+    ) -> None:
         """Read an ONNX file in the background; opening anything else gives it up."""
         self._opening += 1
+        answers = self.settings["sizes"]
+        questions: list[OpenSizes] = []
+
+        def choose(asked: OpenSizes) -> Mapping[str, Shape] | None:
+            if answer is not None and answer[0].key == asked.key:
+                return answer[1]
+            known = open_sizes.remembered(answers, asked)
+            if known is None:
+                questions.append(asked)
+            return known
+
         ticket, aspect = self._opening, self.layouts.aspect()
         counted = [0, 0]
 
@@ -176,6 +202,10 @@ class Projects(QObject):
             if result.layout:
                 self.layouts.placed_for = aspect
             self._show(result, None)
+            if answer is not None:
+                self.remember_sizes(*answer)
+            for asked in questions:
+                self.sizes_asked.emit(asked)
             self.settings.remember_recent(path)
             if result.warnings or kept:
                 self._say(
@@ -188,7 +218,7 @@ class Projects(QObject):
         timer.setInterval(PROGRESS_MILLISECONDS)
         timer.timeout.connect(tell)
         timer.start()
-        self.builders.run(lambda: onnx_import.project(path, aspect, count), done)
+        self.builders.run(lambda: onnx_import.project(path, aspect, count, choose), done)
 
     def _open_recording(self, path: Path) -> None:
         """Read a recorded run in the background; opening anything else gives it up."""

@@ -14,13 +14,19 @@ from PySide6.QtCore import QObject, QStandardPaths, Signal
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its default, what values it may take, and a sentence of help."""
+    """One setting: its default, what values it may take, and a sentence of help.
+
+    One with a ``title`` is in the dialog; ``words`` name its choices there. The others are kept
+    by the program itself.
+    """
 
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
+    title: str = ""
+    words: tuple[str, ...] = ()
 
     def accepts(self, value: Any) -> bool:
         """Whether a stored value still makes sense."""
@@ -40,22 +46,41 @@ class Setting:
 
 
 SETTINGS: dict[str, Setting] = {
-    "theme": Setting("system", "Colours of the window.", ("system", "light", "dark")),
+    "theme": Setting(
+        "system",
+        "Colours of the window.",
+        ("system", "light", "dark"),
+        title="Theme",
+        words=("As the system has it", "Light", "Dark"),
+    ),
     "workspace": Setting(
         "step", "Which panels are shown.", ("build", "step", "train", "flow", "learn")
     ),
-    "play_speed": Setting(2.0, "Operations per second when playing.", low=0.25, high=20.0),
+    "play_speed": Setting(
+        2.0, "Operations per second when playing.", low=0.25, high=20.0, title="Speed of playing"
+    ),
     "recent": Setting([], "Projects that were opened or saved last."),
     "last_folder": Setting("", "Folder that file dialogs start in."),
     "export": Setting({}, "What was chosen at the last export."),
+    "sizes": Setting({}, "Sizes chosen for ONNX files that leave them open."),
     "windows": Setting({}, "Sizes and places of the window and its panels."),
     "hint_seen": Setting(False, "The first hint was closed."),
-    "receptive_field": Setting(True, "What the selected cell sees and changes is outlined."),
+    "receptive_field": Setting(
+        True, "What the selected cell sees and changes is outlined.", title="Receptive field"
+    ),
     "predict": Setting(
-        "learn", "Ask what an operation will do before it is shown.", ("learn", "always", "never")
+        "learn",
+        "Ask what an operation will do before it is shown.",
+        ("learn", "always", "never"),
+        title="Predict, then reveal",
+        words=("In the workspace Learn", "Always", "Never"),
     ),
     "scale_mode": Setting(
-        "shared", "Colour scale of the maps.", ("shared", "per channel", "frozen")
+        "shared",
+        "Colour scale of the maps.",
+        ("shared", "per channel", "frozen"),
+        title="Scale of maps",
+        words=("One for all channels", "One for each channel", "As it was frozen"),
     ),
 }
 

@@ -56,8 +56,9 @@ from explorer.export_dialog import ExportDialog
 from explorer.export_session import ExportSession
 from explorer.fields import FieldsInSight
 from explorer.hint import Hint
-from explorer.narration import Crumb, Sentence, crumbs, finish_text, inside_sentence, sentence
+from explorer.narration import Crumb, Sentence, Text, crumbs, finish_text, inside_sentence, sentence
 from explorer.notices import Level, Notice, NoticeBar
+from explorer.open_sizes import OpenSizesBar
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
 from explorer.path_shares import PathShares
 from explorer.progress import Progress
@@ -109,7 +110,9 @@ class Window(QMainWindow):
         column.setSpacing(0)
         self.sample_bar = SampleBar(self)
         self.what_if = WhatIfBar(self)
+        self.open_sizes = OpenSizesBar(self)
         column.addWidget(self.notices)
+        column.addWidget(self.open_sizes)
         column.addWidget(self.what_if)
         column.addWidget(self.sample_bar)
         column.addWidget(self.canvas, 1)
@@ -725,6 +728,10 @@ class Window(QMainWindow):
         self.inspector.gain_requested.connect(c.what_ifs.set_gain)
         self.inspector.value_requested.connect(c.what_ifs.set_pixel)
         self.what_if.reset_requested.connect(c.what_ifs.reset)
+        c.projects.replacing.connect(lambda: self.open_sizes.set_question(None))
+        c.projects.sizes_asked.connect(self.open_sizes.set_question)
+        self.open_sizes.open_requested.connect(c.projects.open_sized)
+        self.open_sizes.kept.connect(lambda asked: c.projects.remember_sizes(asked, asked.used))
         self.inspector.scale_mode_requested.connect(self._set_scale_mode)
         self.inspector.set_scale_mode(self.settings["scale_mode"])
         self.properties.change_requested.connect(c.change_layer)

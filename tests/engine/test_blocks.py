@@ -250,6 +250,14 @@ def test_a_name_that_says_something_stays_the_last_part() -> None:
     assert "block1/project_down" in divided(graph).by_id
 
 
+def test_a_name_does_not_repeat_its_path() -> None:
+    graph = ARCHITECTURES["resnet-digits"].build()
+    flat = renamed(graph, {n.id: n.id.replace("stage2/block1", "block2_mine") for n in graph.nodes})
+    flat = renamed(flat, {n.id: n.id.replace("/", "_") for n in flat.nodes})
+    ids = divided(flat).by_id
+    assert "block2/mine_conv1" in ids
+
+
 def test_a_group_that_is_not_convex_is_taken_apart() -> None:
     graph = ARCHITECTURES["resnet-digits"].build()
     moved = renamed(graph, {"stage2/block1/conv2": "stage1/late"})

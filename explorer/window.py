@@ -854,6 +854,8 @@ class Window(QMainWindow):
         elif sheet is not None and d.inside is not None:
             told = inside_sentence(sheet, d.inside)
             told = Sentence((*d.answered, *told.parts), told.phase)
+        elif d.trace is None and d.structure_only and not d.inference.errors:
+            told = Sentence((Text(d.structure_text()),))
         else:
             told = sentence(
                 d.graph,

@@ -40,7 +40,7 @@ class Problems(QScrollArea):
         self._box = QVBoxLayout(self._content)
         self._box.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
         self._box.setSpacing(m.space_2)
-        self._empty = QLabel(self.tr("No problems: every shape fits, and the network can run."))
+        self._empty = QLabel(self.tr("No problems: every shape fits."))
         self._empty.setProperty("role", "muted")
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -357,6 +357,8 @@ class TestGallery:
         assert not window.training.worker.busy and not window.export.worker.busy
         said.append(window.export.state.message)
         assert all("VGG-11 is shown as a structure" in text for text in said) and len(said) == 2
+        shown = "".join(part.text for part in window.narration.sentence.parts)
+        assert shown.startswith("VGG-11 is shown as a structure")
 
 
 class TestBreakpoints:

@@ -71,6 +71,8 @@ from engine.scripts.keras_tensors import RULES as TENSOR_RULES
 
 def _conv(site: Site) -> Written:
     layer = cast(Conv2d, site.layer)
+    if max(pair(layer.stride)) > 1 and max(pair(layer.dilation)) > 1:
+        raise site.refuse("with stride and dilation has no Keras form.")
     channels = site.specs[0].shape[1]
     (top, left), (bottom, right) = padding_sides(layer.padding)
     sides = ((top, bottom), (left, right))
@@ -230,14 +232,33 @@ def _reshape(site: Site) -> Written:
 
 
 def _prelu(site: Site) -> Written:
-    maps = len(site.specs[0].shape) == 4
-    if cast(PReLU, site.layer).shared:
-        axes = [1, 2, 3] if maps else [1]
-    else:
-        axes = [1, 2] if maps else []
-    made = f"shared_axes={axes}" if axes else ""
-    turn: Turn = (lambda w: w.reshape(1, 1, -1)) if maps else unturned
+    axes = len(site.specs[0].shape) - 1
+    shared = list(range(1, axes + 1))
+    turn: Turn = unturned
+    if not cast(PReLU, site.layer).shared:
+        # the channels are the last axis of maps, and the first of anything else
+        shared.remove(3 if axes == 3 else 1)
+        sizes = (1, 1, -1) if axes == 3 else (-1, *(1,) * (axes - 1))
+        turn = lambda w: w.reshape(sizes)  # noqa: E731
+    elif axes > 1:
+        turn = lambda w: w.reshape((1,) * axes)  # noqa: E731
+    made = f"shared_axes={shared}" if shared else ""
     return Written((), f"layers.PReLU({made}", weights=(("weight", "alpha", turn),))
+
+
+def _channels(site: Site) -> int:
+    """The axis of the channels: the last of maps, the first of anything else."""
+    return 1 if len(site.specs[0].shape) == 3 else -1
+
+
+def _softmax(site: Site) -> Written:
+    axis = arguments(axis=(_channels(site), -1))
+    return Written((f"layers.Softmax({axis})({{0}})",))
+
+
+def _concat(site: Site) -> Written:
+    axis = arguments(axis=(_channels(site), -1))
+    return Written((f"layers.Concatenate({axis})([{{all}}])",))
 
 
 _LRN = '''
@@ -314,7 +335,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     Add: _fixed("layers.Add()([{all}])"),
     AvgPool2d: _avg_pool,
     BatchNorm2d: _batch_norm,
-    Concat: _fixed("layers.Concatenate()([{all}])"),
+    Concat: _concat,
     Conv2d: _conv,
     ConvTranspose2d: _conv_transpose,
     Dropout: _drop,
@@ -335,7 +356,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
         (f"layers.LeakyReLU({cast(LeakyReLU, site.layer).alpha!r})({{0}})",)
     ),
     Linear: _linear,
-    LogSoftmax: _fixed("ops.log_softmax({0}, axis=-1)"),
+    LogSoftmax: lambda site: Written((f"ops.log_softmax({{0}}, axis={_channels(site)})",)),
     MaxPool2d: _max_pool,
     Mul: _fixed("layers.Multiply()([{all}])"),
     PReLU: _prelu,
@@ -346,7 +367,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     SiLU: _fixed('layers.Activation("silu")({0})'),
     Sigmoid: _fixed('layers.Activation("sigmoid")({0})'),
     Slice: _slice,
-    Softmax: _fixed("layers.Softmax()({0})"),
+    Softmax: _softmax,
     SpatialDropout: _drop,
     StochasticDepth: _drop,
     Tanh: _tanh,

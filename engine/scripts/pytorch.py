@@ -143,8 +143,11 @@ def max_pool_with_indices(x, *window, **settings):
 def _avg_pool(site: Site) -> Written:
     layer = cast(AvgPool2d, site.layer)
     padding, before = _sides(layer.padding)
-    if before and (layer.ceil_mode or not layer.count_include_pad):
-        raise site.refuse("with different padding on two sides has no PyTorch form.")
+    if before and layer.ceil_mode:
+        raise site.refuse("with ceil_mode and different padding on two sides has no PyTorch form.")
+    if before and not layer.count_include_pad:
+        made = arguments(layer.kernel_size, stride=(layer.stride, layer.kernel_size))
+        return Written(f"average_pool({{0}}, {before}, {made})", "", _AVERAGE)
     made = arguments(
         layer.kernel_size,
         stride=(layer.stride, layer.kernel_size),
@@ -155,6 +158,14 @@ def _avg_pool(site: Site) -> Written:
     )
     x = f"F.pad({{0}}, {before})" if before else "{0}"
     return Written(f"F.avg_pool2d({x}, {made})")
+
+
+_AVERAGE = '''
+def average_pool(x, padding, *window, **settings):
+    """Average pooling with other padding on each side, which does not count."""
+    total = F.avg_pool2d(F.pad(x, padding), *window, **settings)
+    return total / F.avg_pool2d(F.pad(torch.ones_like(x), padding), *window, **settings)
+'''
 
 
 _PARTIAL = '''

@@ -12,6 +12,7 @@ from engine.layers.celu import CELU
 from engine.layers.clip import Clip
 from engine.layers.compare import OPERATORS as COMPARISONS
 from engine.layers.compare import Compare
+from engine.layers.concat import Concat
 from engine.layers.constant import Constant
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
@@ -74,6 +75,7 @@ LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (AvgPool2d(3, 2, 1), (2, 7, 8)),
     (AvgPool2d(3, 2, 1, count_include_pad=True, ceil_mode=True), (2, 7, 8)),
     (AvgPool2d(3, 2, (0, 1, 1, 0), count_include_pad=True), (2, 7, 8)),
+    (AvgPool2d((3, 2), (2, 1), (0, 1, 1, 0)), (2, 7, 8)),
     (BatchNorm2d(1e-3, 0.2), (3, 4, 5)),
     (Conv2d(4, 3, 2, 1), (2, 7, 8)),
     (Conv2d(4, (3, 2), 1, (0, 1, 2, 0), dilation=2, groups=2, bias=False), (2, 7, 8)),
@@ -97,11 +99,15 @@ LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Linear(4), (6,)),
     (Linear(4, bias=False), (6,)),
     (LogSoftmax(), (6,)),
+    (LogSoftmax(), (3, 5)),
     (MaxPool2d(3, 2, 1), (2, 7, 8)),
     (MaxPool2d((2, 3), (1, 2), (1, 0, 0, 1)), (2, 7, 8)),
     (MaxPool2d(2, 2, ceil_mode=True, dilation=2), (2, 7, 8)),
     (PReLU(), (3, 4, 5)),
     (PReLU(True), (3, 4, 5)),
+    (PReLU(), (3, 5)),
+    (PReLU(True), (3, 5)),
+    (PReLU(), (5,)),
     (Pad((1, 2, 0, 1)), (2, 4, 5)),
     (Pad(2, "reflect"), (2, 4, 5)),
     (Pad((0, 1, 2, 0), "edge"), (2, 4, 5)),
@@ -120,6 +126,7 @@ LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Slice("rows", 1, 2), (2, 4, 5)),
     (Slice("channels", 1, 2), (3, 4, 5)),
     (Softmax(), (3, 4, 5)),
+    (Softmax(), (3, 5)),
     (SpatialDropout(0.2), (2, 4, 5)),
     (StochasticDepth(0.2), (2, 4, 5)),
     (Tanh(), (2, 4, 5)),
@@ -191,6 +198,7 @@ SEVERAL_CASES: list[tuple[Layer, tuple[tuple[int, ...], ...]]] = [
     *((Compare(comparison=name), ((3, 4, 5), (3, 4, 5))) for name in COMPARISONS),
     (Join(2), ((3, 4, 5), (3, 2, 5), (3, 1, 5))),
     (Join(1), ((6,), (4,))),
+    (Concat(), ((3, 5), (2, 5))),
     (MatMul(), ((2, 4, 5), (2, 5, 3))),
     (MatMul(), ((2, 4, 5), (5, 3))),
     (Where(), ((3, 1, 5), (3, 4, 5), (3, 4, 1))),

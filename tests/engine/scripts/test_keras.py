@@ -213,6 +213,8 @@ def test_the_gallery_computes_the_same(name: str) -> None:
 
 
 def test_what_has_no_form_is_refused_by_name() -> None:
+    with pytest.raises(ScriptError, match="class: Convolution with stride and dilation"):
+        keras_script(single(Conv2d(2, 2, 2, dilation=2), (1, 8, 8)))
     shared = Graph(
         (Input("image", (3,)),),
         (

@@ -16,6 +16,7 @@ from engine.architectures import ARCHITECTURES
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, Input, Loss, Node
 from engine.layers.add import Add
+from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import REGISTRY, Array, Layer
 from engine.layers.compare import Compare
 from engine.layers.concat import Concat
@@ -354,6 +355,7 @@ def test_what_has_no_form_is_refused_by_name() -> None:
         (ConvTranspose2d(2, 3, 2, (0, 1, 1, 0)), "Transposed convolution with different padding"),
         (Interpolate(9, 9, 2.25, 2.3), "with these places"),
         (Interpolate(mode="cubic", cubic=-0.5), "with these places"),
+        (AvgPool2d(2, 2, (0, 1, 1, 0), ceil_mode=True), "with ceil_mode and different padding"),
         (LpPool2d(dilation=2), "with dilation"),
         (Reduce("mean", ()), "along no axis"),
         (MaxPool2d(2, 2, (0, 1, 1, 0), return_indices=True), "with indices and different padding"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.graph import Graph, Inference, Loss, Node, Ref
 from engine.layers.base import Array
-from engine.trace import Key, Kind, Trace
+from engine.trace import Key, Kind, Step, Trace
 
 
 def is_kind(node: Node | None, kind: str) -> bool:
@@ -44,6 +44,28 @@ class Lens:
     def exists(self) -> bool:
         """Whether the id is that of a node, an input or a loss."""
         return bool(self.node or self.loss or self.node_id in self.graph.input_ids)
+
+    @property
+    def step(self) -> Step | None:
+        """The step carried out last, where it is one of this node."""
+        if self.trace is None or not 0 < self.position <= self.known:
+            return None
+        step = self.trace.steps[self.position - 1]
+        return step if step.node == self.node_id else None
+
+    @property
+    def both_sides(self) -> bool:
+        """Whether the first page of a node shows what comes in beside what goes out."""
+        node = self.node
+        return node is not None and (is_kind(node, "MaxPool2d") or len(node.inputs) > 1)
+
+    @property
+    def wrote_input(self) -> bool:
+        """Whether that step made the gradient of the one input, which a page of its own shows."""
+        step, node = self.step, self.node
+        if step is None or node is None or self.both_sides:
+            return False
+        return step.phase == "backward" and any(k.kind in ("grad", "part") for k in step.writes)
 
     def same_as(self, other: Lens) -> bool:
         """Whether both show the same thing, by identity of graph and trace."""

@@ -77,6 +77,8 @@ class Inspector(QWidget):
         self._channel_of: tuple[str, int, bool] = ("", 0, False)
         self._channel_told = 0
         self._channel_focus: Cell | None = None
+        self._phase = ""  # of the step shown last
+        self._follows = True  # the page comes to the front that the step wrote
         m = theme.metrics()
         self.setAccessibleName(self.tr("Inspector"))
         self.title = wrapped("heading")
@@ -88,7 +90,7 @@ class Inspector(QWidget):
         self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         self.tabs.setDrawBase(False)
         self.tabs.setAccessibleName(self.tr("What to show of the layer"))
-        self.tabs.currentChanged.connect(lambda _: self._show_page())
+        self.tabs.currentChanged.connect(self._tab_changed)
         self.which = QComboBox()
         self.which.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -202,9 +204,13 @@ class Inspector(QWidget):
             return
         if trace is not before.trace:
             self._signatures.clear()
+        phase = lens.step.phase if lens.step is not None else ""
+        if phase in ("forward", "backward") and phase != self._phase:
+            self._phase, self._follows = phase, True
         if lens.node_id != before.node_id or graph != before.graph:
             self._show()
         else:
+            self._follow()
             self._show_page()
 
     def set_focus(self, cell: Cell | None) -> None:
@@ -304,9 +310,26 @@ class Inspector(QWidget):
             if name == before:
                 self.tabs.setCurrentIndex(self.tabs.count() - 1)
         self.tabs.blockSignals(False)
+        self._follow()
         self._weight = self._told_weight
         self._show_page()
         self._show_weight()
+
+    def _tab_changed(self) -> None:
+        """What the user chose stays until the run turns round."""
+        self._follows = False
+        self._show_page()
+
+    def _follow(self) -> None:
+        """Bring what the step in sight wrote to the front, in place of the other side of it."""
+        lens = self._lens
+        if not self._follows or self.tab not in (OUTPUT, INPUT):
+            return
+        if lens.step is None and not lens.both_sides:
+            return
+        self.tabs.blockSignals(True)
+        self.show_tab(INPUT if lens.wrote_input else OUTPUT)
+        self.tabs.blockSignals(False)
 
     def _show_page(self) -> None:
         if not self._lens.node_id or self.tabs.count() == 0:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
 from engine.cell import Cell
 from engine.explain import Place, Weight
@@ -332,3 +333,33 @@ def test_an_unknown_node_leaves_a_hint(qtbot, ran):
     panel.set_run(ran.graph, ran.inference, None, 0, None)
     assert panel.empty.isVisible() and not panel.stack.isVisible()
     assert panel.empty.text().startswith("Select a layer")
+
+
+def test_what_the_step_wrote_comes_to_the_front(qtbot, ran):
+    panel = shown(qtbot)
+    look(panel, ran, "relu1", ran.after("forward", "relu1"))
+    assert panel.tab == "output"
+    look(panel, ran, "relu1", ran.after("backward", "relu1"))
+    assert panel.tab == "input"
+    sent = ran.trace.look("grad", ("conv1", 0))[0]
+    assert panel.input.isVisible() and np.array_equal(maps(panel.input.gradient_grid), sent)
+    look(panel, ran, "pool1", ran.after("backward", "pool1"))
+    assert panel.tab == "output"  # both sides are on it
+    look(panel, ran, "relu1", ran.after("backward", "relu1"))
+    click(panel, "output")
+    look(panel, ran, "conv1", ran.after("backward", "conv1"))
+    look(panel, ran, "relu1", ran.after("backward", "relu1"))
+    assert panel.tab == "output"  # what the user chose stays
+    look(panel, ran, "relu1", ran.after("forward", "relu1"))
+    look(panel, ran, "relu1", ran.after("backward", "relu1"))
+    assert panel.tab == "input"
+    click(panel, "statistics")
+    look(panel, ran, "relu1", ran.after("forward", "relu1"))
+    assert panel.tab == "statistics"
+
+
+def click(panel, name):
+    number = next(i for i in range(panel.tabs.count()) if panel.tabs.tabData(i) == name)
+    at = panel.tabs.tabRect(number).center()
+    QTest.mouseClick(panel.tabs, Qt.MouseButton.LeftButton, pos=at)
+    assert panel.tab == name

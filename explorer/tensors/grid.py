@@ -41,6 +41,7 @@ BAND_VALUES = 1 << 17
 LINES_FROM = 8.0
 MARKS_FROM = 4.0
 WINDOWS_FROM = 3.0
+SMALLEST_NUMBER = 7  # pixels: what is smaller cannot be read
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class TensorGrid(QWidget):
         self._padding = (0, 0, 0, 0)
         self._labels = False
         self._view = View(1.0, 0.0, 0.0)
+        self._short_forms: tuple[str, ...] | None = None
         self._bands: dict[int, QImage] = {}
         self._scaled: dict[int, tuple[float, QImage]] = {}
         self._press: QPointF | None = None
@@ -161,6 +163,7 @@ class TensorGrid(QWidget):
             self._maps = np.zeros((0, 0, 0), np.float32)
         else:
             self._maps = self._arrangement.view(array)
+        self._short_forms = None
         self._scale = scale or scale_for(array, "sequential")
         self.setAccessibleName(name or self.tr("Tensor {node}").format(node=node))
         self._forget_images()
@@ -918,14 +921,41 @@ class TensorGrid(QWidget):
                 lines.append(QLineF(x, rect.top(), x, rect.bottom()))
         painter.drawLines(lines)
 
+    def _shortest(self, channels: list[int]) -> tuple[str, ...]:
+        """The short forms that the numbers of this tensor need; of a large one those in sight."""
+        if self._short_forms is not None:
+            return self._short_forms
+        whole = self._maps.size <= BAND_VALUES
+        values = self._maps if whole else self._maps[channels]
+        values = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+        exponents = np.floor(np.log10(np.abs(values))).astype(np.int64)
+        lowest = int(exponents.min(initial=0))
+        counts = np.bincount(2 * (exponents - lowest) + (values < 0))
+        found = []
+        for key in counts.nonzero()[0].tolist():
+            exponent, negative = key // 2 + lowest, key % 2
+            sign = -1.0 if negative else 1.0
+            found.append(format_number(sign * 8.0 * 10.0**exponent, 1))
+            if 0 <= exponent < 4:  # 9.7 is written as 10
+                found.append("−0"[1 - negative :] + "0" * (exponent + 1))
+        forms = tuple(found)
+        if whole:
+            self._short_forms = forms
+        return forms
+
     def _paint_numbers(
         self, painter: QPainter, channels: list[int], visible: QRectF, tokens: theme.Tokens
     ) -> None:
         zoom = self._view.zoom
-        # As large as a usual number allows: two decimals and a sign.
+        # As large as a usual number allows, two decimals and a sign, and the longest one here.
         font = theme.font("number")
-        room = QFontMetricsF(font).horizontalAdvance("−0.00") / font.pixelSize()
-        font.setPixelSize(max(7, min(font.pixelSize(), int((zoom - 3) / room))))
+        measured = QFontMetricsF(font)
+        longest = ("−0.00", *self._shortest(channels))
+        room = max(map(measured.horizontalAdvance, longest)) / font.pixelSize()
+        size = min(font.pixelSize(), int((zoom - 3) / room))
+        if size < SMALLEST_NUMBER:
+            return  # all cells have their number or none: a gap would look like a meaning
+        font.setPixelSize(size)
         painter.setFont(font)
         metrics = QFontMetricsF(font)
         table = lut(tokens, self._scale.kind)

@@ -18,7 +18,7 @@ from engine.cell import Cell
 from engine.data.strokes import Drawing, Stroke
 from engine.statistics import statistics_of
 from explorer import theme
-from explorer.tensors.grid import Marks, TensorGrid, Window
+from explorer.tensors.grid import Marks, TensorGrid, View, Window
 from explorer.tensors.legend import ScaleLegend, ScaleModeChooser
 from explorer.tensors.pad import DrawPad
 from explorer.tensors.pair import TensorPair
@@ -261,6 +261,34 @@ def test_large_cells_show_their_numbers(qtbot) -> None:
 
 def _span(rect) -> tuple[int, int]:
     return rect.left(), rect.right()
+
+
+@pytest.mark.parametrize("smallest", [-4.2e-4, 7e-5, -0.00213, -3.1e-12, 12345.0])
+def test_all_cells_have_their_number_or_none(qtbot, smallest: float) -> None:
+    """A cell without one among others would seem to have no value."""
+    array = maps(2, 5, 5) * 0.01
+    array[0, 2, 2] = smallest
+    widget = TensorGrid()
+    widget.set_tensor("conv1", 0, array)
+    shown(qtbot, widget, 200, 200)
+    drawn = []
+    for zoom in range(26, 52):
+        widget.set_view(View(float(zoom), 1.0, 1.0, False))
+        image = picture(widget)
+        inked = 0
+        for i in range(9):
+            rect = widget.rect_of(Cell("conv1", 0, (0, i // 3, i % 3)))
+            assert rect is not None
+            inner = rect.toRect().adjusted(3, 3, -3, -3)
+            colours = {
+                image.pixel(x, y)
+                for x in range(inner.left(), inner.right())
+                for y in range(inner.top(), inner.bottom())
+            }
+            inked += len(colours) > 1
+        assert inked in (0, 9), zoom
+        drawn.append(inked)
+    assert drawn[0] == 0 and drawn[-1] == 9 and drawn == sorted(drawn)
 
 
 def test_an_empty_state_says_what_to_do(qtbot) -> None:

@@ -181,6 +181,12 @@ COMMANDS: tuple[Command, ...] = (
         scope="canvas",
         help="Lay the selected layers out anew; the others stay.",
     ),
+    _c(
+        "edit.settings",
+        QT_TRANSLATE_NOOP("Commands", "Settings…"),
+        "Ctrl+Alt+S",
+        help="Colours, speed of playing, and what is shown and asked.",
+    ),
     _c("step.start", QT_TRANSLATE_NOOP("Commands", "To the start"), "Ctrl+Home", icon="first"),
     _c(
         "step.back",

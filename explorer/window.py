@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QSignalBlocker, QSize, Qt, QTimer
 from PySide6.QtGui import (
     QActionGroup,
     QCloseEvent,
@@ -154,6 +154,7 @@ class Window(QMainWindow):
         self._restore_places()
         self.use_workspace(self.settings["workspace"])
         theme.theme().changed.connect(self._theme_changed)
+        self.settings.changed.connect(self._setting_changed)
 
     # ---- composition -----------------------------------------------------------------------
 
@@ -424,6 +425,7 @@ class Window(QMainWindow):
             "edit.align_across": lambda: c.distribute("across"),
             "edit.align_down": lambda: c.distribute("down"),
             "edit.align_arrange": c.arrange_selection,
+            "edit.settings": self.show_settings,
             "step.start": c.stepping.to_start,
             "step.back": c.stepping.back,
             "step.next": c.stepping.next,
@@ -1432,6 +1434,35 @@ class Window(QMainWindow):
         elif layers:
             c.select(layers)
             canvas.zoom_to(layers)
+
+    def show_settings(self) -> None:
+        """The dialog of the settings; what is changed in it counts at once."""
+        from explorer.settings_dialog import SettingsDialog
+
+        dialog = self.findChild(SettingsDialog) or SettingsDialog(self.settings, self)
+        dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+
+    def _setting_changed(self, name: str) -> None:
+        """What the dialog changed is shown at once."""
+        value, actions = self.settings[name], self.actions_by_id
+        if name == "theme":
+            theme.set_mode(value)
+            actions[f"view.{value}"].setChecked(True)
+        elif name == "play_speed":
+            nearest = min(range(len(_SPEEDS)), key=lambda i: abs(_SPEEDS[i] - value))
+            with QSignalBlocker(self.speed):
+                self.speed.setValue(nearest)
+            self.speed.setToolTip(self.tr("{0:g} operations per second").format(value))
+            self.controller.stepping.set_play_speed(value)
+        elif name == "receptive_field":
+            actions["focus.field"].setChecked(value)
+            self.fields.shown_changed.emit(self.fields.shown)
+        elif name == "predict":
+            actions["step.predict"].setChecked(self.controller.stepping.asks)
+        elif name == "scale_mode":
+            self.inspector.set_scale_mode(value)
 
     def show_shortcuts(self) -> None:
         """The sheet with every key."""

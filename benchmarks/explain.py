@@ -82,7 +82,7 @@ def places(window: Window, count: int, rng: np.random.Generator) -> list[Place]:
         kind = ("value", "grad", "grad", "value", "param_grad")[len(found) % 5]
         refs = known[kind]
         ref = refs[rng.integers(len(refs))]
-        array = trace.look(kind, ref)
+        array = trace.look(kind, ref)  # type: ignore[arg-type]
         assert array is not None
         shape = array.shape if kind == "param_grad" else array.shape[1:]
         index = tuple(int(rng.integers(size)) for size in shape)

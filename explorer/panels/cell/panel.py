@@ -154,6 +154,9 @@ class CellPanel(QWidget):
         self.area = QScrollArea()
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setWidgetResizable(True)
+        # The picture is lower where it is narrower: a bar that came and went with the height would
+        # make room for itself without end, and Qt lays out by recursion.
+        self.area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(inner)
         self.area.viewport().setAutoFillBackground(False)

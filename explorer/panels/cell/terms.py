@@ -258,8 +258,11 @@ class TermsTable(QTableView):
         plain, header = self.terms.plain, self.horizontalHeader()
         m = theme.metrics()
         wide = 3 * header.sectionSize(VALUE) + 2 * m.strip_height
-        self.setColumnHidden(PRODUCT, plain)
-        self.setColumnHidden(FACTOR, plain or self.viewport().width() < wide)
+        # not by the viewport, which a scroll bar makes smaller: what is hidden may hide the bar
+        room = self.width() - self.verticalScrollBar().sizeHint().width() - 2 * self.frameWidth()
+        for column, hidden in ((PRODUCT, plain), (FACTOR, plain or room < wide)):
+            if self.isColumnHidden(column) != hidden:
+                self.setColumnHidden(column, hidden)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -353,3 +353,24 @@ class TestQuiet:
             assert pictures[0].lightness() > 150 > 100 > pictures[1].lightness()
         finally:
             theme.set_mode("system")
+
+
+def test_the_room_for_its_content_does_not_depend_on_how_high_that_is(
+    panel: CellPanel, ran: Any
+) -> None:
+    """Else a bar that comes with the height takes its own reason away, by recursion in Qt."""
+    panel.resize(360, 420)
+    widths = set()
+    for place in (
+        Place(Weight("fc", "bias", (1,))),
+        Place(Cell("conv1", 0, (1, 2, 3))),
+        Place(Weight("conv1", "weight", (1, 0, 1, 1)), "gradient"),
+        Place(Cell("image", 0, (0, 3, 3)), "gradient"),
+    ):
+        ask(panel, ran, place)
+        settle()
+        for height in range(300, 900, 60):
+            panel.resize(360, height)
+            settle()
+            widths.add(panel.area.viewport().width())
+    assert len(widths) == 1

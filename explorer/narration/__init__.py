@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from engine.graph import Graph
 from engine.trace import Trace
 from explorer.breakpoints import Stop
+from explorer.narration.algebra import ALGEBRA_BACKWARD, ALGEBRA_FORWARD
 from explorer.narration.backward import BACKWARD, any_backward
 from explorer.narration.checks import check_parts
 from explorer.narration.forward import FORWARD, any_forward
@@ -135,5 +136,5 @@ def _describe(run: Run) -> Parts:
     node = graph.node(step.node)
     kind = type(node.layer).__name__
     if step.phase == "forward":
-        return FORWARD.get(kind, any_forward)(run, node)
-    return BACKWARD.get(kind, any_backward)(run, node)
+        return FORWARD.get(kind, ALGEBRA_FORWARD.get(kind, any_forward))(run, node)
+    return BACKWARD.get(kind, ALGEBRA_BACKWARD.get(kind, any_backward))(run, node)

@@ -13,7 +13,7 @@ from explorer.narration.sentence import Link, Parts, Text, fill, link_to, listed
 from explorer.tensors.scales import format_number
 
 
-def _weights_clause(run: Run, node: Node) -> Parts:
+def weights_clause(run: Run, node: Node) -> Parts:
     """How strongly the parameters are blamed."""
     gradients = run.parameter_gradients()
     if not gradients:
@@ -34,7 +34,7 @@ def _weights_clause(run: Run, node: Node) -> Parts:
     )
 
 
-def _sent(run: Run, node: Node, verb: str) -> Parts:
+def sent(run: Run, node: Node, verb: str) -> Parts:
     """{node} does something with {upstream} and sends {norm} to {source}."""
     down = run.downstream()
     if not down:
@@ -49,15 +49,15 @@ def _sent(run: Run, node: Node, verb: str) -> Parts:
 
 def _conv_back(run: Run, node: Node) -> Parts:
     verb = tr("{node} sends blame to every cell of {source} that its kernels looked at: ‖∂‖ {norm}")
-    return _sent(run, node, verb) + _weights_clause(run, node)
+    return sent(run, node, verb) + weights_clause(run, node)
 
 
-def _linear_back(run: Run, node: Node) -> Parts:
+def by_weights(run: Run, node: Node) -> Parts:
     verb = tr("{node} sends blame to {source}, to each number by its weights: ‖∂‖ {norm}")
-    return _sent(run, node, verb) + _weights_clause(run, node)
+    return sent(run, node, verb) + weights_clause(run, node)
 
 
-def _zeros(dx: Array) -> str:
+def zeros_text(dx: Array) -> str:
     return tr("{zeros} of {count} cells get exactly zero").format(
         zeros=int((dx == 0).sum()), count=dx.size
     )
@@ -66,12 +66,12 @@ def _zeros(dx: Array) -> str:
 def _relu_back(run: Run, node: Node) -> Parts:
     down = run.downstream()
     if not down:
-        return _sent(run, node, "")
+        return sent(run, node, "")
     ref, dx = down[0]
     return fill(
         tr("{node} lets the gradient pass where its input was above zero; {zeros}"),
         node=link_to(node.id),
-        zeros=_zeros(dx),
+        zeros=zeros_text(dx),
     ) + peak(run, dx, ref, tr(", the strongest that passes is {value} in {where}."), signed=True)
 
 
@@ -80,18 +80,18 @@ def _leaky_back(run: Run, node: Node) -> Parts:
         "{node} sends the gradient to {source}, whole where its input was above zero and "
         "shrunk elsewhere: ‖∂‖ {norm}"
     )
-    return _sent(run, node, verb) + _weights_clause(run, node)
+    return sent(run, node, verb) + weights_clause(run, node)
 
 
 def _max_pool_back(run: Run, node: Node) -> Parts:
     down, up = run.downstream(), run.upstream()
     argmax = run.saved(node.id, "argmax")
     if not down or up is None or argmax is None:
-        return _sent(run, node, tr("{node} sends ‖∂‖ {norm} to {source}"))
+        return sent(run, node, tr("{node} sends ‖∂‖ {norm} to {source}"))
     (source, dx), (ref, dy) = down[0], up
     index = strongest(dy, signed=True)
     if index is None or argmax[0][index] < 0:  # a window of padding alone sends nothing
-        return _sent(run, node, tr("{node} sends ‖∂‖ {norm} to {source}"))
+        return sent(run, node, tr("{node} sends ‖∂‖ {norm} to {source}"))
     channel = index[0]
     row, column = divmod(int(argmax[0][index]), dx.shape[-1])
     arrived = float(dx[channel, row, column])
@@ -120,7 +120,7 @@ def _max_pool_back(run: Run, node: Node) -> Parts:
             winners=str(winners),
             arrived=format_number(arrived),
         )
-    return merged(parts + fill("; {zeros}.", zeros=_zeros(dx)))
+    return merged(parts + fill("; {zeros}.", zeros=zeros_text(dx)))
 
 
 def _unpool_back(run: Run, node: Node) -> Parts:
@@ -128,23 +128,23 @@ def _unpool_back(run: Run, node: Node) -> Parts:
         "{node} gives each number of {source} the gradient of the cell that it was put to: "
         "‖∂‖ {norm}"
     )
-    return _sent(run, node, verb)
+    return sent(run, node, verb)
 
 
 def _average_pool_back(run: Run, node: Node) -> Parts:
     up = run.upstream()
     verb = tr("{node} shares each gradient evenly among the cells of its window: ‖∂‖ {norm}")
     if up is None:
-        return _sent(run, node, verb)
-    return _sent(
+        return sent(run, node, verb)
+    return sent(
         run, node, verb.replace("‖∂‖", tr("‖∂‖ {up} becomes").format(up=format_number(norm(up[1]))))
     )
 
 
-def _reshape_back(run: Run, node: Node) -> Parts:
+def reshaped_back(run: Run, node: Node) -> Parts:
     down = run.downstream()
     if not down:
-        return _sent(run, node, "")
+        return sent(run, node, "")
     ref, dx = down[0]
     return fill(
         tr("{node} gives the gradient the shape {shape} of {source} back; no number changes"),
@@ -156,22 +156,22 @@ def _reshape_back(run: Run, node: Node) -> Parts:
 
 def _batch_norm_back(run: Run, node: Node) -> Parts:
     verb = tr("{node} undoes its scaling on the way back to {source}: ‖∂‖ {norm}")
-    return _sent(run, node, verb) + _weights_clause(run, node)
+    return sent(run, node, verb) + weights_clause(run, node)
 
 
 def _dropout_back(run: Run, node: Node) -> Parts:
     down = run.downstream()
     if not down:
-        return _sent(run, node, "")
+        return sent(run, node, "")
     ref, dx = down[0]
     return fill(
         tr("{node} lets the gradient pass where it had let the number pass; {zeros}"),
         node=link_to(node.id),
-        zeros=_zeros(dx),
+        zeros=zeros_text(dx),
     ) + peak(run, dx, ref, tr(", strongest {value} in {where}."), signed=True)
 
 
-def _inputs_back(template: str) -> Describe:
+def to_inputs(template: str) -> Describe:
     def describe(run: Run, node: Node) -> Parts:
         down = run.downstream()
         join = join_at(run.graph, node.id)
@@ -187,7 +187,7 @@ def _inputs_back(template: str) -> Describe:
             for ref, dx in down
         ]
         if not clauses:
-            return _sent(run, node, "")
+            return sent(run, node, "")
         if len(set(sources)) == 1 and len(sources) > 1:
             clauses = clauses[:1]
         return merged(fill(template, node=link_to(node.id)) + listed(clauses) + (Text("."),))
@@ -197,7 +197,7 @@ def _inputs_back(template: str) -> Describe:
 
 def any_backward(run: Run, node: Node) -> Parts:
     verb = tr("{node} sends blame to {source}: ‖∂‖ {norm}")
-    return _sent(run, node, verb) + _weights_clause(run, node)
+    return sent(run, node, verb) + weights_clause(run, node)
 
 
 BACKWARD: dict[str, Describe] = {
@@ -210,15 +210,15 @@ BACKWARD: dict[str, Describe] = {
     "MaxUnpool2d": _unpool_back,
     "AvgPool2d": _average_pool_back,
     "GlobalAvgPool": _average_pool_back,
-    "Flatten": _reshape_back,
-    "Reshape": _reshape_back,
-    "Linear": _linear_back,
+    "Flatten": reshaped_back,
+    "Reshape": reshaped_back,
+    "Linear": by_weights,
     "BatchNorm2d": _batch_norm_back,
     "Dropout": _dropout_back,
     "SpatialDropout": _dropout_back,
     "StochasticDepth": _dropout_back,
-    "Add": _inputs_back("{node} passes the gradient unchanged to "),
-    "Concat": _inputs_back("{node} cuts the gradient into the parts of "),
-    "Mul": _inputs_back("{node} sends the gradient, times the other input, to "),
+    "Add": to_inputs("{node} passes the gradient unchanged to "),
+    "Concat": to_inputs("{node} cuts the gradient into the parts of "),
+    "Mul": to_inputs("{node} sends the gradient, times the other input, to "),
 }
 """How a layer's backward step is told, by the name of its class; others are told in general."""

@@ -696,6 +696,7 @@ class Window(QMainWindow):
         canvas.fold_all_requested.connect(c.folds.fold_all)
         canvas.unfold_all_requested.connect(c.folds.unfold_all)
         canvas.group_requested.connect(c.group)
+        canvas.mute_requested.connect(c.mute)
         canvas.ungroup_requested.connect(c.ungroup)
         canvas.rename_group_requested.connect(self._rename_block)
         canvas.add_requested.connect(c.add_layer)

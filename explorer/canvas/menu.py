@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QMenu
 
+from engine.muting import is_muted
 from explorer import folding, theme
 from explorer.canvas import legality
 from explorer.canvas.edge_item import EdgeItem
@@ -82,6 +83,9 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
         menu.addAction(
             theme.icon("group"), tr("Group into a block"), lambda: canvas.group_requested.emit(ids)
         )
+        layers = [network.graph.by_id[one] for one in ids if one in network.graph.by_id]
+        text = tr("Unmute") if all(map(is_muted, layers)) else tr("Mute (pass by)")
+        menu.addAction(text, lambda: canvas.mute_requested.emit(ids))
     menu.addSeparator()
     if item.facts.ports:
         ref = item.facts.sent(0)

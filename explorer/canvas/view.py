@@ -90,6 +90,7 @@ class Canvas(QGraphicsView):
     fold_all_requested = Signal()
     unfold_all_requested = Signal()
     group_requested = Signal(object)  # ids
+    mute_requested = Signal(object)  # frozenset of ids: pass them by, or have them back
     ungroup_requested = Signal(str)  # path of a group
     rename_group_requested = Signal(str)  # path of a group
     zoom_changed = Signal(float)

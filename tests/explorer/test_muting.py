@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
 from engine.layers.base import Layer
@@ -76,6 +77,20 @@ def test_a_layer_is_muted_and_comes_back(window: Window, tmp_path: Path) -> None
     assert window.controller.projects.open(path) and document.graph == muted
     mute(window, "relu1")
     assert document.graph == before
+
+
+def test_the_menu_of_a_card_mutes(window: Window) -> None:
+    canvas = window.canvas
+    at = canvas.to_pixel(canvas.network.items_by_id["relu1"].scene_rect().center())
+    for text, muted in (("Mute (pass by)", True), ("Unmute", False)):
+        reason = QContextMenuEvent.Reason.Mouse
+        where = canvas.viewport().mapToGlobal(at)
+        QApplication.sendEvent(canvas.viewport(), QContextMenuEvent(reason, at, where))
+        menu = QApplication.activePopupWidget()
+        assert isinstance(menu, QMenu)
+        action = next(a for a in menu.actions() if a.text() == text)
+        QTest.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
+        assert is_muted(window.document.graph.node("relu1")) == muted
 
 
 def test_weights_wait_while_their_layer_is_muted(window: Window) -> None:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from engine.building_blocks import KINDS, Block
 from engine.graph import Graph, Ref
 from engine.layers.base import REGISTRY, HyperparameterError, Layer
 from engine.project_file import load, save
+from explorer.alignment import SIDES
 from explorer.canvas import Canvas
 from explorer.document import Document
 from explorer.folding import from_plain, groups
@@ -107,10 +109,14 @@ class Editor:
             self.fold,
             self.move_cards,
             lambda: c.mute(self.ids()),
+            self.add_block,
+            lambda: (c.select(self.ids()), c.align(self.pick(SIDES))),
+            lambda: (c.select(self.ids()), c.arrange_selection()),
         ]
-        likely = [2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2, 2, 0.3, 2, 0.3, 3, 1, 1]
+        likely = [2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2, 2, 0.3, 2, 0.3, 3, 1]
+        likely += [1, 0.5, 0.5, 0.3]
         if len(self.graph.nodes) > LARGEST:
-            likely[0] = likely[1] = likely[2] = likely[6] = 0
+            likely[0] = likely[1] = likely[2] = likely[6] = likely[23] = 0
             likely[5] = 8
         chances = np.array(likely, float)
         number = int(rng.choice(len(acts), p=chances / chances.sum()))
@@ -119,6 +125,9 @@ class Editor:
         if self.document.content != before:
             name = str(number)
             self.done[name] = self.done.get(name, 0) + 1
+
+    def add_block(self) -> None:
+        self.control.append_block(Block(self.pick(KINDS), int(self.rng.integers(0, 5))))
 
     def change(self) -> None:
         if self.graph.nodes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from explorer import theme
@@ -23,6 +23,7 @@ class CommandBox(QFrame):
     layer_requested = Signal(object)
     block_requested = Signal(object)
     node_requested = Signal(str)
+    closed = Signal()
 
     def __init__(self, actions: Actions, parent: QWidget, nodes: Iterable[str] = ()) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
@@ -115,6 +116,10 @@ class CommandBox(QFrame):
             return
         self.close()
         self._actions[chosen].trigger()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        super().closeEvent(event)
+        self.closed.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):

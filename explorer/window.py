@@ -24,13 +24,18 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QApplication,
+    QDialog,
     QDockWidget,
     QFileDialog,
     QLabel,
+    QLineEdit,
     QMainWindow,
     QMenu,
+    QPlainTextEdit,
     QSlider,
+    QTextEdit,
     QToolBar,
     QToolButton,
     QVBoxLayout,
@@ -75,6 +80,8 @@ PICTURE_SCALE = 2.0
 LOW_PANEL = 130
 """Height of the panel of problems when there are some."""
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".npy", ".webp")
+TYPED_IN = (QLineEdit, QAbstractSpinBox, QPlainTextEdit, QTextEdit)
+"""What keeps the keyboard while a network is opened or a workspace switched."""
 _SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -155,6 +162,8 @@ class Window(QMainWindow):
         self.use_workspace(self.settings["workspace"])
         theme.theme().changed.connect(self._theme_changed)
         self.settings.changed.connect(self._setting_changed)
+        if isinstance(application := QApplication.instance(), QApplication):
+            application.focusChanged.connect(self._focus_changed)
 
     # ---- composition -----------------------------------------------------------------------
 
@@ -660,7 +669,29 @@ class Window(QMainWindow):
     def _pad_toggled(self, on: bool) -> None:
         self._share_escape()
         if not on:
+            self._take_keys_back()
+
+    def _take_keys(self) -> None:
+        """Single keys step again, without a click; a field that is typed in keeps the keyboard."""
+        has = self.focusWidget()
+        typing = isinstance(has, TYPED_IN) and has.isVisible() and has.isEnabled()
+        if not typing:
             self.canvas.setFocus()
+
+    def _take_keys_back(self) -> None:
+        """A dialog of this window was closed: not every desktop gives the window the keyboard."""
+        if QApplication.activeWindow() in (None, self):
+            self.activateWindow()
+        self._take_keys()
+
+    def _focus_changed(self, _old: QWidget | None, now: QWidget | None) -> None:
+        """What had the keyboard is gone, and nothing else got it."""
+        if now is None and self.isActiveWindow():
+            QTimer.singleShot(0, self, self._take_lost_keys)
+
+    def _take_lost_keys(self) -> None:
+        if self.isActiveWindow() and QApplication.focusWidget() is None:
+            self._take_keys()
 
     def _answer_key(self, host: QWidget, number: int) -> QShortcut:
         """A digit answers while something is asked; else it is the host's own key."""
@@ -760,6 +791,7 @@ class Window(QMainWindow):
 
     def _project_replaced(self) -> None:
         self.sample_bar.close_pad()
+        QTimer.singleShot(0, self, self._take_keys)  # when the forms show the new network
         if self.document.operations:  # not the first, which the hint speaks of
             self._end_hint()
 
@@ -1191,6 +1223,7 @@ class Window(QMainWindow):
         start = str(Path(self.settings["last_folder"] or Path.home()) / name)
         ask = QFileDialog.getSaveFileName if saving else QFileDialog.getOpenFileName
         chosen, _ = ask(self, dialog_title, start, pattern)
+        self._take_keys_back()
         if not chosen:
             return None
         self.settings.set("last_folder", str(Path(chosen).parent))
@@ -1246,6 +1279,7 @@ class Window(QMainWindow):
         if self._export_dialog is None:
             self._export_dialog = ExportDialog(self)
             self.export.attach(self._export_dialog)
+            self._export_dialog.finished.connect(self._take_keys_back)
         self._export_dialog.show()
         self._export_dialog.raise_()
         self._export_dialog.activateWindow()
@@ -1269,6 +1303,7 @@ class Window(QMainWindow):
         start = str(Path(self.settings["last_folder"] or Path.home()) / self.document.title)
         patterns = ";;".join(kinds.values())
         chosen, kind = QFileDialog.getSaveFileName(self, self.tr("Save the run"), start, patterns)
+        self._take_keys_back()
         if not chosen:
             return
         path = Path(chosen)
@@ -1357,6 +1392,7 @@ class Window(QMainWindow):
         for panel in workspace.front:
             self.panel(panel)
             self.docks[panel].raise_()
+        self._take_keys()
         QTimer.singleShot(0, self, self._size_docks)
 
     def _size_docks(self) -> None:
@@ -1423,6 +1459,7 @@ class Window(QMainWindow):
         box.layer_requested.connect(self.controller.append_layer)
         box.block_requested.connect(self.controller.append_block)
         box.node_requested.connect(self._go_to)
+        box.closed.connect(self._take_keys_back)
         box.open_over(self.canvas)
 
     def _go_to(self, node_id: str) -> None:
@@ -1469,13 +1506,17 @@ class Window(QMainWindow):
         """The sheet with every key."""
         from explorer.shortcut_sheet import ShortcutSheet
 
-        ShortcutSheet(self).show()
+        self._show_dialog(ShortcutSheet(self))
 
     def show_about(self) -> None:
         """Program, version, and whose work is shown."""
         from explorer.about import About
 
-        About(self.document, self).show()
+        self._show_dialog(About(self.document, self))
+
+    def _show_dialog(self, dialog: QDialog) -> None:
+        dialog.finished.connect(self._take_keys_back)
+        dialog.show()
 
     # ---- the window itself -----------------------------------------------------------------
 

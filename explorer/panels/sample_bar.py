@@ -196,6 +196,7 @@ class SampleBar(QWidget):
         self.draw.setToolTip(self.tr("Draw your own digit"))
         self.draw.setAccessibleName(self.tr("Draw your own digit"))
         self.draw.setCheckable(True)
+        self.draw.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.draw.clicked.connect(self._toggle_pad)
         self._popup: PadPopup | None = None
         words = QVBoxLayout()
@@ -222,7 +223,7 @@ class SampleBar(QWidget):
         button.setIcon(theme.icon(icon))
         button.setToolTip(text)
         button.setAccessibleName(text)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys to the canvas
         return button
 
     def _restyle(self) -> None:

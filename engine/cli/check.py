@@ -46,6 +46,7 @@ def add_check(commands: Commands) -> None:
 
 
 def _run_check(chosen: argparse.Namespace) -> int:
+    from engine.muting import without_muted
     from engine.onnx import export_onnx, read
     from engine.onnx.comparison import compare, random_inputs
 
@@ -56,7 +57,7 @@ def _run_check(chosen: argparse.Namespace) -> int:
         imported = open_onnx(chosen.network, chosen.shape)
     else:
         project = open_network(chosen.network)
-        source = export_onnx(project.graph, project.parameters).SerializeToString()
+        source = export_onnx(without_muted(project.graph), project.parameters).SerializeToString()
         imported = read(source)
     if imported.problems:
         missing = ", ".join(imported.missing())

@@ -138,3 +138,14 @@ def test_it_is_exported_as_what_it_does(tmp_path: Path) -> None:
     script = tmp_path / "muted.py"
     export(script, graph, initial_parameters(graph, 1), ExportOptions("pytorch"))
     assert "Conv2d" not in script.read_text()
+
+
+def test_the_command_check_compares_what_it_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from main import main
+
+    graph = mute(network(), network().infer(), {"add"})
+    save(Project(graph, initial_parameters(graph, 1)), tmp_path / "muted.gflow")
+    assert main(["check", str(tmp_path / "muted.gflow")]) == 0
+    assert capsys.readouterr().out

@@ -754,7 +754,7 @@ class Controller(QObject):
         else:
             self._trail.visit(place)
         self._walking = True
-        self.document.set_focus(cell)
+        self.document.set_focus(cell, chosen=False)
         self.trail_changed.emit()
 
     def why(self) -> None:

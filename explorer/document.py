@@ -107,6 +107,7 @@ class Document(QObject):
         self.position = 0
         self.selection: frozenset[str] = frozenset()
         self.focus: Cell | None = None
+        self.focus_chosen = True
         self.breakpoints: tuple[Breakpoint, ...] = ()
         self.folded: frozenset[str] = frozenset()
         """Groups that are shown as one card: how one looks at the network, not what it is."""
@@ -252,6 +253,7 @@ class Document(QObject):
         self.settings = dict(project.settings)
         self.metadata = dict(project.metadata)
         self.run, self.position, self.focus, self.stop = None, 0, None, None
+        self.focus_chosen = True
         self.inside, self.answered = None, ()
         self.gains, self.pixels = {}, {}
         self.breakpoints = breakpoints.from_plain(self.settings.get("breakpoints"))
@@ -426,9 +428,10 @@ class Document(QObject):
             self.selection = ids
             self.selection_changed.emit()
 
-    def set_focus(self, cell: Cell | None) -> None:
-        if cell != self.focus:
-            self.focus = cell
+    def set_focus(self, cell: Cell | None, chosen: bool = True) -> None:
+        """Mark a cell; ``chosen`` by the user, not where a walk inside of an operation stands."""
+        if (cell, chosen) != (self.focus, self.focus_chosen):
+            self.focus, self.focus_chosen = cell, chosen
             self.focus_changed.emit()
 
     def set_identity(self, path: Path | None, modified: bool) -> None:

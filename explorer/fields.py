@@ -29,7 +29,8 @@ class FieldsInSight(QObject):
         self._soon.setInterval(0)  # the ring comes first
         self._soon.timeout.connect(self._refresh)
         document.focus_changed.connect(self._soon.start)
-        document.network_changed.connect(self._soon.start)
+        # at once: nothing of the network before may be drawn on the next one
+        document.network_changed.connect(self._refresh)
 
     @property
     def on(self) -> bool:
@@ -38,8 +39,8 @@ class FieldsInSight(QObject):
 
     @property
     def shown(self) -> Fields | None:
-        """What is to be drawn."""
-        return self.found if self.on else None
+        """What is to be drawn: fields of a cell that the user chose."""
+        return self.found if self.on and self._document.focus_chosen else None
 
     def toggle(self) -> None:
         """Draw the fields, or no longer; remembered."""

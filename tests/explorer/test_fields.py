@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from pytestqt.qtbot import QtBot
 from engine.cell import Cell
 from engine.explain import Place
 from engine.fields import fields_of
+from engine.graph import Graph
 from engine.layers.conv2d import Conv2d
+from engine.project_file import Project, save
 from explorer import theme
 from explorer.panels import CellPanel
 from explorer.settings import Settings
@@ -119,3 +121,32 @@ def test_without_a_focus_nothing_is_said(window: Window, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: bool(panel.reach.text()))
     window.document.set_focus(None)
     qtbot.waitUntil(lambda: not outlined(window))
+
+
+def test_a_walk_inside_outlines_nothing(window: Window, qtbot: QtBot) -> None:
+    """The ring follows the walk; fields are drawn for a cell that was chosen."""
+    window.controller.stepping.go_to(3)
+    window.look_inside()
+    for _ in range(3):
+        window.controller.stepping.next()
+    qtbot.waitUntil(lambda: window.fields.found is not None)
+    focus = window.document.focus
+    assert focus is not None and outlined(window) == set() and window.fields.shown is None
+    window.controller.focus(focus)
+    qtbot.waitUntil(lambda: "image" in outlined(window))
+    window.controller.stepping.next()
+    qtbot.waitUntil(lambda: outlined(window) == set())
+
+
+def test_another_project_begins_without_fields(
+    window: Window, qtbot: QtBot, tmp_path: Path, network: Callable[..., Graph]
+) -> None:
+    window.controller.focus(CELL)
+    qtbot.waitUntil(lambda: "image" in outlined(window))
+    path = tmp_path / "tiny.gflow"
+    save(Project(network()), path)
+    drawn: list[set[str]] = []
+    window.document.sample_changed.connect(lambda: drawn.append(outlined(window)))
+    assert window.controller.projects.open(path)
+    assert outlined(window) == set() and not any(drawn)
+    assert window.fields.found is None

@@ -125,6 +125,7 @@ def export(
         texts = {
             key: value if isinstance(value, str) else json.dumps(value, default=str)
             for key, value in (metadata or {}).items()
+            if key != "node_names"
         }
         written = write_script(path, options.form, graph, parameters, preprocessing, texts)
         return Exported(tuple(written))

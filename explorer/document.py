@@ -198,6 +198,12 @@ class Document(QObject):
         """The position by which a number is explained: that of the operation looked into."""
         return self.position + (self.inside is not None)
 
+    def name_in_file(self, node_id: str) -> str:
+        """What a layer is called in the ONNX file that it came from, where that differs; or ""."""
+        names = self.metadata.get("node_names")
+        found = names.get(node_id, "") if isinstance(names, dict) else ""
+        return found if isinstance(found, str) else ""
+
     @property
     def title(self) -> str:
         return self.path.stem if self.path else str(self.metadata.get("title", self.graph.name))

@@ -1059,7 +1059,12 @@ class Window(QMainWindow):
             )
             outputs = tuple(s for r, s in d.inference.specs.items() if r[0] == node_id)
             self.properties.set_node(
-                node, inputs, outputs, d.costs.get(node_id), d.inference.errors.get(node_id)
+                node,
+                inputs,
+                outputs,
+                d.costs.get(node_id),
+                d.inference.errors.get(node_id),
+                d.name_in_file(node_id),
             )
 
     def _show_block(self, block: folding.Block) -> None:

@@ -148,7 +148,14 @@ class Imported:
                 prepared = Preprocessing.from_dict(json.loads(text))
             except ValueError:
                 prepared = None
-        metadata = {k: v for k, v in self.metadata.items() if k not in ("labels", "preprocessing")}
+        metadata = {
+            k: v
+            for k, v in self.metadata.items()
+            if k not in ("labels", "preprocessing", "node_names")
+        }
+        own = {node_id: name for node_id, name in self.names.items() if name != node_id}
+        if own:
+            metadata["node_names"] = own
         report = [*self.notes, *(f"{p.node}: {p.operator}: {p.reason}" for p in self.problems)]
         return Project(
             self.graph,

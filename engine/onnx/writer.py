@@ -91,13 +91,16 @@ def export_onnx(
             wanted = graph.parameter_specs(specs)
     except (GraphError, ShapeError, ParameterError) as error:
         raise ExportError(f"{error} Then export again.") from error
-    writer = _Writer(graph, specs, wanted, parameters, opset, batch)
+    props = dict(metadata or {})
+    own = props.pop("node_names", {})
+    named = own if isinstance(own, Mapping) else {}
+    writer = _Writer(graph, specs, wanted, parameters, opset, batch, named)
     beside = Path(f"{os.fspath(path)}.data") if path is not None else None
     try:
         model = writer.model(beside)
     except RuleError as error:
         raise ExportError(str(error)) from error
-    _describe(model, graph, labels, preprocessing, metadata or {})
+    _describe(model, graph, labels, preprocessing, props)
     try:
         checker.check_model(_light(model), full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError) as error:
@@ -266,8 +269,10 @@ class _Writer:
         parameters: Parameters,
         opset: int,
         batch: int | None,
+        named: Mapping[str, Any],
     ) -> None:
         self.graph, self.specs, self.parameters = graph, specs, parameters
+        self.named = named  # what nodes are called in the file that they came from
         self.wanted = wanted
         self.opset, self.batch = opset, batch
         # Tensors (initializers among them) share one space of names, nodes have another.
@@ -361,7 +366,7 @@ class _Writer:
                 self.names[node.id, port] = self.tensors.fresh(stem)
         place = Place(
             id=node.id,
-            name=self.nodes.fresh(node.id),
+            name=self._node_name(node.id),
             layer=node.layer,
             mapped=mapped,
             inputs=tuple(self.names[ref] for ref in node.inputs if ref is not None),
@@ -381,6 +386,14 @@ class _Writer:
             helping.name = self.nodes.fresh(helping.name)
             helping.doc_string = node.id
         self.written += [*before, last]
+
+    def _node_name(self, node_id: str) -> str:
+        """The name that the node has in the file that it came from, else its id made plain."""
+        own = self.named.get(node_id)
+        if isinstance(own, str) and own and own not in self.nodes.taken:
+            self.nodes.taken.add(own)
+            return own
+        return self.nodes.fresh(node_id)
 
     def _parameter(self, node: Node, name: str) -> str:
         array = self.parameters[node.owner, name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,7 @@ class _Shown:
     outputs: tuple[Spec, ...] = ()
     cost: Cost | None = None
     error: str = ""
+    origin: str = ""
     end: tuple[str, ...] = ()  # id, title, help and facts of an input or a loss
 
 
@@ -76,12 +78,15 @@ class Properties(QScrollArea):
         outputs: tuple[Spec, ...] = (),
         cost: Cost | None = None,
         error: Exception | None = None,
+        origin: str = "",
     ) -> None:
         """Show a node with its shapes, its work and what is wrong with it; None for none.
 
+        ``origin`` is what it is called in the file that it came from, where that is another name.
+
         What is being typed survives as long as the layer itself stays the same.
         """
-        shown = _Shown(node, inputs, outputs, cost, text_of(error) if error else "")
+        shown = _Shown(node, inputs, outputs, cost, text_of(error) if error else "", origin)
         if shown == self._shown:
             return
         before, self._shown, self._error = self._shown, shown, error
@@ -268,16 +273,18 @@ class Properties(QScrollArea):
         if shown.cost is not None:
             rows.append((self.tr("Parameters"), f"{shown.cost.parameters:,}"))
             rows.append((self.tr("Multiply-adds"), f"{shown.cost.multiply_adds:,}"))
+        if shown.origin:
+            rows.append((self.tr("In the file"), html.escape(shown.origin)))
         self._write_facts(rows)
 
     def _write_facts(self, rows: Sequence[tuple[str, str]]) -> None:
         assert self._facts is not None
         muted, pad = theme.current().text_muted, theme.metrics().space_3
-        html = "".join(
+        text = "".join(
             f'<tr><td style="color:{muted}; padding-right:{pad}px">{name}</td><td>{value}</td></tr>'
             for name, value in rows
         )
-        self._facts.setText(f"<table cellspacing=0 cellpadding=2>{html}</table>")
+        self._facts.setText(f"<table cellspacing=0 cellpadding=2>{text}</table>")
         self._facts.setAccessibleName(", ".join(f"{name}: {value}" for name, value in rows))
 
     def _show_error(self) -> None:

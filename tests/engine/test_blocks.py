@@ -287,6 +287,27 @@ def nameless(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def test_names_of_the_file_come_back_in_the_export() -> None:
+    graph = ARCHITECTURES["resnet-digits"].build()
+    model = nameless(export_onnx(graph, initial_parameters(graph, 2)))
+    for node in model.graph.node:
+        if node.op_type == "Gemm":
+            node.name = "Größe / 1"
+    wanted = [node.name for node in model.graph.node]
+    grouped = read(model).grouped()
+    project = grouped.project()
+    assert project.metadata["node_names"]["block1/conv1"] in wanted
+    again = export_onnx(project.graph, project.parameters, metadata=project.metadata)
+    assert sorted(node.name for node in again.graph.node) == sorted(wanted)
+    assert "node_names" not in {prop.key for prop in again.metadata_props}
+    moved = renamed(project.graph, {"block1/conv1": "mine"})
+    parameters = {
+        ("mine" if o == "block1/conv1" else o, n): a for (o, n), a in project.parameters.items()
+    }
+    found = [n.name for n in export_onnx(moved, parameters, metadata=project.metadata).graph.node]
+    assert "mine" in found and len(set(found) & set(wanted)) == len(wanted) - 1
+
+
 @pytest.mark.parametrize("network", ["resnet-digits", "googlenet-digits", "cifar-resnet56"])
 def test_a_file_without_names_is_grouped_and_computes_the_same(network: str) -> None:
     graph = ARCHITECTURES[network].build()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import onnx
@@ -223,15 +224,17 @@ def test_a_large_file_without_names_opens_as_stages(
     for number, node in enumerate(model.graph.node):
         node.name = f"n{number}"
         for names in (node.input, node.output):
-            names[:] = [n if n in known else "t" + str(abs(hash(n))) for n in names]
+            names[:] = [n if n in known else f"t{crc32(n.encode())}" for n in names]
     for tensor in model.graph.initializer:
-        tensor.name = "t" + str(abs(hash(tensor.name)))
+        tensor.name = f"t{crc32(tensor.name.encode())}"
     path = tmp_path / "nameless.onnx"
     onnx.save(model, path)
     opened(bench, qtbot, path)
-    shown = [
-        node.id for node in folding.view(bench.document.graph, bench.document.folded).graph.nodes
-    ]
+    d = bench.document
+    shown = [node.id for node in folding.view(d.graph, d.folded).graph.nodes]
+    named = next(node for node in d.graph.nodes if node.id.startswith("stage1/block1/"))
+    assert d.name_in_file(named.id) in {f"n{n}" for n in range(200)}
+    assert d.name_in_file("nothing") == ""
     assert shown == ["stem/", "stage1/", "stage2/", "stage3/", "head/"]
 
 

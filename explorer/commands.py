@@ -437,6 +437,9 @@ class Actions(QObject):
             if anywhere:
                 action.setShortcuts(anywhere)
                 action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            elif keys:  # the menu names them; the widgets that have them listen for them
+                action.setShortcuts(keys)
+                action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
             shown = ", ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in keys)
             tip = tr(command.help) if command.help else tr(command.text)
             action.setToolTip(f"{tip} ({shown})" if shown else tip)

@@ -6,14 +6,14 @@ import itertools
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QWidget
 from pytestqt.qtbot import QtBot
 
 from explorer import commands, theme
 from explorer.command_box import CommandBox
-from explorer.commands import COMMANDS, MENUS, Actions, key_table
+from explorer.commands import COMMANDS, MENUS, Actions, key_table, scope_of
 from explorer.shortcut_sheet import ShortcutSheet
 
 
@@ -100,6 +100,15 @@ def test_window_keys_work_and_typing_is_left_alone(
 def test_tips_name_the_keys(window: QMainWindow) -> None:
     tip = window.actions_by_id["step.next"].toolTip()
     assert "F10" in tip and "debugger: step over" in tip
+
+
+def test_menus_name_every_key(window: QMainWindow) -> None:
+    for command in COMMANDS:
+        keys = [
+            QKeySequence(k) for k in command.shortcuts if scope_of(command, k) != "presentation"
+        ]
+        shown = window.findChild(QAction, command.id).shortcut()
+        assert (shown in keys) if keys else shown.isEmpty()
 
 
 def test_menus_hold_the_table_in_order(window: QMainWindow) -> None:

@@ -21,7 +21,9 @@ class Hint(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(m.space_3, m.space_1, m.space_1, m.space_1)
         row.setSpacing(m.space_2)
-        row.addWidget(QLabel(self.tr("This network has just read the digit. Try:"), self))
+        words = QLabel(self.tr("This network has just read the digit. Try:"), self)
+        words.setWordWrap(True)  # else the canvas could not be narrower, nor the panels wider
+        row.addWidget(words, 1)
         for action in actions:
             button = QToolButton(self)
             button.setText(action.text())
@@ -31,7 +33,6 @@ class Hint(QFrame):
             button.setObjectName(f"hint.{action.objectName()}")
             button.clicked.connect(action.trigger)
             row.addWidget(button)
-        row.addStretch(1)
         close = QToolButton(self)
         close.setIcon(theme.icon("close"))
         close.setAutoRaise(True)

@@ -22,6 +22,7 @@ from PySide6.QtGui import (
     QKeySequence,
     QResizeEvent,
     QShortcut,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -1408,7 +1409,8 @@ class Window(QMainWindow):
             for n in ("inspector", "cell", "inside", "paths", "properties", "training")
         ]
         self.resizeDocks(rights, [side] * len(rights), h)
-        self.resizeDocks([self.docks["layers"], self.docks["outline"]], [220, 220], h)
+        left = 6 * theme.METRICS.strip_height  # a layer's name, and its size beside it
+        self.resizeDocks([self.docks["layers"], self.docks["outline"]], [left, left], h)
         self.resizeDocks([self.docks["layers"], self.docks["outline"]], [320, 180], v)
         problems = self._made.get("problems")
         empty = isinstance(problems, panels.Problems) and problems.empty
@@ -1539,6 +1541,11 @@ class Window(QMainWindow):
                 min(1600, max(1024, area.width() * 9 // 10)),
                 min(1000, max(680, area.height() * 9 // 10)),
             )
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not event.spontaneous():  # panels that were sized for another window fit this one
+            QTimer.singleShot(0, self, self._size_docks)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         geometry = base64.b64encode(self.saveGeometry().data()).decode()

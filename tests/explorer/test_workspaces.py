@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDockWidget
+from PySide6.QtWidgets import QApplication, QDockWidget, QTreeView
 from pytestqt.qtbot import QtBot
 
 from explorer import theme
@@ -112,6 +112,41 @@ class TestSwitching:
         assert again.settings["workspace"] == "train"
         assert shown(again) == WORKSPACES["train"].panels
         again.close()
+
+    def test_the_first_start_steps_at_the_timeline(self, window: Window) -> None:
+        assert window.settings["workspace"] == "step"
+        assert window.timeline.isVisible() and window.inspector.isVisible()
+        assert window.actions_by_id["view.step"].isChecked()
+        assert window.document.position > 0 and window.sample_bar.answer.text().startswith("✓")
+
+    @pytest.mark.parametrize("at_start", [True, False])
+    def test_names_of_layers_are_read_in_a_small_window(
+        self, qtbot: QtBot, qapp: QApplication, tmp_path: Path, at_start: bool
+    ) -> None:
+        theme.apply(qapp)
+        settings = Settings(tmp_path / "small.json")
+        settings.set("workspace", "build" if at_start else "step")
+        window = Window(settings)
+        qtbot.addWidget(window)
+        window.resize(1280, 720)
+        window.show()
+        window.controller.start(None)
+        settle()
+        if not at_start:
+            window.use_workspace("build")
+        for name in ("layers", "outline"):
+            dock = window.docks[name]
+            qtbot.waitUntil(lambda dock=dock: dock.width() >= 236)  # type: ignore[misc]
+        outline = window.panel("outline")
+        assert isinstance(outline, QTreeView)
+        settle()
+        model = outline.model()
+        for row in range(model.rowCount()):
+            index = model.index(row, 0)
+            words = outline.fontMetrics().horizontalAdvance(str(index.data()))
+            assert outline.visualRect(index).width() >= words + outline.iconSize().width(), row
+        assert window.canvas.width() > 500
+        window.close()
 
     def test_a_panel_closed_by_hand_comes_back(self, window: Window) -> None:
         dock = window.docks["inspector"]

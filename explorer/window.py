@@ -792,6 +792,7 @@ class Window(QMainWindow):
 
     def _project_replaced(self) -> None:
         self.sample_bar.close_pad()
+        self.inspector.scroll_to_top()
         QTimer.singleShot(0, self, self._take_keys)  # when the forms show the new network
         if self.document.operations:  # not the first, which the hint speaks of
             self._end_hint()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QScrollArea
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
@@ -143,6 +143,11 @@ def test_another_project_begins_without_fields(
 ) -> None:
     window.controller.focus(CELL)
     qtbot.waitUntil(lambda: "image" in outlined(window))
+    window.inspector.show_tab("output")
+    bars = window.inspector.stack.findChildren(QScrollArea)
+    for area in bars:
+        area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+    assert any(area.verticalScrollBar().value() for area in bars)
     path = tmp_path / "tiny.gflow"
     save(Project(network()), path)
     drawn: list[set[str]] = []
@@ -150,3 +155,4 @@ def test_another_project_begins_without_fields(
     assert window.controller.projects.open(path)
     assert outlined(window) == set() and not any(drawn)
     assert window.fields.found is None
+    assert not any(area.verticalScrollBar().value() for area in bars)

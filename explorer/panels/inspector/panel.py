@@ -243,6 +243,11 @@ class Inspector(QWidget):
         for pair in (self.output, self.source, self.input, self.weights):
             pair.set_scale_mode(mode)
 
+    def scroll_to_top(self) -> None:
+        """Begin at the head of every page, as another project does."""
+        for area in self.stack.findChildren(QScrollArea):
+            area.verticalScrollBar().setValue(0)
+
     def show_tab(self, name: str) -> None:
         """Bring "output", "input", "weights", "statistics" or "about" to the front, if there."""
         for i in range(self.tabs.count()):

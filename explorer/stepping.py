@@ -415,11 +415,19 @@ class Stepping(QObject):
     # ---- breakpoints -----------------------------------------------------------------------
 
     def toggle(self, point: Breakpoint) -> None:
-        """Set a breakpoint, or remove the one that means the same."""
+        """Set a breakpoint, or remove the one that means the same; says which."""
         points = self.document.breakpoints
         others = tuple(p for p in points if not p.same_place(point))
-        if len(others) == len(points):
+        place = f"{point.node} ({point.phase})" if point.phase else point.node
+        if len(others) < len(points):
+            self._say("info", self.tr("Stops no more at {0}.").format(place))
+        elif len(points) < MOST:
             others = (*points, point)
+            text = self.tr("Stops at {0} from now on; click again (or F9) to remove this.")
+            self._say("info", text.format(place))
+        else:
+            text = self.tr("There are {0} breakpoints already: remove one first.")
+            self._say("warning", text.format(MOST))
         self.set_breakpoints(others)
 
     def set_breakpoints(self, points: Iterable[Breakpoint]) -> None:

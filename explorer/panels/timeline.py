@@ -190,7 +190,8 @@ class Timeline(QWidget):
         """The strip above the operations where a click sets a breakpoint."""
         track = self._track()
         m = theme.metrics()
-        return QRectF(track.left(), track.top() - m.space_3, track.width(), m.space_3 - 1.0)
+        # A click that just misses a tick goes there, as one on it.
+        return QRectF(track.left(), track.top() - m.space_3, track.width(), m.space_2)
 
     def dot_of(self, index: int) -> QPointF:
         """The middle of the dot that marks a breakpoint."""

@@ -394,6 +394,23 @@ class TestBreakpoints:
         press(window.canvas, Qt.Key.Key_F10)
         assert not window.narration.sentence.text.startswith("Breakpoint")
 
+    def test_a_click_above_a_tick_says_what_it_did(self, window: Window) -> None:
+        document, timeline = window.document, window.timeline
+        dot = timeline.dot_of(4).toPoint()
+        name = document.operations[4].node
+        QTest.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=dot)
+        assert window.notices.text.startswith(f"Stops at {name} (forward) from now on; click again")
+        assert timeline.breakpoints == {4}
+        QTest.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=dot)
+        assert window.notices.text == f"Stops no more at {name} (forward)."
+        assert timeline.breakpoints == set()
+        for miss in (1, 2, 3):  # pixels above the tick: it goes there
+            window.controller.stepping.go_to(0)
+            tick = timeline.rect_of(4)
+            just_above = QPointF(tick.center().x(), tick.top() - miss).toPoint()
+            QTest.mouseClick(timeline, Qt.MouseButton.LeftButton, pos=just_above)
+            assert timeline.breakpoints == set() and document.position == 5
+
     def test_the_list_shows_and_changes_them(self, window: Window) -> None:
         window.controller.stepping.toggle_node("conv2")
         panel = window.panel("breakpoints")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any
 
@@ -38,6 +39,7 @@ class _Words(QTextBrowser):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._marked: frozenset[str] = frozenset()
+        self._needed = 0
         self.setOpenLinks(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
@@ -47,7 +49,8 @@ class _Words(QTextBrowser):
 
     def sizeHint(self) -> QSize:
         line = QFontMetricsF(theme.font("title")).lineSpacing()
-        return QSize(12 * theme.metrics().strip_height, round(2 * line) + theme.metrics().space_2)
+        usual = round(2 * line) + theme.metrics().space_2
+        return QSize(12 * theme.metrics().strip_height, max(usual, self._needed))
 
     def minimumSizeHint(self) -> QSize:
         hint = self.sizeHint()
@@ -107,15 +110,23 @@ class _Words(QTextBrowser):
         painter.end()
 
     def fit(self) -> None:
-        """Take the largest size at which the whole sentence is in sight."""
+        """Take the largest size at which the whole sentence is in sight.
+
+        A sentence that is too long for the smallest one, such as one behind a check, needs room.
+        """
         m = theme.metrics()
         for size in (m.text_title, m.text_heading, m.text_body):
             font = theme.font("title")
             font.setPixelSize(size)
             self.document().setDefaultFont(font)
             self.document().setTextWidth(self.viewport().width())
-            if self.document().size().height() <= self.viewport().height():
+            height = math.ceil(self.document().size().height())
+            if height <= self.viewport().height():
                 break
+        needed = height if size == m.text_body else 0
+        if needed != self._needed:
+            self._needed = needed
+            self.updateGeometry()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

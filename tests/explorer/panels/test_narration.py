@@ -1,6 +1,7 @@
 """The sentence is shown with links that ask for cells and nodes."""
 
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.cell import Cell
 from explorer.narration import Link, Sentence, Text, sentence
@@ -44,6 +45,31 @@ def test_names_are_text_and_not_markup(qtbot):
     qtbot.addWidget(panel)
     panel.set_sentence(Sentence((Text("a < b & <b>c</b>"),), "loss"))
     assert panel.words.toPlainText() == "a < b & <b>c</b>"
+
+
+def test_the_area_grows_for_a_sentence_that_fits_at_no_size(qtbot):
+    """Such as the result of a check before the sentence of the step."""
+    window, canvas, panel = QWidget(), QWidget(), Narration()
+    column = QVBoxLayout(window)
+    column.addWidget(canvas, 1)
+    column.addWidget(panel)
+    qtbot.addWidget(window)
+    window.resize(760, 500)
+    window.show()
+    panel.set_sentence(Sentence((Text("word " * 20),), "backward"))
+    qtbot.waitUntil(lambda: panel.height() > 0)
+    usual = panel.height()
+    for words in (75, 120, 90):
+        panel.set_sentence(Sentence((Text("word " * words),), "backward"))
+        qtbot.waitUntil(lambda: _whole(panel))
+        assert panel.height() > usual
+    panel.set_sentence(Sentence((Text("word " * 20),), "backward"))
+    qtbot.waitUntil(lambda: panel.height() == usual)
+    assert _whole(panel)
+
+
+def _whole(panel):
+    return panel.words.document().size().height() <= panel.words.viewport().height()
 
 
 def test_a_long_sentence_is_in_sight_as_a_whole(qtbot):

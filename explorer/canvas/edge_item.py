@@ -13,6 +13,10 @@ from explorer.canvas.node_item import TWO_LINES, Mark
 from explorer.tensors.scales import WidthScale, edge_width, format_number
 
 _PLAIN_LABELS_FROM = 0.42
+_THIN_UNTIL = 0.1
+"""Zoom from which on a line without a norm keeps a width on the screen."""
+_WHOLE = 2 * theme.METRICS.hairline
+"""This wide a line covers at least one pixel wholly, wherever it lies, and has its contrast."""
 _NORM = "‖g‖ "
 _LABEL_WIDTH = 10.0 * theme.METRICS.space_4
 _LABEL_HEIGHT = float(theme.METRICS.text_title)
@@ -133,10 +137,13 @@ class EdgeItem(QGraphicsItem):
             )
             colour, width = mark, max(width, now.line_strong + 1)
             dash = (2.0, 2.0) if self.mark == "illegal" else ()
+        zoom = option.levelOfDetailFromTransform(painter.worldTransform())
+        if self.norm is None and not dash:
+            # Far out too it can be seen what leads where; with a norm the width says its size.
+            width = max(width, _WHOLE / max(zoom, _THIN_UNTIL))
         painter.setPen(ink.pen(colour, width, dash))
         painter.drawPath(self.route.path)
         self._paint_arrow(painter, colour, width)
-        zoom = option.levelOfDetailFromTransform(painter.worldTransform())
         most = m.text_title if self.facts.joins or self.facts.forks else m.text_heading
         pixels = ink.legible(zoom, m.text_small, most)
         painter.setFont(ink.font("small", pixels))
@@ -174,7 +181,7 @@ class EdgeItem(QGraphicsItem):
             return tokens.skip, now.line, tuple(d / now.line for d in dash)
         if self.phase:
             return tokens.phase(self.phase), now.line_strong, ()
-        return tokens.border_strong if not self.dimmed else tokens.border, now.line, ()
+        return tokens.border_strong if self.dimmed else tokens.text_muted, now.line, ()
 
     def _paint_arrow(self, painter: QPainter, colour: str, width: float) -> None:
         size = geometry.ARROW + width / 2

@@ -207,6 +207,48 @@ def test_an_exact_zero_is_a_thin_dashed_line_and_the_legend_says_so(stage: Any) 
     assert edge.style(theme.current())[2] == ()
 
 
+def contrast(one: QColor, other: QColor) -> float:
+    """Of WCAG 2: from 1 to 21."""
+
+    def light(c: QColor) -> float:
+        parts = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in c.getRgbF())
+        return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), parts, strict=False))
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("mode", "zoom"),
+    [("dark", 1.0), ("dark", 0.45), ("dark", 0.25), ("light", 1.0), ("light", 0.45)],
+)
+def test_a_line_that_carries_nothing_yet_is_seen(
+    stage: Any, lenet: Run, mode: theme.Mode, zoom: float
+) -> None:
+    graph, trace, _ = lenet
+    theme.set_mode(mode)
+    try:
+        stage.show(graph, zoom=zoom)
+        stage.canvas.set_run(trace, 0)
+        ground = QColor(theme.current().background)
+        seen = {}
+        for reader in ("relu1", "conv2", "pool2"):
+            stage.canvas.center_on(reader)
+            shot, at = stage.picture(), stage.edge(reader)
+            near = [(dx, 0) for dx in (-2, -1, 0, 1, 2)] + [(0, dy) for dy in (-2, -1, 1, 2)]
+            colours = [shot.pixelColor(at.x() + dx, at.y() + dy) for dx, dy in near]
+            seen[reader] = max(contrast(c, ground) for c in colours)
+        assert min(seen.values()) >= 3.0, seen
+        edge = stage.canvas.network.edges["relu1", 0]
+        assert edge.dimmed
+        stage.canvas.set_run(trace, 2)
+        assert not edge.dimmed  # and what was computed stands out from it
+        before, now = theme.current().border_strong, edge.style(theme.current())[0]
+        assert contrast(QColor(now), ground) > 1.5 * contrast(QColor(before), ground)
+    finally:
+        theme.set_mode("light")
+
+
 def test_an_add_shows_norm_and_share_and_its_skip_has_its_own_look(stage: Any, resnet: Run) -> None:
     graph, trace, steps = resnet
     stage.show(graph)

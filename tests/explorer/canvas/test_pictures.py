@@ -211,8 +211,9 @@ def contrast(one: QColor, other: QColor) -> float:
     """Of WCAG 2: from 1 to 21."""
 
     def light(c: QColor) -> float:
-        parts = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in c.getRgbF())
-        return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), parts, strict=False))
+        given = (c.redF(), c.greenF(), c.blueF())
+        parts = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in given)
+        return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
     low, high = sorted((light(one), light(other)))
     return (high + 0.05) / (low + 0.05)

@@ -274,7 +274,7 @@ def timeline_scrub(s: Session) -> None:
     ends = [s.see(lambda i=i: timeline.rect_of(i).center()) for i in (3, 16)]
     s.person.drag([s.person.on(timeline, end) for end in ends])
     s.at(17)
-    assert len(set(seen)) >= 4 and seen == sorted(seen), seen
+    assert len(set(seen)) >= 3 and seen == sorted(seen), seen
 
 
 @gesture("first")

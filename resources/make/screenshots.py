@@ -83,7 +83,29 @@ def main() -> None:
         settle()
         window.canvas.fit()
         save_picture(window, FOLDER / "presentation.png")
+        window.actions_by_id["view.presentation"].trigger()
+        window.use_workspace("build")
+        _open(window, "resnet50")
+        save_picture(window, FOLDER / "folded.png")
+        theme.set_mode("dark")
+        _open(window, "densenet121")
+        c.folds.unfold_all()
+        QTest.qWait(700)
+        window.canvas.fit()
+        save_picture(window, FOLDER / "unfolded.png")
         window.close()
+
+
+def _open(window: Window, name: str) -> None:
+    """A network of the gallery, which is made beside the window."""
+    projects = window.controller.projects
+    projects.open_architecture(name)
+    while projects.builders.busy:
+        QTest.qWait(20)
+    QTest.qWait(700)  # the tabs of the workspace before are taken away after a while
+    window.notices.clear()
+    settle()
+    window.canvas.fit()
 
 
 if __name__ == "__main__":

@@ -137,6 +137,22 @@ class Graph:
         return {ref: tuple(who) for ref, who in found.items()}
 
     @cached_property
+    def senders(self) -> dict[Ref, tuple[tuple[str, int], ...]]:
+        """Those of ``readers`` that lead to a loss: from them a gradient can come back.
+
+        Slots that take places in a map send none. Raises CycleError.
+        """
+        reached = {loss.input[0] for loss in self.losses}
+        sending = {(loss.id, 0) for loss in self.losses}
+        for node in reversed(self.order):
+            for slot, ref in enumerate(node.inputs if node.id in reached else ()):
+                if ref is not None and slot not in node.layer.index_slots:
+                    reached.add(ref[0])
+                    sending.add((node.id, slot))
+        found = {ref: tuple(r for r in who if r in sending) for ref, who in self.readers.items()}
+        return {ref: who for ref, who in found.items() if who}
+
+    @cached_property
     def order(self) -> tuple[Node, ...]:
         """Nodes in an order of computation, each as early as its place in ``nodes`` allows.
 

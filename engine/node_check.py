@@ -47,7 +47,7 @@ def check_node(
     xs = [
         np.array(trace.at(key), np.float64, order="C") for key in keys.values() if key is not None
     ]
-    claims = _claims(graph, trace, node, position)
+    claims = _claims(trace, node, position)
     record = trace.around(node, position)
     dys = record.batch_dys if record is not None else ()
     if not claims or not any(dy is not None for dy in dys):
@@ -77,28 +77,17 @@ def check_node(
     return GradientReport(f"{node_id} {node.layer!r}", TOLERANCE[dtype], tuple(rows))
 
 
-def _claims(graph: Graph, trace: Trace, node: Node, position: int | None) -> dict[str, Key]:
+def _claims(trace: Trace, node: Node, position: int | None) -> dict[str, Key]:
     """What the node sent: the gradient of each connected input and of each trained parameter."""
-    found: dict[str, Key | None] = {}
     connected = [(slot, ref) for slot, ref in enumerate(node.inputs) if ref is not None]
-    for i, (slot, ref) in enumerate(connected):
-        forked = len(graph.readers.get(ref, ())) > 1
-        found[f"input {i}"] = (
-            trace.latest("part", (node.id, slot), position)
-            if forked
-            else trace.latest("grad", ref, position)
-        )
-    specs = graph.infer().specs
-    known = tuple(specs[ref] for _, ref in connected)
-    shared = sum(other.owner == node.owner for other in graph.nodes) > 1
-    for name, spec in node.layer.parameters(*known).items():
-        if spec.kind == "weight":
-            found[name] = (
-                trace.latest("param_part", (node.id, name), position)
-                if shared
-                else trace.latest("param_grad", (node.owner, name), position)
-            )
-    return {name: key for name, key in found.items() if key is not None}
+    found = {}
+    for key in trace.sent(node.id, position):
+        if key.kind in ("param_grad", "param_part"):
+            found[key.ref[1]] = key
+            continue
+        places = [(node.id, slot) if key.kind == "part" else ref for slot, ref in connected]
+        found[f"input {places.index(key.ref)}"] = key
+    return found
 
 
 def _compare(

@@ -6,6 +6,7 @@ generator of steps.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ import numpy as np
 
 from engine.binding import Binding, Blueprint, Choice, Kept, Situation
 from engine.graph import Graph, GraphError, Ref
+from engine.kernels import PLAIN
 from engine.layers.add import Add
 from engine.layers.base import Array, Mode
 from engine.optimizers import Optimizer
@@ -25,6 +27,9 @@ from engine.workers import single_blas
 
 TRACE_ROOM = 24 << 20
 """Bytes; nothing is written to them."""
+KERNELS_VARIABLE = "GRADIENT_FLOW_KERNELS"
+"""Environment variable that pins kernels where ``compile`` is given none: "plain" for every node,
+or entries NODE=KERNEL with commas between them; nodes of other networks are passed over."""
 
 
 class BatchError(ValueError):
@@ -84,7 +89,8 @@ def compile(
 
     ``batch`` samples a run; ``dtype`` float32 or float64; ``backward`` False leaves out what only
     gradients need; ``input_gradients`` asks for the gradients of the network's inputs too; ``pin``
-    maps node ids to kernel names ("plain" always serves). ``keep`` "results" saves memory: only
+    maps node ids to kernel names ("plain" always serves; without it the environment variable
+    GRADIENT_FLOW_KERNELS may, see ``KERNELS_VARIABLE``). ``keep`` "results" saves memory: only
     the outputs, what the losses read, the gradients of inputs and those of the parameters are
     still there after a run (a trace has everything all the same). ``threads`` is how many threads
     share the work of an operation that is large enough; with another number, sums of weight
@@ -102,6 +108,8 @@ def compile(
         raise GraphError(
             f"Pinned kernels: expected ids of nodes, received {', '.join(sorted(unknown))}."
         )
+    if pin is None:
+        pin = _pinned_by_environment(graph)
     inferred = graph.check(batch).specs
     specs = {ref: replace(spec, dtype=dtype) for ref, spec in inferred.items()}
     weights = Weights(graph.parameter_specs(specs), parameters, dtype)
@@ -115,11 +123,29 @@ def compile(
         mode,
         dtype,
         backward,
-        dict(pin or {}),
+        dict(pin),
         keep,
         threads,
     )
     return Plan(blueprint, weights, batch)
+
+
+def _pinned_by_environment(graph: Graph) -> dict[str, str]:
+    """The kernels that ``KERNELS_VARIABLE`` pins in this network. Raises GraphError."""
+    text = os.environ.get(KERNELS_VARIABLE, "").strip()
+    if text == PLAIN.name:
+        return dict.fromkeys(graph.by_id, PLAIN.name)
+    found = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        node, _, kernel = entry.rpartition("=")
+        if not node or not kernel:
+            raise GraphError(
+                f"{KERNELS_VARIABLE}: expected {PLAIN.name}, or entries NODE=KERNEL with commas "
+                f"between them, received {entry!r}. Correct or unset it."
+            )
+        if node.strip() in graph.by_id:
+            found[node.strip()] = kernel.strip()
+    return found
 
 
 def _wanted_gradients(graph: Graph, weights: Weights, inputs: bool) -> frozenset[Ref]:
@@ -129,15 +155,7 @@ def _wanted_gradients(graph: Graph, weights: Weights, inputs: bool) -> frozenset
     for node in graph.order:
         if node.owner in trained or any(r is not None and r[0] in wanted for r in node.inputs):
             wanted.add(node.id)
-    reached: set[Ref] = {loss.input for loss in graph.losses}
-    sources = {ref[0] for ref in reached}
-    for node in reversed(graph.order):
-        if node.id in sources:
-            slots = enumerate(r for r in node.inputs if r is not None)
-            refs = [r for slot, r in slots if slot not in node.layer.index_slots]
-            reached.update(refs)
-            sources.update(ref[0] for ref in refs)
-    return frozenset(ref for ref in reached if ref[0] in wanted)
+    return frozenset(ref for ref in graph.senders if ref[0] in wanted)
 
 
 class Plan:

@@ -220,6 +220,17 @@ class Trace:
         key = self.latest(kind, ref, position)
         return None if key is None else self.at(key)
 
+    def sent(self, node: str, position: int | None = None) -> tuple[Key, ...]:
+        """What a node's (or loss's) latest backward step wrote, when ``position`` steps had run.
+
+        Its own gradients, where ``latest`` may find a sum with others'. Empty before that step.
+        """
+        end = len(self.steps) if position is None else min(position, len(self.steps))
+        for step in map(self.steps.__getitem__, range(end - 1, -1, -1)):
+            if step.node == node and step.phase == "backward":
+                return step.writes
+        return ()
+
     def position_of(self, key: Key) -> int:
         """How many steps had run when this key had just been written."""
         positions, keys = self._written[key.kind, key.ref]

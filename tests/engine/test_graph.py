@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.graph import CycleError, Graph, GraphError, Input, Loss, Node, Ref
+from engine.layers import REGISTRY
 from engine.layers.add import Add
 from engine.layers.base import ShapeError
 from engine.layers.concat import Concat
@@ -18,7 +19,7 @@ from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
-from engine.losses import CrossEntropy
+from engine.losses import CrossEntropy, MeanSquaredError
 
 IMAGE: Ref = ("image", 0)
 
@@ -328,3 +329,21 @@ def test_a_loss_and_a_layer_of_one_name_do_not_run() -> None:
     ):
         with pytest.raises(GraphError, match=f"{name}: expected one input, layer or loss"):
             both.check()
+
+
+def test_a_gradient_comes_back_only_from_readers_that_lead_to_a_loss() -> None:
+    graph = residual()
+    source = graph.losses[0].input
+    assert graph.senders == graph.readers
+    assert graph.add(Node("dead", ReLU(), (source,))).senders == graph.readers
+    assert replace(graph, losses=()).senders == {}
+    pool = Node("pool", REGISTRY["MaxPool2d"](2, return_indices=True), (("image", 0),))
+    back = Node("back", REGISTRY["MaxUnpool2d"](2), (("pool", 0), ("pool", 1)))
+    maps = Graph(
+        (Input("image", (1, 4, 4)),),
+        (pool, back),
+        losses=(Loss("loss", MeanSquaredError(), ("back", 0)),),
+    )
+    assert maps.check().valid
+    assert maps.readers["pool", 1] == (("back", 1),)
+    assert set(maps.senders) == {("image", 0), ("pool", 0), ("back", 0)}

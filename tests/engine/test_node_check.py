@@ -112,3 +112,12 @@ def test_chance_is_checked_with_the_runs_own_key() -> None:
     number = [n.id for n in graph.order].index("drop")
     assert check_node(graph, trace, "drop", ctx=Ctx("train", (5, 7, number))).passed
     assert not check_node(graph, trace, "drop", ctx=Ctx("train", (6, 7, number))).passed
+
+
+def test_a_reader_that_sends_no_gradient_hides_none() -> None:
+    """A tensor with a dead branch has two readers but one sender: its gradient is no sum."""
+    graph = ARCHITECTURES["lenet5"].build()
+    graph = graph.add(Node("dead", REGISTRY["ReLU"](), (("pool1", 0),)))
+    report = check_node(graph, traced(graph), "conv2")
+    assert report.passed, str(report)
+    assert [t.name for t in report.tensors] == ["input 0", "weight", "bias"]

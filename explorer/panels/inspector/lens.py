@@ -92,10 +92,10 @@ class Lens:
         return self.array(self.key("value", ref))
 
     def sent(self, node: Node, slot: int, ref: Ref) -> Key | None:
-        """The gradient that a node sends to an input: its own part where the tensor is forked."""
-        if len(self.graph.readers.get(ref, ())) > 1:
-            return self.key("part", (node.id, slot))
-        return self.key("grad", ref)
+        """The gradient that a node sends to an input: its own part where others send one too."""
+        sent = self.trace.sent(node.id, self.position) if self.trace is not None else ()
+        places = (("part", (node.id, slot)), ("grad", ref))
+        return next((key for key in sent if (key.kind, key.ref) in places), None)
 
     def parameters(self, node: Node) -> tuple[str, ...]:
         """Names of a node's parameters; none while its inputs are not known."""

@@ -64,8 +64,8 @@ class Fork:
 
 
 def gradients_met(graph: Graph, trace: Trace | None, position: int, ref: Ref) -> Fork | None:
-    """The state of a forked tensor's gradient; None where the tensor is read once or not at all."""
-    readers = graph.readers.get(ref, ())
+    """The state of a forked tensor's gradient; None where fewer than two readers send one."""
+    readers = graph.senders.get(ref, ())
     if len(readers) < 2:
         return None
     names = readers_at(graph, ref)

@@ -1,5 +1,7 @@
 """The inspector shows what the trace holds at the position, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
@@ -11,6 +13,7 @@ from engine.layers import REGISTRY
 from engine.trace import Trace
 from explorer.narration import percent
 from explorer.panels import Inspector
+from explorer.panels.inspector.lens import Lens
 from explorer.panels.inspector.paths import gradients_met, values_joined
 from explorer.panels.inspector.pooling import choice_of, window_at
 from explorer.tensors.scales import format_number
@@ -192,6 +195,21 @@ def test_three_parts_are_complete_only_after_the_second_sum(ran, run):
     assert len(met.shares.norms) == 3
     assert sum(met.shares.signed_shares) == pytest.approx(1)
     assert values_joined(graph, Trace(), 0, node) is None
+
+
+def test_a_dead_branch_is_not_waited_for(ran, run):
+    dead = [
+        replace(ran.graph.node("relu1"), id=name, inputs=((source, 0),))
+        for name, source in (("dead1", "pool1"), ("dead2", "conv1"))
+    ]
+    other = run(ran.graph.add(dead[0]).add(dead[1]))
+    met = gradients_met(other.graph, other.trace, len(other.trace), ("pool1", 0))
+    assert len(met.names) == 2 and met.shares is not None
+    # where one reader alone sends a gradient, that is the tensor's
+    lens = Lens(other.graph, other.inference, other.trace, len(other.trace), "relu1")
+    sent = lens.sent(other.graph.node("relu1"), 0, ("conv1", 0))
+    assert (sent.kind, sent.ref) == ("grad", ("conv1", 0))
+    assert lens.sent(dead[1], 0, ("conv1", 0)) is None
 
 
 def test_weights_and_their_gradient(qtbot, ran):

@@ -17,11 +17,13 @@ from engine.cli.common import (
     new_parser,
     open_network,
     open_onnx,
+    whole_number,
 )
 
 if TYPE_CHECKING:
     from engine.graph import Graph
     from engine.onnx import Imported
+    from engine.parameters import Parameters
 
 _FLOAT32_BYTES = 4
 
@@ -40,6 +42,14 @@ def add_inspect(commands: Commands) -> None:
     )
     parser.add_argument("network", metavar="NETWORK", help=NETWORK_HELP)
     add_shape(parser)
+    parser.add_argument(
+        "--kernels",
+        nargs="?",
+        type=whole_number,
+        const=1,
+        metavar="SAMPLES",
+        help="also the form that a training step of so many samples (1) runs each layer in",
+    )
     parser.add_argument("--json", action="store_true", help="print it for other programs")
     parser.set_defaults(run=_run_inspect)
 
@@ -48,15 +58,29 @@ def _run_inspect(chosen: argparse.Namespace) -> int:
     imported: Imported | None = None
     if Path(chosen.network).suffix.lower() == ONNX_SUFFIX:
         imported = open_onnx(chosen.network, chosen.shape)
-        graph = imported.graph
+        graph, parameters = imported.graph, imported.parameters
     else:
-        graph = open_network(chosen.network).graph
+        project = open_network(chosen.network)
+        graph, parameters = project.graph, project.parameters
     found = _described(graph, imported)
+    if chosen.kernels is not None:
+        kernels = _kernels(graph, parameters, chosen.kernels)
+        for layer in found["layers"]:
+            layer["kernel"] = kernels.get(layer["id"])
     if chosen.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         print("\n".join(_lines(found)))
     return 0
+
+
+def _kernels(graph: Graph, parameters: Parameters, samples: int) -> dict[str, str]:
+    """The form that runs each node that can run, by node id."""
+    from engine.plan import compile as compile_plan
+    from engine.runnable import runnable
+
+    plan = compile_plan(runnable(graph), parameters, batch=samples, keep="results")
+    return {choice.node: choice.kernel for choice in plan.choices}
 
 
 def _described(graph: Graph, imported: Imported | None) -> dict[str, Any]:
@@ -104,7 +128,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['name']}: {_shapes(found['inputs'])} → {_shapes(found['outputs'])}"]
     if producer := found["metadata"].get("producer"):
         lines.append(f"written by {producer}, opset {found['metadata']['opset']}")
-    rows = [("layer", "kind", "output", "parameters", "multiply-adds")]
+    rows = [("layer", "kind", "output", "parameters", "multiply-adds", "kernel")]
     rows += [
         (
             layer["id"],
@@ -112,14 +136,17 @@ def _lines(found: dict[str, Any]) -> list[str]:
             _size(layer["output"]),
             _number(layer["parameters"]),
             _number(layer["multiply_adds"]),
+            layer.get("kernel", "") or "?",
         )
         for layer in found["layers"]
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if not any("kernel" in layer for layer in found["layers"]):
+        widths.pop()
     for row in rows:
         cells = [
-            cell.ljust(width) if i < 3 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if i in (3, 4) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
         lines.append("  ".join(cells).rstrip())
     kinds = Counter(layer["layer"] for layer in found["layers"]).most_common()

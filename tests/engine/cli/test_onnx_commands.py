@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import main
 from engine.architectures import ARCHITECTURES
+from engine.cli.common import open_network
 from engine.onnx import export_onnx
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
@@ -87,6 +88,25 @@ def test_inspect_tells_what_is_missing_and_asks_for_sizes(capsys: Output, unknow
     assert any(x.startswith("missing: Riddle, 1 nodes") for x in out)
     assert any(x.startswith("1 more nodes come after") for x in out)
     assert "expected sizes that fit" in refused(capsys, "inspect", unknown, "--shape", "x=4x8x8")
+
+
+def test_inspect_names_the_kernel_of_every_layer(
+    capsys: Output, lenet: Path, unknown: Path
+) -> None:
+    for network, samples in ((lenet, ()), ("lenet5", (32,))):
+        code, out, _ = run(capsys, "inspect", network, "--kernels", *samples)
+        assert code == 0 and out[1 if network == "lenet5" else 2].endswith("  kernel")
+        _, text, _ = run(capsys, "inspect", network, "--json", "--kernels", *samples)
+        found = {x["id"]: x["kernel"] for x in json.loads("\n".join(text))["layers"]}
+        project = open_network(str(network))
+        plan = compile(project.graph, project.parameters, batch=samples[0] if samples else 1)
+        assert found == {c.node: c.kernel for c in plan.choices}
+        for node, kernel in found.items():
+            line = next(line for line in out if line.split()[0] == node)
+            assert line.endswith(f"  {kernel}")
+    _, out, _ = run(capsys, "inspect", unknown, "--shape", "x=3x8x8", "--kernels")
+    assert any(line.split()[1:2] == ["Riddle"] and line.endswith("  ?") for line in out)
+    assert "at least 1 sample" in refused(capsys, "inspect", "lenet5", "--kernels", 0)
 
 
 def test_check_compares_with_another_engine(capsys: Output, lenet: Path, unknown: Path) -> None:

@@ -408,6 +408,35 @@ class TestChoice:
         with pytest.raises(GraphError, match="nobody"):
             planned(forked(), pin={"nobody": "plain"})
 
+    @pytest.mark.parametrize(
+        ("text", "wanted"),
+        [
+            ("plain", {"stem": "plain", "pool": "plain"}),
+            ("stem=im2col, elsewhere = banded,", {"stem": "im2col", "pool": "tiled maxima"}),
+            ("", {"stem": "banded", "pool": "tiled maxima"}),
+        ],
+    )
+    def test_the_environment_pins_kernels_where_no_argument_does(
+        self, text: str, wanted: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GRADIENT_FLOW_KERNELS", text)
+        plan = planned(forked())
+        chosen = {c.node: c.kernel for c in plan.choices}
+        assert {node: chosen[node] for node in wanted} == wanted
+        if text == "plain":
+            assert set(chosen.values()) == {"plain"}
+        given = planned(forked(), pin={"stem": "plain"}).choices
+        assert {c.node: c.kernel for c in given}["pool"] == "tiled maxima"
+
+    @pytest.mark.parametrize("text", ["banded", "=banded", "stem="])
+    def test_what_pins_nothing_is_refused(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GRADIENT_FLOW_KERNELS", text)
+        with pytest.raises(GraphError, match="GRADIENT_FLOW_KERNELS: expected plain, or entries"):
+            planned(forked())
+        monkeypatch.setenv("GRADIENT_FLOW_KERNELS", "stem=tiled maxima")
+        with pytest.raises(GraphError, match="Pin 'plain'"):
+            planned(forked())
+
     def test_kernel_names_are_unique(self) -> None:
         assert len({k.name for k in KERNELS} | {"plain"}) == len(KERNELS) + 1
 

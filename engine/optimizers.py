@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from engine.layers.base import Array
+from engine.statistics import norm
 
 
 class Optimizer(Protocol):
@@ -90,18 +91,18 @@ class Rule:
         np.subtract(p, move, out=out)
 
 
-def clipped(g: Array, norm: float) -> Array:
-    """The gradient (n,), shortened to length ``norm`` where it is longer (0: as it is).
+def clipped(g: Array, longest: float) -> Array:
+    """The gradient (n,), shortened to length ``longest`` where it is longer (0: as it is).
 
     A gradient that is not finite stays as it is, so that what follows can find it. Source:
     Pascanu, Mikolov & Bengio 2013, algorithm 1.
     """
-    if not norm:
+    if not longest:
         return g
-    length = math.sqrt(float(np.square(g, dtype=np.float64).sum()))
-    if not math.isfinite(length) or length <= norm:
+    length = norm(g)
+    if not math.isfinite(length) or length <= longest:
         return g
-    return g * g.dtype.type(norm / length)
+    return g * g.dtype.type(longest / length)
 
 
 def _decayed(p: Array, decays: Array | None) -> Array:

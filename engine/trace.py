@@ -20,6 +20,7 @@ import numpy as np
 
 from engine.atomic_file import replacing
 from engine.layers.base import Array, Record
+from engine.statistics import norm
 
 Phase = Literal["forward", "loss", "backward", "accumulate", "update"]
 PHASES: tuple[Phase, ...] = ("forward", "loss", "backward", "accumulate", "update")
@@ -390,6 +391,4 @@ def _operand(o: Operand) -> list[Any]:
 def _summary(a: Array) -> str:
     if a.size == 0:
         return "empty"
-    with np.errstate(invalid="ignore", over="ignore"):
-        norm = float(np.sqrt(np.square(a, dtype=np.float64).sum()))
-    return f"[{a.min():.4g}, {a.max():.4g}] ‖·‖ {norm:.4g}"
+    return f"[{a.min():.4g}, {a.max():.4g}] ‖·‖ {norm(a):.4g}"

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from engine.layers.base import Array
+from engine.statistics import norm
 from engine.trace import PHASES, Key, Operation, Phase, Trace
 
 Kind = Literal["node", "phase", "gradient below", "gradient above", "not finite", "zeros above"]
@@ -108,14 +108,9 @@ def _measure(point: Breakpoint, key: Key, trace: Trace) -> float | None:
         return share if share > point.limit else None
     if key.kind not in ("grad", "part", "param_grad"):
         return None
-    size = _norm(trace.at(key))
+    size = norm(trace.at(key))
     met = size < point.limit if point.kind == "gradient below" else size > point.limit
     return size if met else None
-
-
-def _norm(array: Array) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
 
 
 def to_plain(breakpoints: Sequence[Breakpoint]) -> list[dict[str, Any]]:

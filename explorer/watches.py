@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from engine.cell import Cell
 from engine.explain import Place, Weight, look
+from engine.statistics import norm
 from engine.trace import Trace
 from explorer.document import Document
 
@@ -51,10 +51,7 @@ class Watch:
                 trace, len(trace), Place(self.source, "gradient" if backward else "forward")
             )
         array = trace.look("grad" if backward else "value", (self.node, 0))
-        if array is None:
-            return None
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+        return None if array is None else norm(array)
 
 
 Line = tuple[tuple[int, float], ...]

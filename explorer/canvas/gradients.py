@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.graph import Ref
+from engine.statistics import norm
 from engine.trace import Key, Trace
 
 EdgeKey = tuple[str, int]
@@ -101,9 +102,7 @@ class Gradients:
         """‖g‖ of sample 0, computed once in float64."""
         known = self._norms.get(part)
         if known is None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                known = float(np.sqrt(np.square(self._array(part)).sum()))
-            self._norms[part] = known
+            known = self._norms[part] = norm(self._array(part))
         self.waiting.pop(part, None)
         return known
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.graph import Node, Ref
+from engine.statistics import norm
 from explorer import theme
 from explorer.narration import join_at
 from explorer.panels.inspector.lens import Lens, is_kind, name_of
@@ -52,7 +52,7 @@ class PathsBox(QWidget):
             notes.append(self.tr("Step forward through this layer to see its paths."))
         gradient = lens.array(lens.key("grad", (node.id, 0)))
         if gradient is not None:
-            size = format_number(float(np.linalg.norm(gradient.astype(np.float64))))
+            size = format_number(norm(gradient))
             notes.append(
                 self.tr("Backward: the whole gradient, ‖∂‖ {norm}, leaves on every path.").format(
                     norm=size

@@ -44,16 +44,17 @@ def compute(number: int, dtype: str, disturb: str = "") -> dict[str, Array]:
     """Outputs, gradients and statistics by the names of the recording.
 
     ``disturb`` names what is first made a thousandth larger: "weight" (where there is one, else
-    the input), "x" or "dy".
+    the last input that has a gradient), "x" or "dy".
     """
     case, arrays = DESCRIBED[number], given(number)
     layer = layer_from_dict({"kind": case["kind"], **case["hyper"]})
     xs = [arrays[f"x{i}"].astype(dtype) for i in range(len(case["shapes"]))]
-    names = ("weight", "bias", "running_mean", "running_var")
+    names = ("weight", "bias", "running_mean", "running_var", "operand")
     p = {name: arrays[name].astype(dtype) for name in names if name in arrays}
     dy = arrays["dy"].astype(dtype)
     if disturb:
-        target = {"weight": p.get("weight", xs[0]), "x": xs[0], "dy": dy}[disturb]
+        last = max((i for i in range(len(xs)) if f"dx{i}" in arrays), default=0)
+        target = {"weight": p.get("weight", xs[last]), "x": xs[0], "dy": dy}[disturb]
         target *= target.dtype.type(1.001)
     ctx = Ctx(case["mode"])
     with np.errstate(invalid="ignore"):
@@ -62,10 +63,10 @@ def compute(number: int, dtype: str, disturb: str = "") -> dict[str, Array]:
         grads = layer.backward(p, result.saved, dys, (True,) * len(xs), ctx)
     found = {"y": result.ys[0]}
     found |= {f"y{i}": y for i, y in enumerate(result.ys) if i}
-    found |= {f"dx{i}": dx for i, dx in enumerate(grads.dxs) if i not in layer.index_slots}
+    found |= {f"dx{i}": dx for i, dx in enumerate(grads.dxs)}
     found |= {f"d_{name}": value for name, value in grads.dparams.items()}
     if "running_mean" in p:
-        found |= {f"new_{name}": result.statistics.get(name, p[name]) for name in names[2:]}
+        found |= {f"new_{name}": result.statistics.get(name, p[name]) for name in names[2:4]}
     return found
 
 
@@ -80,47 +81,17 @@ def agree(ours: Array, reference: Array) -> bool:
     return bool(np.allclose(ours, reference, rtol=0, atol=1e-10 * size, equal_nan=True))
 
 
-BY_ONNXRUNTIME = {
-    "Arithmetic",
-    "CELU",
-    "Clip",
-    "Compare",
-    "Constant",
-    "DepthToSpace",
-    "Expand",
-    "FeatureNorm",
-    "Frame",
-    "Function",
-    "Gather",
-    "HardSigmoid",
-    "Interpolate",
-    "Join",
-    "LpPool2d",
-    "MatMul",
-    "Mish",
-    "Permute",
-    "Reduce",
-    "SELU",
-    "Softplus",
-    "Softsign",
-    "SpaceToDepth",
-    "Split",
-    "StridedSlice",
-    "ThresholdedReLU",
-    "View",
-    "Where",
-}
-"""Operators of ONNX: onnxruntime is their second oracle, and onnx's own suite a third."""
-
-
 def test_every_deterministic_layer_is_recorded() -> None:
-    assert {case["kind"] for case in DESCRIBED} == set(REGISTRY) - RANDOM - BY_ONNXRUNTIME
+    assert {case["kind"] for case in DESCRIBED} == set(REGISTRY) - RANDOM
 
 
 @NUMBERS
 def test_float64_agrees(number: int) -> None:
     ours, reference = compute(number, "float64"), references(number)
-    assert set(ours) == set(reference)
+    assert set(reference) <= set(ours)
+    for name in set(ours) - set(reference):
+        # PyTorch has no gradient there, or one of zeros
+        assert name.startswith("dx") and not ours[name].any(), name
     for name, value in reference.items():
         finite = value[np.isfinite(value)]
         if finite.size > 1:
@@ -171,4 +142,12 @@ def test_the_tie_cases_have_ties() -> None:
         windows = window.view(window.pad(x, -np.inf), y.shape[2:])
         winners = (windows == y[..., None, None]).sum((4, 5))
         assert np.count_nonzero(winners > 1) > 5
-    assert set(kinds) == {"MaxPool2d", "ReLU", "LeakyReLU"}
+    assert set(kinds) == {
+        "MaxPool2d",
+        "ReLU",
+        "LeakyReLU",
+        "Compare",
+        "Where",
+        "Clip",
+        "ThresholdedReLU",
+    }

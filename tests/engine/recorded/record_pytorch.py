@@ -6,7 +6,8 @@ Run with PyTorch 2 and NumPy installed, from any folder::
 
 Writes ``layers.npz`` and ``training.npz`` beside this file. It imports nothing of the engine, so
 that an error there cannot reach the reference. Inputs are multiples of 1/256 kept as float32, exact
-in both precisions; outputs and gradients are float64. For each of them ``<name>.float32_error`` is
+in both precisions; outputs and gradients are float64. A gradient that PyTorch does not have, or
+that is zero everywhere, is left out. For each of the others ``<name>.float32_error`` is
 the distance of PyTorch's own float32 run, ‖y32 − y64‖ / ‖y64‖.
 """
 
@@ -159,6 +160,92 @@ def lrn(x, p, h):
     return functional.local_response_norm(x, size, alpha, h.get("beta", 0.75), h.get("k", 2.0))
 
 
+def arithmetic(xs, p, h):
+    names = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "power": "pow"}
+    operation = h.get("operation", "add")
+    if isinstance(xs, torch.Tensor):
+        other = p.get("operand", torch.tensor(h.get("value", 1.0), dtype=xs.dtype))
+        xs = (other, xs) if h.get("swapped") else (xs, other)
+    return getattr(torch, names.get(operation, operation))(*xs)
+
+
+def compare(xs, p, h):
+    if isinstance(xs, torch.Tensor):
+        other = torch.tensor(h.get("value", 1.0), dtype=xs.dtype)
+        xs = (other, xs) if h.get("swapped") else (xs, other)
+    return getattr(torch, h["comparison"])(*xs).to(xs[0].dtype)
+
+
+def reduce(x, p, h):
+    operation, axes, keep = h["operation"], h["axes"], h.get("keep", True)
+    if operation == "product":  # of one axis at a time
+        for axis in axes:
+            x = torch.prod(x, axis, keepdim=True)
+        return x if keep else x.squeeze(axes)
+    if operation in ("l1", "l2"):
+        return torch.linalg.vector_norm(x, int(operation[1]), axes, keep)
+    if operation == "log of sum of exp":
+        return torch.logsumexp(x, axes, keep)
+    if operation == "log of sum":
+        return torch.log(torch.sum(x, axes, keep))
+    if operation == "sum of squares":
+        return torch.sum(x * x, axes, keep)
+    return {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}[operation](
+        x, axes, keep
+    )
+
+
+def depth_to_space(x, p, h):
+    b, order = h["block"], h.get("order", "block first")
+    if order == "block first":
+        x = x.unflatten(1, (b * b, -1)).transpose(1, 2).flatten(1, 2)
+    return functional.pixel_shuffle(x, b)
+
+
+def space_to_depth(x, p, h):
+    b, order = h["block"], h.get("order", "block first")
+    y = functional.pixel_unshuffle(x, b)
+    if order == "block first":
+        y = y.unflatten(1, (-1, b * b)).transpose(1, 2).flatten(1, 2)
+    return y
+
+
+def frame(x, p, h):
+    modes = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+    mode, sides = h.get("mode", "constant"), list(zip(h["before"], h["after"], strict=True))
+    if mode == "constant":
+        widths = [side for pair in reversed(sides) for side in pair]
+        return functional.pad(x, widths, value=h.get("value", 0.0))
+    (_, _), (top, bottom), (left, right) = sides  # these modes know rows and columns
+    return functional.pad(x, (left, right, top, bottom), modes[mode])
+
+
+def interpolate(x, p, h):
+    mode, places = h.get("mode", "linear"), h.get("places", "half_pixel")
+    names = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest"}
+    options: dict[str, Any] = {"mode": names[mode]}
+    if mode == "nearest" and places == "half_pixel":
+        options["mode"] = "nearest-exact"
+    if mode != "nearest":
+        options |= {"align_corners": places == "align_corners"}
+        options |= {"antialias": h.get("antialias", False)}
+    if h.get("rows"):
+        return functional.interpolate(x, size=(h["rows"], h["columns"]), **options)
+    return functional.interpolate(x, scale_factor=(h["row_scale"], h["column_scale"]), **options)
+
+
+def feature_norm(x, p, h):
+    shape, eps = x.shape[h.get("axis", 1) :], h.get("eps", 1e-5)
+    if not h.get("centred", True):
+        return functional.rms_norm(x, shape, p.get("weight"), eps)
+    return functional.layer_norm(x, shape, p.get("weight"), p.get("bias"), eps)
+
+
+def strided_slice(x, p, h):
+    cells = h["start"] + h["step"] * torch.arange(h["count"])
+    return x.index_select(h["axis"], cells)
+
+
 FUNCTIONS = {
     "Conv2d": conv2d,
     "MaxPool2d": max_pool2d_with_indices,
@@ -208,6 +295,40 @@ FUNCTIONS = {
     ),
     "Reshape": lambda x, p, h: x.reshape(len(x), h["channels"] or -1, h["rows"], h["columns"]),
     "PReLU": lambda x, p, h: functional.prelu(x, p["weight"]),
+    "Arithmetic": arithmetic,
+    "Compare": compare,
+    "Reduce": reduce,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+    "Frame": frame,
+    "Interpolate": interpolate,
+    "FeatureNorm": feature_norm,
+    "StridedSlice": strided_slice,
+    "CELU": lambda x, p, h: functional.celu(x, h.get("alpha", 1.0)),
+    "Clip": lambda x, p, h: functional.hardtanh(x, h.get("low", 0.0), h.get("high", 6.0)),
+    "Constant": lambda x, p, h: p["weight"].expand(len(x), *h["shape"]),
+    "Expand": lambda x, p, h: torch.stack(
+        [one.expand(torch.broadcast_shapes(one.shape, h["shape"])) for one in x]
+    ),
+    "Function": lambda x, p, h: getattr(torch, {"truncate": "trunc"}.get(h["name"], h["name"]))(x),
+    "Gather": lambda x, p, h: x.index_select(h["axis"], torch.tensor(h["indices"])),
+    # the gradient of its own hardsigmoid has 1/6 in single precision
+    "HardSigmoid": lambda x, p, h: functional.hardtanh(h["alpha"] * x + h["beta"], 0.0, 1.0),
+    "Join": lambda xs, p, h: torch.cat(xs, h["axis"]),
+    "LpPool2d": lambda x, p, h: functional.lp_pool2d(x, h["p"], h["kernel_size"], h["stride"]),
+    "MatMul": lambda x, p, h: x @ p["weight"] if isinstance(x, torch.Tensor) else torch.matmul(*x),
+    "Mish": lambda x, p, h: functional.mish(x),
+    "Permute": lambda x, p, h: x.permute(0, *h["order"]),
+    "SELU": lambda x, p, h: functional.selu(x),
+    # PyTorch draws a straight line from its threshold on
+    "Softplus": lambda x, p, h: functional.softplus(x, 1.0, 700.0),
+    "Softsign": lambda x, p, h: functional.softsign(x),
+    "Split": lambda x, p, h: torch.split(x, h["sizes"], h["axis"]),
+    "ThresholdedReLU": lambda x, p, h: functional.threshold(x, h.get("alpha", 1.0), 0.0),
+    "View": lambda x, p, h: x.reshape(len(x), *h["shape"]),
+    "Where": lambda xs, p, h: torch.where(
+        xs[0] != 0, xs[1], xs[2] if len(xs) > 2 else h.get("otherwise", 0.0)
+    ),
 }
 
 
@@ -215,7 +336,7 @@ def cases() -> list[dict[str, Any]]:
     """kind, hyper-parameters by the engine's names, input shapes, and what is special."""
     found: list[dict[str, Any]] = []
 
-    def case(kind: str, shape: Any, special: str = "", run: str = "eval", **hyper: Any) -> None:
+    def case(kind: str, shape: Any, /, special: str = "", run: str = "eval", **hyper: Any) -> None:
         shapes = shape if isinstance(shape[0], list) else [shape]
         found.append(
             {"kind": kind, "shapes": shapes, "special": special, "mode": run, "hyper": hyper}
@@ -333,6 +454,80 @@ def cases() -> list[dict[str, Any]]:
     half = [[2, 3, 3, 4], [2, 3, 3, 4]]
     case("MaxUnpool2d", half, "places in 48", kernel_size=2)
     case("MaxUnpool2d", half, "places in 48", kernel_size=3, padding=1, output_padding=1)
+    few = [2, 4, 3, 5]
+    two = [few, [2, 4, 1, 5]]
+    for operation in ("add", "subtract", "multiply", "divide"):
+        case("Arithmetic", two, operation=operation)
+    for operation in ("minimum", "maximum"):  # PyTorch halves the gradient at a tie
+        case("Arithmetic", [[2, 5], [2, 1]], operation=operation)
+    case("Arithmetic", two, "positive", operation="power")
+    case("Arithmetic", [2, 5], "positive", operation="power", value=-1.5)
+    case("Arithmetic", [2, 5], operation="power", value=2.0, swapped=True)
+    case("Arithmetic", [2, 5], operation="subtract", value=0.25, swapped=True)
+    case("Arithmetic", few, operation="multiply", operand=[4, 1, 1])
+    case("Arithmetic", [2, 1, 6], "positive", operation="divide", operand=[3, 1], swapped=True)
+    for comparison in ("greater", "greater_equal", "less", "less_equal"):
+        case("Compare", two, "ties", comparison=comparison)
+    case("Compare", few, "ties", comparison="greater_equal", value=1.0, swapped=True)
+    for name in ("abs", "negative", "exp", "erf", "sin", "cos"):
+        case("Function", few, name=name)
+    for name in ("log", "sqrt", "reciprocal"):
+        case("Function", few, "positive", name=name)
+    for name in ("floor", "ceil", "round", "truncate"):
+        case("Function", few, "large", name=name)
+    for operation in ("mean", "sum", "max", "min", "product", "sum of squares", "l1", "l2"):
+        case("Reduce", maps, operation=operation, axes=[2, 3])
+    for operation in ("log of sum", "log of sum of exp"):
+        case("Reduce", maps, "positive", operation=operation, axes=[1, 3], keep=False)
+    case("Reduce", maps, "large", operation="log of sum of exp", axes=[1])
+    case("MatMul", [2, 3, 5], out_features=4)
+    case("MatMul", [[2, 3, 4, 5], [2, 1, 5, 2]])
+    case("Where", two, "ties", otherwise=-2.0)
+    case("Where", [*two, few], "ties")
+    case("Join", [maps, [2, 4, 2, 6]], axis=2)
+    case("Split", maps, axis=2, sizes=[2, 4, 1])
+    case("View", maps, shape=[14, -1])
+    case("Permute", maps, order=[2, 3, 1])
+    case("StridedSlice", maps, axis=2, start=5, step=-2, count=3)
+    case("Gather", maps, axis=3, indices=[4, 0, 0, 2])
+    case("Expand", [2, 4, 1, 6], shape=[4, 3, 1])
+    for order in ("block first", "channel first"):
+        case("DepthToSpace", [2, 8, 3, 2], block=2, order=order)
+        case("SpaceToDepth", [2, 3, 4, 6], block=2, order=order)
+    case("Frame", maps, before=[1, 0, 2], after=[0, -2, 1], value=1.5)
+    for mode in ("reflect", "edge", "wrap"):
+        case("Frame", maps, before=[0, 2, 1], after=[0, 1, 3], mode=mode)
+    small, factors = {"rows": 5, "columns": 4}, {"row_scale": 1.7, "column_scale": 0.6}
+    whole = {"row_scale": 0.0, "column_scale": 0.0}
+    for mode in ("linear", "cubic"):
+        case("Interpolate", maps, mode=mode, rows=11, columns=9, **whole)
+        case("Interpolate", maps, mode=mode, places="align_corners", rows=11, columns=9, **whole)
+        case("Interpolate", maps, mode=mode, **factors)
+        reach = {"exclude_outside": True, "antialias": True}
+        case("Interpolate", maps, mode=mode, cubic=-0.5, **reach, **small, **whole)
+    case("Interpolate", maps, mode="nearest", places="asymmetric", rounding="floor", **factors)
+    case("Interpolate", maps, mode="nearest", rounding="round_prefer_ceil", **small, **whole)
+    case("LpPool2d", pool, p=2, kernel_size=[3, 2], stride=2)
+    case("LpPool2d", pool, p=4, kernel_size=2, stride=1)
+    case("Constant", [2, 7], shape=[2, 3])
+    case("FeatureNorm", maps)
+    case("FeatureNorm", maps, "far from zero", axis=3)
+    case("FeatureNorm", [2, 3, 6], axis=2, eps=0.1, bias=False)
+    case("FeatureNorm", maps, axis=2, centred=False, bias=False)
+    case("FeatureNorm", maps, axis=3, centred=False, scale=False, bias=False)
+    constants = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}  # ONNX rounds them
+    case("SELU", few, **constants)
+    case("SELU", [2, 5], "wide", **constants)
+    for kind in ("Softplus", "Softsign", "Mish"):
+        case(kind, few)
+        case(kind, [2, 5], "wide")
+    case("CELU", few, "wide")
+    case("CELU", [2, 5], alpha=0.5)
+    case("HardSigmoid", few, alpha=0.75, beta=0.5)
+    case("Clip", few, "wide")
+    case("Clip", few, "ties", low=-1.0, high=2.0)
+    case("ThresholdedReLU", few)
+    case("ThresholdedReLU", few, "ties", alpha=0.0)
     return found
 
 
@@ -342,11 +537,13 @@ def draw(rng: np.random.Generator, shape: Any, special: str = "") -> np.ndarray:
         x = np.round(x)
     elif special == "large":
         # exp of these overflows or vanishes unless the largest is subtracted first
-        x = x + np.array([1000, -1000, 100])[:, None]
+        x = x + np.array([1000, -1000, 100])[: len(x)].reshape(-1, *[1] * (x.ndim - 1))
     elif special == "wide":
         x = x * 6
     elif special == "very negative":
         x = -1e5 - 1e6 * np.abs(x)
+    elif special == "positive":
+        x = np.abs(x) + 0.5
     elif special == "far from zero":
         x = x + 1000
     elif special == "not finite":
@@ -398,6 +595,17 @@ def parameters(rng: np.random.Generator, case: dict[str, Any]) -> dict[str, np.n
         return {"weight": draw(rng, size), "bias": draw(rng, size)}
     elif case["kind"] == "Linear":
         found = {"weight": draw(rng, (hyper["out_features"], shape[1]))}
+    elif case["kind"] == "Arithmetic":
+        return {"operand": draw(rng, hyper["operand"])} if "operand" in hyper else {}
+    elif case["kind"] == "MatMul":
+        size = (shape[-1], hyper.get("out_features"))
+        return {"weight": draw(rng, size)} if len(case["shapes"]) == 1 else {}
+    elif case["kind"] == "Constant":
+        return {"weight": draw(rng, hyper["shape"])}
+    elif case["kind"] == "FeatureNorm":
+        size = shape[hyper.get("axis", 1) :]
+        found = {"weight": draw(rng, size)} if hyper.get("scale", True) else {}
+        return found | ({"bias": draw(rng, size)} if hyper.get("bias", True) else {})
     elif case["kind"] == "PReLU":
         return {"weight": draw(rng, 1 if hyper.get("shared") else shape[1])}
     elif case["kind"] == "BatchNorm2d":
@@ -424,12 +632,12 @@ def run(case: dict[str, Any], xs: list, p: dict, dy: Any, dtype: torch.dtype) ->
     y = FUNCTIONS[case["kind"]](tensors if len(tensors) > 1 else tensors[0], params, hyper)
     y, *others = y if isinstance(y, tuple) else (y,)
     found = {"y": y.detach().numpy().copy()}
-    found |= {f"y{i}": other.to(dtype).numpy() for i, other in enumerate(others, 1)}
-    if dy is None:
+    found |= {f"y{i}": other.detach().to(dtype).numpy() for i, other in enumerate(others, 1)}
+    if dy is None or not y.requires_grad:
         return found
     y.backward(torch.tensor(dy, dtype=dtype))
     for i, x in enumerate(tensors):
-        if x.grad is not None:
+        if x.grad is not None and x.grad.any():
             found[f"dx{i}"] = x.grad.numpy()
     for name, value in params.items():
         if value.requires_grad:

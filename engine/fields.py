@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
 import numpy as np
 
 from engine.cell import Cell
 from engine.extent import Box, clipped, hull, whole
 from engine.graph import Graph, GraphError, Loss, Node, Ref
-from engine.layers.base import Array, Spec, Terms
+from engine.layers.base import Array, Spec
 from engine.parameters import Parameters
 from engine.plan import Batch, compile, exhaust
+from engine.score import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,38 +209,6 @@ def _joined(known: Box | None, more: Box) -> Box:
     return joined
 
 
-@dataclass(frozen=True)
-class _OneCell:
-    """A loss that is the sum of one cell over all samples: its gradient is 1 there and 0 else."""
-
-    title: ClassVar[str] = "One cell"
-
-    index: tuple[int, ...]
-
-    @property
-    def _cells(self) -> Any:
-        return (slice(None), *self.index)
-
-    def check(self, spec: Spec) -> None:
-        """Any tensor that has the cell will do."""
-
-    def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
-        return x[self._cells].sum(), {"x": x}
-
-    def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
-        dx = np.zeros_like(saved["x"])
-        dx[self._cells] = weight
-        return dx
-
-    def reads(self, saved: Mapping[str, Array], x: Array, sample: int = 0) -> Terms:
-        raise NotImplementedError
-
-    def feeds(
-        self, cell: tuple[int, ...], saved: Mapping[str, Array], sample: int = 0, weight: float = 1
-    ) -> Terms:
-        raise NotImplementedError
-
-
 def input_gradients(
     graph: Graph, parameters: Parameters, cell: Cell, pictures: Array, dtype: str = "float64"
 ) -> Array:
@@ -257,7 +225,7 @@ def input_gradients(
         graph,
         nodes=tuple(node for node in graph.nodes if node.id in needed),
         outputs=(),
-        losses=(Loss("one_cell", _OneCell(cell.index), (cell.node, cell.port)),),
+        losses=(Loss("score", Score(cell.index), (cell.node, cell.port)),),
     )
     if cell.node not in part.by_id:
         raise GraphError(f"{cell}: expected a cell of a layer, received one of an input.")

@@ -13,32 +13,35 @@ from engine.layers.base import Array, ShapeError, Spec, Term, Terms
 
 @dataclass(frozen=True)
 class Score:
-    """The sum of a tensor, or of one of its channels (axis 1), over all samples.
+    """The sum of a tensor over all samples, or of what ``index`` picks of each.
 
-    Gradient: 1 for every number that takes part, an exact zero for the others.
+    ``index`` (class,), (channel,) or (channel, row, column) leaves the batch axis out. Gradient: 1
+    for every number that takes part, an exact zero for the others.
     """
 
     title: ClassVar[str] = "Score"
 
-    channel: int | None = None
+    index: tuple[int, ...] = ()
 
     def check(self, spec: Spec) -> None:
-        channels = spec.shape[1] if len(spec.shape) > 1 else 0
-        if self.channel is not None and not 0 <= self.channel < channels:
+        sizes = spec.shape[1:]
+        inside = all(0 <= i < size for i, size in zip(self.index, sizes, strict=False))
+        if len(self.index) > len(sizes) or not inside:
+            one = len(self.index) == 1
             raise ShapeError(
-                f"a class from 0 to {channels - 1}", f"{self.channel}", "Choose another class."
+                f"a class from 0 to {(*sizes, 0)[0] - 1}" if one else f"a cell of {spec}",
+                f"{self.index[0] if one else self.index}",
+                f"Choose another {'class' if one else 'cell'}.",
             )
 
-    def _taken(self, x: Array) -> Array:
-        taken = np.ones_like(x)
-        if self.channel is not None:
-            taken[:] = 0
-            taken[:, self.channel] = 1
-        return taken
+    @property
+    def _place(self) -> tuple[slice | int, ...]:
+        return (slice(None), *self.index)
 
     def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]:
-        taken = self._taken(x)
-        return np.asarray((x * taken).sum(dtype=np.float64)), {"taken": taken}
+        taken = np.zeros_like(x)
+        taken[self._place] = 1
+        return np.asarray(x[self._place].sum(dtype=np.float64)), {"taken": taken}
 
     def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array:
         return saved["taken"] * saved["taken"].dtype.type(weight)

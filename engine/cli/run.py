@@ -174,20 +174,20 @@ def _with_score(graph: Any, words: str) -> tuple[Any, str]:
     from engine.score import Score
 
     outputs = dict(graph.outputs)
-    name, channel = words, None
+    name, index = words, tuple[int, ...]()
     if name not in outputs:
         name, _, number = words.rpartition(":")
         if not number.isascii() or not number.isdigit():
             name = words
         else:
-            channel = int(number)
+            index = (int(number),)
     if name not in outputs:
         raise NetworkError(
             f"--gradient: expected OUTPUT or OUTPUT:CLASS with an output of {', '.join(outputs)}, "
             f"received {words!r}."
         )
     loss_id = graph.fresh_id("score")
-    found = replace(graph, losses=(Loss(loss_id, Score(channel), outputs[name]),))
+    found = replace(graph, losses=(Loss(loss_id, Score(index), outputs[name]),))
     try:
         found.check()
     except ShapeError as error:

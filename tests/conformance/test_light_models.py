@@ -112,7 +112,7 @@ def test_the_gradient_of_a_logit_is_the_slope_along_a_direction() -> None:
     graph = imported.graph
     last = [n for n in graph.order if type(n.layer).__name__ == "GlobalAvgPool"][-1]
     scored = graph.__class__(
-        graph.inputs, graph.nodes, graph.outputs, (Loss("score", Score(7), (last.id, 0)),)
+        graph.inputs, graph.nodes, graph.outputs, (Loss("score", Score((7,)), (last.id, 0)),)
     )
     x = np.random.default_rng(2).random((1, *graph.inputs[0].shape))
     parameters = {k: v.astype("float64") for k, v in imported.parameters.items()}

@@ -18,7 +18,7 @@ def test_a_sum_and_its_gradient() -> None:
 
 def test_a_class_alone() -> None:
     x = np.arange(6.0).reshape(2, 3)
-    score = Score(1)
+    score = Score((1,))
     value, saved = score.forward(x, np.zeros(2))
     assert value == 5
     assert score.backward(saved).tolist() == [[0, 1, 0], [0, 1, 0]]
@@ -35,4 +35,19 @@ def test_a_class_alone() -> None:
 def test_a_class_that_is_not_there_is_refused(shape: tuple[int, ...]) -> None:
     Score().check(Spec(shape))
     with pytest.raises(ShapeError, match="a class from 0"):
-        Score(3).check(Spec(shape))
+        Score((3,)).check(Spec(shape))
+
+
+def test_a_cell_alone() -> None:
+    x = np.arange(24.0).reshape(2, 3, 2, 2)
+    x[0, 0] = np.nan  # what takes no part does not enter
+    score = Score((2, 1, 0))
+    value, saved = score.forward(x, np.zeros(2))
+    assert value == x[0, 2, 1, 0] + x[1, 2, 1, 0]
+    gradient = score.backward(saved)
+    assert np.argwhere(gradient).tolist() == [[0, 2, 1, 0], [1, 2, 1, 0]]
+    score.check(Spec(x.shape))
+    with pytest.raises(ShapeError, match="a cell of"):
+        Score((2, 2, 0)).check(Spec(x.shape))
+    with pytest.raises(ShapeError, match="a cell of"):
+        Score((0, 0, 0, 0)).check(Spec(x.shape))

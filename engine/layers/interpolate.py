@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from engine.extent import Axes, Extent, Slide, Table
-from engine.layers.base import (
-    Array,
-    Ctx,
-    Fix,
-    Grads,
-    Layer,
-    OnnxOp,
-    Record,
-    Result,
-    ShapeError,
-    Spec,
-    Term,
-    Terms,
-    expect_rank,
-    hyper,
-)
-from engine.layers.separable import product
+from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, expect_rank, hyper
+from engine.layers.separable import Resampling
 
 MODES = ("nearest", "linear", "cubic")
 PLACES = ("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel", "half_pixel_symmetric")
@@ -34,7 +17,7 @@ ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
 @dataclass(frozen=True)
-class Interpolate(Layer):
+class Interpolate(Resampling):
     """Makes maps of another size, larger or smaller, from cells near each place.
 
     y = R · x · Cᵀ for each map, with a matrix R for the rows and C for the columns. Output row i
@@ -49,7 +32,6 @@ class Interpolate(Layer):
     """
 
     title: ClassVar[str] = "Interpolate"
-    category: ClassVar[str] = "Shape"
     slug: ClassVar[str] = "interpolate"
 
     rows: int = hyper(0, "Rows that come out; 0 to use the factor.", low=0, high=65536)
@@ -90,7 +72,6 @@ class Interpolate(Layer):
         return (Spec((n, c, rows, columns), specs[0].dtype),)
 
     def matrices(self, height: int, width: int) -> tuple[Array, Array]:
-        """R (rows out, rows in) and C (columns out, columns in), float64."""
         rows, columns = self._sizes(height, width)
         return (
             self._matrix(height, rows, self.row_scale),
@@ -154,61 +135,6 @@ class Interpolate(Layer):
         # a cell beyond the edge counts as the edge
         np.add.at(matrix, (np.arange(out)[:, None], np.clip(cells, 0, size - 1)), weights)
         return matrix
-
-    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        (x,) = xs
-        r, c = self.matrices(*x.shape[2:])
-        return Result((product(r, x, c),), {"x": x})
-
-    def backward(
-        self,
-        p: Mapping[str, Array],
-        saved: Mapping[str, Array],
-        dys: tuple[Array, ...],
-        need: tuple[bool, ...],
-        ctx: Ctx = Ctx(),
-    ) -> Grads:
-        if not need[0]:
-            return Grads((None,))
-        r, c = self.matrices(*saved["x"].shape[2:])
-        return Grads((product(r.T, dys[0], c.T),))
-
-    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
-        k, row, column = cell
-        x = rec.xs[0]
-        rows, columns = self.matrices(*x.shape[1:])
-        terms = tuple(
-            Term(
-                ("input", 0, (k, int(r), int(c))),
-                float(x[k, r, c]),
-                float(rows[row, r] * columns[column, c]),
-            )
-            for r in np.flatnonzero(rows[row])
-            for c in np.flatnonzero(columns[column])
-        )
-        return Terms(terms, "sum", "Σ R · x · C")
-
-    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
-        k, row, column = cell
-        dy = rec.dys[0]
-        if dy is None:
-            return Terms((), "sum")
-        rows, columns = self.matrices(*rec.xs[0].shape[1:])
-        terms = tuple(
-            Term(
-                ("output_grad", 0, (k, int(r), int(c))),
-                float(dy[k, r, c]),
-                float(rows[r, row] * columns[c, column]),
-            )
-            for r in np.flatnonzero(rows[:, row])
-            for c in np.flatnonzero(columns[:, column])
-        )
-        return Terms(terms, "sum", "Σ R · dy · C")
-
-    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        channels, height, width = specs[0].shape[1:]
-        tables = (Table(m != 0) for m in self.matrices(height, width))
-        return Axes((Slide(channels, channels), *tables))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from engine.extent import Axes, Extent, Slide, Table
-from engine.layers.base import (
-    Array,
-    Ctx,
-    Grads,
-    Layer,
-    OnnxOp,
-    Record,
-    Result,
-    Spec,
-    Term,
-    Terms,
-    expect_rank,
-    hyper,
-    pair,
-)
-from engine.layers.separable import product
+from engine.layers.base import Array, OnnxOp, Spec, expect_rank, hyper, pair
+from engine.layers.separable import Resampling
 
 MODES = ("nearest", "linear")
 
 
 @dataclass(frozen=True)
-class Resize(Layer):
+class Resize(Resampling):
     """Enlarges each map by a whole factor, by repeating cells or by drawing lines between them.
 
     y = R · x · Cᵀ for each map, with a matrix R for the rows and C for the columns. "nearest":
@@ -44,7 +28,6 @@ class Resize(Layer):
     """
 
     title: ClassVar[str] = "Resize"
-    category: ClassVar[str] = "Shape"
     slug: ClassVar[str] = "resize"
 
     scale: int | tuple[int, int] = hyper(2, "How many times as large.", low=1, high=16)
@@ -57,7 +40,6 @@ class Resize(Layer):
         return (Spec((n, c, h * rows, w * columns), specs[0].dtype),)
 
     def matrices(self, height: int, width: int) -> tuple[Array, Array]:
-        """R (rows out, rows in) and C (columns out, columns in), float64."""
         rows, columns = pair(self.scale)
         return self._matrix(height, rows), self._matrix(width, columns)
 
@@ -73,61 +55,6 @@ class Resize(Layer):
         matrix[places, low] += 1 - (at - low)
         matrix[places, high] += at - low
         return matrix
-
-    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        (x,) = xs
-        r, c = self.matrices(*x.shape[2:])
-        return Result((product(r, x, c),), {"x": x})
-
-    def backward(
-        self,
-        p: Mapping[str, Array],
-        saved: Mapping[str, Array],
-        dys: tuple[Array, ...],
-        need: tuple[bool, ...],
-        ctx: Ctx = Ctx(),
-    ) -> Grads:
-        if not need[0]:
-            return Grads((None,))
-        r, c = self.matrices(*saved["x"].shape[2:])
-        return Grads((product(r.T, dys[0], c.T),))
-
-    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
-        k, row, column = cell
-        x = rec.xs[0]
-        rows, columns = self.matrices(*x.shape[1:])
-        terms = tuple(
-            Term(
-                ("input", 0, (k, int(r), int(c))),
-                float(x[k, r, c]),
-                float(rows[row, r] * columns[column, c]),
-            )
-            for r in np.flatnonzero(rows[row])
-            for c in np.flatnonzero(columns[column])
-        )
-        return Terms(terms, "sum", "Σ R · x · C")
-
-    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
-        k, row, column = cell
-        dy = rec.dys[0]
-        if dy is None:
-            return Terms((), "sum")
-        rows, columns = self.matrices(*rec.xs[0].shape[1:])
-        terms = tuple(
-            Term(
-                ("output_grad", 0, (k, int(r), int(c))),
-                float(dy[k, r, c]),
-                float(rows[r, row] * columns[c, column]),
-            )
-            for r in np.flatnonzero(rows[:, row])
-            for c in np.flatnonzero(columns[:, column])
-        )
-        return Terms(terms, "sum", "Σ R · dy · C")
-
-    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        channels, height, width = specs[0].shape[1:]
-        tables = (Table(m != 0) for m in self.matrices(height, width))
-        return Axes((Slide(channels, channels), *tables))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, looks_finite, repeats_of, runs_of, small_part
+from engine.kernels.base import BoundPlain, Site, looks_finite, repeats_of, runs_of, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result, Spec
 from engine.layers.conv2d import Conv2d
 from engine.workers import slices_of
@@ -64,7 +64,7 @@ def tile_width(site: Site) -> int:
 
 class BoundBanded:
     def __init__(self, site: Site) -> None:
-        self.layer = layer = cast(Conv2d, site.layer)
+        layer, self.plain = cast(Conv2d, site.layer), BoundPlain(site)
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         o, rows, columns = out.shape[1:]
@@ -176,7 +176,7 @@ class BoundBanded:
         each, x = self.workers.each, xs[0]
         each(lambda some: np.copyto(self.body[some], x[some]), self.samples)
         if not looks_finite(self.flat):  # the zeros of the band would spread it
-            np.copyto(self.y, self.layer.forward(p, xs[0], ctx=ctx).ys[0])
+            np.copyto(self.y, self.plain.forward(p, xs[0], ctx=ctx).ys[0])
             return Result((self.y,), {"x": xs[0]})
         np.copyto(self.places, p["weight"].transpose(2, 3, 1, 0)[:, :, :, None])
         to, windows = self.unroll
@@ -201,10 +201,7 @@ class BoundBanded:
     ) -> Grads:
         dy, each = self._rows(dys[0]), self.workers.each
         if not (looks_finite(dy.reshape(-1)) and looks_finite(self.flat)):
-            plain = self.layer.backward(p, saved, dys, need, ctx)
-            for name, array in self.dparams.items():
-                np.copyto(array, plain.dparams[name])
-            return Grads(plain.dxs, self.dparams)
+            return self.plain.backward(p, saved, dys, need, ctx)
         if self.dparams:
             dy_parts, windows = dy.reshape(self.y_parts.shape), self.col_parts.transpose(0, 2, 1)
             each(

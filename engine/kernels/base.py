@@ -234,7 +234,10 @@ class Plain:
 
 
 class BoundPlain:
-    """Runs the plain form and copies the parameters' gradients to where the plan wants them."""
+    """Runs the plain form and copies the parameters' gradients to where the plan wants them.
+
+    Fast forms hand a run over to it that meets numbers which they cannot serve.
+    """
 
     def __init__(self, site: Site) -> None:
         self.layer, self.dparams = site.layer, site.dparams
@@ -251,8 +254,8 @@ class BoundPlain:
         ctx: Ctx,
     ) -> Grads:
         grads = self.layer.backward(p, saved, dys, need, ctx)
-        for name, value in grads.dparams.items():
-            np.copyto(self.dparams[name], value)
+        for name, array in self.dparams.items():
+            np.copyto(array, grads.dparams[name])
         return Grads(grads.dxs, self.dparams)
 
     def describe(self, saved: Mapping[str, Array]) -> Mapping[str, Array | Callable[[], Array]]:

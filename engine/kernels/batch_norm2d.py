@@ -51,7 +51,7 @@ class BoundRowsBatchNorm:
     def __init__(self, site: Site) -> None:
         self.layer = cast(BatchNorm2d, site.layer)
         (spec,) = site.inputs
-        n, c, h, w = self.shape = spec.shape
+        n, c, h, w = spec.shape
         self.count = n * h * w
         self.dparams, self.keep = site.dparams, site.backward
         dtype = np.dtype(spec.dtype)

@@ -16,7 +16,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import SMALL_PRODUCT, Site, looks_finite, repeats_of
+from engine.kernels.base import SMALL_PRODUCT, BoundPlain, Site, looks_finite, repeats_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 from engine.workers import Workers, slices_of, split
@@ -159,7 +159,7 @@ class Correlation:
 
 class BoundCopyless:
     def __init__(self, site: Site) -> None:
-        self.layer = layer = cast(Conv2d, site.layer)
+        layer, self.plain = cast(Conv2d, site.layer), BoundPlain(site)
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         o, rows, columns = out.shape[1:]
@@ -221,10 +221,7 @@ class BoundCopyless:
         ctx: Ctx,
     ) -> Grads:
         if not looks_finite(self.x.reshape(-1)):  # zeros between the rows of dy would spread it
-            plain = self.layer.backward(p, saved, dys, need, ctx)
-            for name, array in self.dparams.items():
-                np.copyto(array, plain.dparams[name])
-            return Grads(plain.dxs, self.dparams)
+            return self.plain.backward(p, saved, dys, need, ctx)
         self._copy(self.dy_body, dys[0])
         if self.dparams:
             self.workers.each(_multiply_all, self.dw_products)

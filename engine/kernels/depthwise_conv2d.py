@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from engine.kernels.base import (
     WIDE,
+    BoundPlain,
     Site,
     channels_last,
     looks_finite,
@@ -108,7 +109,7 @@ def meetings(size: int, before: int, kernel: int, stride: int, dilation: int) ->
 
 class BoundDepthwise:
     def __init__(self, site: Site) -> None:
-        self.layer = layer = cast(Conv2d, site.layer)
+        layer, self.plain = cast(Conv2d, site.layer), BoundPlain(site)
         (spec,), (out,) = site.inputs, site.outputs
         n, c, h, w = spec.shape
         rows, columns = out.shape[2:]
@@ -242,10 +243,7 @@ class BoundDepthwise:
         ctx: Ctx,
     ) -> Grads:
         if need[0] and not looks_finite(self.w.reshape(-1)):  # the zeros around dy would spread it
-            plain = self.layer.backward(p, saved, dys, need, ctx)
-            for name, array in self.dparams.items():
-                np.copyto(array, plain.dparams[name])
-            return Grads(plain.dxs, self.dparams)
+            return self.plain.backward(p, saved, dys, need, ctx)
         for border in self.dy_borders:
             border.fill(0)
         np.copyto(self.dy_body, dys[0])

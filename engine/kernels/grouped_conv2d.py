@@ -36,7 +36,7 @@ class Grouped:
 
 class BoundGrouped:
     def __init__(self, site: Site) -> None:
-        self.layer = layer = cast(Conv2d, site.layer)
+        layer = cast(Conv2d, site.layer)
         (spec,), (out,) = site.inputs, site.outputs
         self.dparams = site.dparams
         ins, outs = (s.shape[1] // layer.groups for s in (spec, out))

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, looks_finite, memory
+from engine.kernels.base import BoundPlain, Site, looks_finite, memory
 from engine.kernels.grouped_conv2d import FORMS
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
@@ -34,7 +34,7 @@ class Whole:
 
 class BoundWhole:
     def __init__(self, site: Site) -> None:
-        self.layer = layer = cast(PartialConv2d, site.layer)
+        layer, self.plain = cast(PartialConv2d, site.layer), BoundPlain(site)
         (spec,), (out,) = site.inputs, site.outputs
         self.dparams = site.dparams
         shape = (out.shape[1], spec.shape[1], *layer.window.kernel_size)
@@ -56,7 +56,7 @@ class BoundWhole:
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         self.saved = None
         if not _finite(xs[0]):
-            return Result(self.layer.forward(p, xs[0], ctx=ctx).ys, {"x": xs[0]})
+            return Result(self.plain.forward(p, xs[0], ctx=ctx).ys, {"x": xs[0]})
         self.weight[self.kernels, self.maps] = p["weight"]
         self.p["bias"] = p["bias"]
         result = self.inner.forward(self.p, xs[0], ctx=ctx)
@@ -72,10 +72,7 @@ class BoundWhole:
         ctx: Ctx,
     ) -> Grads:
         if self.saved is None or not _finite(dys[0]):
-            plain = self.layer.backward(p, saved, dys, need, ctx)
-            for name, array in self.dparams.items():
-                np.copyto(array, plain.dparams[name])
-            return Grads(plain.dxs, self.dparams)
+            return self.plain.backward(p, saved, dys, need, ctx)
         dxs, _ = self.inner.backward(self.p, self.saved, dys, need, ctx)
         if self.dparams:
             np.copyto(self.dparams["weight"], self.dweight[self.kernels, self.maps])

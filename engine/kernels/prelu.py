@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, channels_last, repeats_of
+from engine.kernels.base import BoundPlain, Site, channels_last, repeats_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.prelu import PReLU
 
@@ -33,7 +33,7 @@ class BoundPReLU:
     """Everything is seen as (long rows, some pixels · C)."""
 
     def __init__(self, site: Site) -> None:
-        self.layer = cast(PReLU, site.layer)
+        self.layer, self.plain = cast(PReLU, site.layer), BoundPlain(site)
         (spec,) = site.inputs
         self.shape, self.dparams = spec.shape, site.dparams
         c, count = spec.shape[1], int(np.prod(spec.shape)) // spec.shape[1]
@@ -67,7 +67,7 @@ class BoundPReLU:
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
         if not np.isfinite(p["weight"]).all():
-            np.copyto(self.y, self.layer.forward(p, xs[0], ctx=ctx).ys[0])
+            np.copyto(self.y, self.plain.forward(p, xs[0], ctx=ctx).ys[0])
             return Result((self.y,), {"x": xs[0]})
         np.copyto(self.tile, p["weight"])
         x, below = self._below(xs[0])
@@ -93,10 +93,7 @@ class BoundPReLU:
             np.multiply(dy, below, out=dx)
             total = self.ones @ self._rows(self.dx, self.pixels)
         if total is None or not np.isfinite(total).all():
-            plain = self.layer.backward(p, saved, dys, need, ctx)
-            if self.dparams:
-                np.copyto(self.dparams["weight"], plain.dparams["weight"])
-            return Grads(plain.dxs, self.dparams)
+            return self.plain.backward(p, saved, dys, need, ctx)
         if self.dparams:
             slopes = total.sum(keepdims=True) if self.layer.shared else total
             np.copyto(self.dparams["weight"], slopes)

@@ -17,20 +17,18 @@ import numpy as np
 from engine.arena import Arena
 from engine.graph import Graph, GraphError, Loss, Node, Ref
 from engine.kernels import KERNELS, PLAIN
-from engine.kernels.base import Bound, Site, like
+from engine.kernels.base import PASS_NS, Bound, Site, like
 from engine.layers.base import Array, Ctx, Mode, Spec
 from engine.lives import NodeMemory, Schedule
 from engine.optimizers import Optimizer
 from engine.trace import Kind, Operand, Operation, Phase
 from engine.weights import OwnerName, Weights
-from engine.workers import ALONE, Workers, controls_blas, split
+from engine.workers import ALONE, Workers, controls_blas, slices_of
 
 Saved = Mapping[str, Array | Callable[[], Array]]
 Kept = Literal["all", "results"]
 """Which tensors and gradients are still there after a run: all, or outputs, what losses read and
 gradients of the network's inputs. The memory of the others is used again within the run."""
-SUM_NS = 0.03
-"""Time of adding two numbers, understated: short calls wait too long for Python's lock."""
 Keep = Callable[[Array], Array]
 """Turns an array of a run into one that later runs do not write to."""
 
@@ -398,8 +396,8 @@ class Binding:
         """k parts make k − 1 sums, each a step and a version of its own, all at one place."""
         sums: list[Array] = []
         shape = self.blueprint.specs[ref].shape
-        workers = self.workers.worth(SUM_NS * math.prod(shape))
-        samples = [slice(s[0], s[-1] + 1) for s in split(range(shape[0]), workers.count)]
+        workers = self.workers.worth(PASS_NS * math.prod(shape))
+        samples = slices_of(shape[0], workers)
 
         def add(a: Array, b: Array, out: Array) -> None:
             workers.each(lambda some: np.add(a[some], b[some], out=out[some]), samples)
@@ -422,7 +420,7 @@ class Binding:
     def _accumulate_shared(self, key: OwnerName, who: list[str]) -> None:
         """The same for a parameter that several nodes share."""
         owner, name = key
-        final = self._gradient_views[key[0]][key[1]]
+        final = self._gradient_views[owner][name]
         sums = [np.empty_like(final) for _ in who[2:]] + [final]
         for i, second in enumerate(who[1:]):
 

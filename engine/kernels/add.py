@@ -8,13 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.kernels.base import Site, like
+from engine.kernels.base import PASS_NS, Site, like
 from engine.layers.add import Add
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.workers import slices_of
-
-PASS_NS = 0.03
-"""Time of a pass for a number, understated: short calls wait too long for Python's lock."""
 
 
 class FastAdd:

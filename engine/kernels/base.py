@@ -22,7 +22,10 @@ from engine.workers import ALONE, Workers
 WIDE = 1 << 13
 """Per-channel vectors are repeated to about this length: against shorter ones, even of a thousand
 numbers, the same arithmetic takes twice as long."""
-
+RUN = 512
+"""The same for vectors that are one sample's, which are repeated anew for each of many."""
+PASS_NS = 0.03
+"""Time of a pass for a number, understated: short calls wait too long for Python's lock."""
 
 Use = Literal["value", "saved", "gradient", "forward", "backward", "call"]
 """What memory of a kernel is for, and so how long it stays as it is.
@@ -124,9 +127,28 @@ def pixels(x: Array) -> Array | None:
     return last.reshape(-1, x.shape[1]) if last.flags.c_contiguous else None
 
 
-def repeats_of(length: int, rows: int) -> int:
-    """How many of so many rows to take as one, so that inner loops are about WIDE long."""
-    repeats = max(1, WIDE // length)
+class Rows:
+    """Maps as (pixels, channels): a view where memory is channels last, else a copy."""
+
+    def __init__(self, buffer: Array) -> None:
+        self.buffer = buffer
+        self.rows = buffer.transpose(0, 2, 3, 1).reshape(-1, buffer.shape[1])
+        self.seen: Array | None = None
+        self.view: Array | None = None
+
+    def of(self, x: Array) -> Array:
+        """The pixels of x."""
+        if x is not self.seen:
+            self.seen, self.view = x, pixels(x)
+        if self.view is not None:
+            return self.view
+        np.copyto(self.buffer, x)
+        return self.rows
+
+
+def repeats_of(length: int, rows: int, wide: int = WIDE) -> int:
+    """How many of so many rows to take as one, so that inner loops are about ``wide`` long."""
+    repeats = max(1, wide // length)
     while rows % repeats:
         repeats -= 1
     return repeats

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.kernels.base import Site, channels_last, runs_of
+from engine.kernels.base import Rows, Site, channels_last, runs_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.global_avg_pool import GlobalAvgPool
 
@@ -31,11 +31,9 @@ class BoundGlobalAvgPool:
         n, c, h, w = spec.shape
         self.shape, self.area = (n, h * w, c), np.dtype(spec.dtype).type(h * w)
         self.ones = np.ones((1, h * w), spec.dtype)
-        self.x = channels_last(site.take("forward", spec.shape), spec.shape)
+        self.x = Rows(channels_last(site.take("forward", spec.shape), spec.shape))
         self.y = channels_last(site.value(), out.shape)
         self.y_rows = self.y.reshape(n, 1, c)
-        self.seen: Array | None = None
-        self.pixels: Array | None = None
         if site.backward and site.need[0]:
             self.share = site.take("backward", (n, c))
             self.dx = channels_last(site.gradient(), spec.shape)
@@ -43,14 +41,7 @@ class BoundGlobalAvgPool:
             self.give = runs_of(pixels, self.share[:, None])
 
     def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx) -> Result:
-        if xs[0] is not self.seen:
-            self.seen, last = xs[0], xs[0].transpose(0, 2, 3, 1)
-            self.pixels = last.reshape(self.shape) if last.flags.c_contiguous else None
-        pixels = self.pixels
-        if pixels is None:
-            np.copyto(self.x, xs[0])
-            pixels = self.x.transpose(0, 2, 3, 1).reshape(self.shape)
-        np.matmul(self.ones, pixels, out=self.y_rows)
+        np.matmul(self.ones, self.x.of(xs[0]).reshape(self.shape), out=self.y_rows)
         np.divide(self.y_rows, self.area, out=self.y_rows)
         return Result((self.y,), {"x": xs[0]})
 

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from engine.kernels.base import Site, Use, channels_last, pixels, small_part
+from engine.kernels.base import Rows, Site, Use, channels_last, small_part
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.conv2d import Conv2d
 from engine.layers.window import Window
@@ -292,25 +292,6 @@ class Matrix:
             self.own = np.empty(self.shape, self.dtype)
         np.copyto(self.own, weight.transpose(2, 3, 1, 0))
         return self.own.reshape(-1, self.o)
-
-
-class Rows:
-    """Maps as (pixels, channels): a view where memory is channels last, else a copy."""
-
-    def __init__(self, buffer: Array) -> None:
-        self.buffer = buffer
-        self.rows = buffer.transpose(0, 2, 3, 1).reshape(-1, buffer.shape[1])
-        self.seen: Array | None = None
-        self.view: Array | None = None
-
-    def of(self, x: Array) -> Array:
-        """The pixels of x."""
-        if x is not self.seen:
-            self.seen, self.view = x, pixels(x)
-        if self.view is not None:
-            return self.view
-        np.copyto(self.buffer, x)
-        return self.rows
 
 
 class Unrolled:

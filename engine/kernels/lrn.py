@@ -7,8 +7,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, channels_last
-from engine.kernels.im2col_conv2d import Rows
+from engine.kernels.base import Rows, Site, channels_last
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.lrn import LRN
 

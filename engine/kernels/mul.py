@@ -7,13 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.kernels.base import Site, channels_last, runs_of
-from engine.kernels.im2col_conv2d import Rows
+from engine.kernels.base import RUN, Rows, Site, channels_last, repeats_of, runs_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.mul import Mul
-
-RUN = 512
-"""Numbers to which the factors of a sample are repeated, so that inner loops are not shorter."""
 
 
 class FastMul:
@@ -39,9 +35,7 @@ class BoundMul:
     def __init__(self, site: Site) -> None:
         (out,) = site.outputs
         n, c, h, w = out.shape
-        repeats = max(1, RUN // c)
-        while h * w % repeats:
-            repeats -= 1
+        repeats = repeats_of(c, h * w, RUN)
         self.pixels, self.wide = (n, h * w, c), (n, h * w // repeats, repeats * c)
         self.factors = [spec.shape != out.shape for spec in site.inputs]
         self.sides = [

@@ -7,15 +7,12 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from engine.kernels.base import Site, channels_last, runs_of
+from engine.kernels.base import RUN, Site, channels_last, repeats_of, runs_of
 from engine.layers.base import Array, Ctx, Grads, Layer, Result
 from engine.layers.group_norm import GroupNorm
 from engine.layers.instance_norm import InstanceNorm
 from engine.layers.layer_norm import LayerNorm
 from engine.layers.sample_norm import SampleNorm
-
-RUN = 512
-"""Numbers to which a sample's vectors are repeated, so that inner loops are not much shorter."""
 
 
 class FastSampleNorm:
@@ -47,10 +44,8 @@ class BoundSampleNorm:
         self.groups, self.dparams = layer.groups_of(c), site.dparams
         self.by_cell = isinstance(layer, LayerNorm)
         self.size, self.n, self.area, self.c = size, n, area, c
-        repeats = max(1, RUN // self.c)
-        while self.area % repeats:
-            repeats -= 1
-        self.wide = (n, self.area // repeats, repeats * self.c)
+        repeats = repeats_of(c, area, RUN)
+        self.wide = (n, area // repeats, repeats * c)
         self.real = np.dtype(spec.dtype).type
         self.count = area * c // self.groups  # numbers that are normalised together
         self.y, self.xhat = self._maps(site.value()), self._maps(site.take("saved", spec.shape))

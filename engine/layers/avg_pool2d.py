@@ -36,7 +36,8 @@ class AvgPool2d(Pooling):
     The divisor m is the number of cells of the window inside the input; with
     ``count_include_pad`` explicit padding counts too, but what hangs over because of
     ``ceil_mode`` never does. For 1 … 16 as 4×4, kernel 3, stride 2, padding 1 and ceil_mode the
-    first row is 14/9, 30/9, 12/6 with the padding counted and 14/4, 30/6, 12/2 without.
+    first row is 14/9, 30/9, 12/6 with the padding counted and 14/4, 30/6, 12/2 without. NaN and
+    infinities reach every window that holds them, and no other.
 
     Source: LeCun et al. 1998, section II.B; ONNX operator AveragePool; PyTorch AvgPool2d.
     """

@@ -61,11 +61,19 @@ class Spec:
 
     ``points_into`` is (H, W) where the numbers are places in maps of that size, row · W + column
     (whole numbers in the tensor's own dtype), and empty otherwise.
+
+    Raises ShapeError for an empty batch, of which no layer has a mean or a maximum.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     points_into: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.shape and self.shape[0] < 1:
+            raise ShapeError(
+                "a batch of at least 1 sample", f"one of {self.shape[0]}", "Give it a sample."
+            )
 
     def __str__(self) -> str:
         return "×".join(map(str, self.shape[1:])) or "scalar"
@@ -350,6 +358,9 @@ class Layer:
     Class attributes: ``title`` (plain name), ``category`` (palette group), ``arity`` (fewest and
     most inputs; None for no limit), ``slug`` (stem of readable ids), ``index_slots`` (inputs that
     take places in a map, such as the indices of a max pooling).
+
+    Edges, where a layer's docstring does not say otherwise: NaN and infinities go wherever the
+    formula takes them, none is caught or replaced; an empty batch is refused.
     """
 
     title: ClassVar[str] = ""

@@ -42,7 +42,8 @@ class BatchNorm2d(Layer):
     the channel is 0; in evaluation and frozen dx = γ/√(σ² + ε) · dy. dγ = Σ dy · x̂, dβ = Σ dy.
 
     A batch of one picture is normalised over its own H·W numbers; one with a single number per
-    channel (N·H·W = 1), whose spread would be 0, is refused in training unless frozen.
+    channel (N·H·W = 1), whose spread would be 0, is refused in training unless frozen. A NaN in
+    training spreads over its whole channel, through mean and variance.
 
     ``initial_scale`` is where γ starts. At 0 in the last normalisation of each residual branch, a
     block is the identity at first (Goyal et al. 2017, section 5.1).

@@ -41,9 +41,10 @@ class MaxPool2d(Pooling):
     zero; where windows overlap, a cell collects from each window that it won.
 
     Ties: the first in row-major order wins (as PyTorch and ONNX), which is one element of the
-    subdifferential. Padding never wins: it counts as −∞, and a window that lies only in padding
-    (a dilated one can) gives −∞ and sends its gradient nowhere. NaN wins over every number, the
-    first of several (PyTorch takes the last). With ``ceil_mode`` a window that would start beyond
+    subdifferential. Padding never wins, however low the numbers are: it counts as −∞, and of cells
+    that are −∞ too the first inside wins; a window that lies only in padding (a dilated one can)
+    gives −∞ and sends its gradient nowhere. NaN wins over every number, the first of several
+    (PyTorch takes the last). With ``ceil_mode`` a window that would start beyond
     input plus left padding is dropped. With ``dilation`` the cells of a window lie apart: of 1 … 16
     as 4×4, kernel 2, stride 1 and dilation 2 give 11, 12, 15, 16.
 

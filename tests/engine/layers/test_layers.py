@@ -15,7 +15,10 @@ from engine.layers import REGISTRY
 from engine.layers.base import (
     HyperField,
     HyperparameterError,
+    Layer,
     Record,
+    ShapeError,
+    Spec,
     Term,
     Terms,
     layer_from_dict,
@@ -275,6 +278,36 @@ def test_a_layer_is_described_for_a_person(kind: str) -> None:
     for field in cls.hyperparameters():
         assert field.help.endswith("."), f"{kind}.{field.name} needs a sentence of help"
     cls()  # every default is legal
+
+
+EDGES = {
+    "AvgPool2d": ("hangs over", "14/9, 30/9, 12/6", "NaN"),
+    "BatchNorm2d": ("batch of one picture", "is refused", "NaN"),
+    "GlobalMaxPool": ("first in row-major order", "NaN"),
+    "LeakyReLU": ("At x = 0", "NaN"),
+    "MaxPool2d": (
+        "first in row-major order",
+        "only in padding",
+        "NaN",
+        "−∞",
+        "ceil_mode",
+        "12, 15",
+    ),
+    "ReLU": ("At x = 0", "NaN"),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_edges_are_written_down(name: str) -> None:
+    text = " ".join((REGISTRY[name].__doc__ or "").split())
+    for words in EDGES[name]:
+        assert words in text, f"{name}: the docstring lacks {words!r}"
+
+
+def test_an_empty_batch_is_refused() -> None:
+    with pytest.raises(ShapeError, match="at least 1 sample, received one of 0"):
+        Spec((0, 3, 4, 4))
+    assert "an empty batch is refused" in (Layer.__doc__ or "")
 
 
 def test_slugs_and_titles_differ() -> None:

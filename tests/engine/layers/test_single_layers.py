@@ -92,6 +92,14 @@ def test_batch_norm_of_a_single_number_per_channel_is_refused_in_training() -> N
     assert BatchNorm2d().forward(statistics(3), x).ys[0].shape == (1, 3, 1, 1)
 
 
+def test_nan_spreads_over_its_channel_in_training_alone() -> None:
+    x = np.random.default_rng(3).standard_normal((2, 3, 2, 2))
+    x[1, 1, 0, 1] = np.nan
+    for mode, count in (("train", 8), ("eval", 1)):
+        y = BatchNorm2d().forward(statistics(3), x, ctx=Ctx(mode, (5, 6, 7))).ys[0]
+        assert np.isnan(y).sum((0, 2, 3)).tolist() == [0, count, 0]
+
+
 def test_running_statistics_move_by_momentum_with_the_unbiased_variance() -> None:
     x = np.array([1.0, 2.0, 3.0, 6.0]).reshape(4, 1, 1, 1)
     result = BatchNorm2d(momentum=0.25).forward(statistics(1), x, ctx=TRAIN)

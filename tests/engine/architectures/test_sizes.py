@@ -82,6 +82,50 @@ def test_parameters_and_multiply_adds_are_the_published_ones(name: str) -> None:
         assert rounded(found.multiply_adds, multiply_adds) == multiply_adds
 
 
+# What the papers' own tables print, with as many digits: network, what, figure, where.
+TABLES = (
+    *(
+        (f"vgg{depth}", "parameters", figure, "Simonyan & Zisserman 2015, table 2")
+        for depth, figure in ((11, "133 M"), (13, "133 M"), (16, "138 M"), (19, "144 M"))
+    ),
+    ("resnet18", "multiply_adds", "1.8 G", "He et al. 2016, table 1"),
+    *(
+        (f"cifar-resnet{depth}", "parameters", figure, "He et al. 2016, table 6")
+        for depth, figure in (
+            (20, "0.27 M"),
+            (32, "0.46 M"),
+            (44, "0.66 M"),
+            (56, "0.85 M"),
+            (110, "1.7 M"),
+        )
+    ),
+    ("densenet-bc100", "parameters", "0.8 M", "Huang et al. 2017, table 2"),
+    ("mobilenet-v1", "parameters", "4.2 M", "Howard et al. 2017, tables 4 and 8"),
+    ("mobilenet-v1", "multiply_adds", "569 M", "Howard et al. 2017, tables 4 and 8"),
+    ("nin", "parameters", "1 M", "Springenberg et al. 2015 (NIN's own paper has no count)"),
+)
+
+
+@pytest.mark.parametrize(("name", "what", "figure", "where"), TABLES)
+def test_the_papers_tables_print_the_same(name: str, what: str, figure: str, where: str) -> None:
+    found = getattr(size(name), what)
+    assert rounded(found, figure) == figure, f"{where}: {found:,}"
+
+
+def test_lenet5_of_1998_has_as_many_connections_as_its_paper_counts() -> None:
+    """340,908: a bias is one too, and so are the coefficient and the cells of a subsampling."""
+    graph = ARCHITECTURES["lenet5-1998"].build()
+    specs = graph.infer().specs
+    connections = Size.of(graph).multiply_adds
+    for node in graph.nodes:
+        out, kind = specs[node.id, 0].shape[1:], type(node.layer).__name__
+        if kind == "TrainableSubsampling":
+            connections += (4 + 1) * int(np.prod(out))
+        elif kind in ("Conv2d", "PartialConv2d", "Linear"):
+            connections += int(np.prod(out))
+    assert connections == 340_908
+
+
 def test_the_comparison_would_see_a_single_weight() -> None:
     graph = ARCHITECTURES["resnet18"].build()
     wider = graph.replace_node("stage4/block2/conv2", layer=Conv2d(512, 3, padding=1, bias=True))

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.extent import Extent, Refold
-from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
-from engine.layers.rearrangement import Rearrangement, moved_spec
+from engine.layers.base import Fix, OnnxOp, ShapeError, Spec, hyper
+from engine.layers.refolding import Refolding
 
 
 @dataclass(frozen=True)
-class View(Rearrangement):
+class View(Refolding):
     """Reads the same numbers of a sample with other axes, of any number; none of them changes.
 
     y = x, cut anew in the order of memory (the last axis runs fastest). One size may be −1: as
@@ -45,16 +44,7 @@ class View(Rearrangement):
                 "Choose sizes with that product.",
                 (Fix("Make it one row of numbers", "set", (-1,), "shape"),),
             )
-        return moved_spec(specs[0], tuple(sizes))
-
-    def move(self, x: Array, fill: float) -> Array:
-        if -1 in self.shape:
-            (out,) = self.outputs(Spec(x.shape))
-            return x.reshape(out.shape)
-        return x.reshape(len(x), *self.shape)
-
-    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        return Refold(specs[0].shape[1:], self.outputs(*specs)[0].shape[1:])
+        return (Spec((specs[0].shape[0], *sizes), specs[0].dtype),)
 
     @property
     def onnx(self) -> OnnxOp:

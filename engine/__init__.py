@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.architectures import ARCHITECTURES as ARCHITECTURES
     from engine.build import sequential as sequential
     from engine.cell import Cell as Cell
+    from engine.checkpoint import Checkpoint as Checkpoint
+    from engine.checkpoint import load as load_checkpoint  # noqa: F401
+    from engine.checkpoint import save as save_checkpoint  # noqa: F401
     from engine.data.augmentation import Augmentation as Augmentation
     from engine.data.catalogue import load as load_data  # noqa: F401 (in _HOMES)
     from engine.data.dataset import Dataset as Dataset
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from engine.train import Evaluation as Evaluation
     from engine.train import Report as Report
     from engine.train import Trainer as Trainer
+    from engine.train import TrainingDiverged as TrainingDiverged
     from engine.train import TrainSettings as TrainSettings
     from engine.train import evaluate as evaluate
 
@@ -72,6 +76,7 @@ _HOMES = {
     "Augmentation": "engine.data.augmentation",
     "Batch": "engine.plan",
     "Cell": "engine.cell",
+    "Checkpoint": "engine.checkpoint",
     "CrossEntropy": "engine.losses",
     "Dataset": "engine.data.dataset",
     "Evaluation": "engine.train",
@@ -90,6 +95,7 @@ _HOMES = {
     "Trace": "engine.trace",
     "TrainSettings": "engine.train",
     "Trainer": "engine.train",
+    "TrainingDiverged": "engine.train",
     "Weight": "engine.explain",
     "check_gradients": "engine.gradient_check:gradient_check",
     "check_node": "engine.node_check",
@@ -104,10 +110,12 @@ _HOMES = {
     "initial_parameters": "engine.parameters",
     "input_gradients": "engine.fields",
     "load": "engine.project_file",
+    "load_checkpoint": "engine.checkpoint:load",
     "load_data": "engine.data.catalogue:load",
     "origin": "engine.explain",
     "receptive_field": "engine.fields",
     "save": "engine.project_file",
+    "save_checkpoint": "engine.checkpoint:save",
     "sequential": "engine.build",
     "statistics_of": "engine.statistics",
     "why": "engine.explain",

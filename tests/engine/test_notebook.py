@@ -65,6 +65,30 @@ def test_every_name_is_there() -> None:
     assert engine.MeanSquaredError is LOSSES["MeanSquaredError"]
 
 
+def test_a_run_is_saved_and_gone_on_with_by_names_of_the_engine_alone(tmp_path: Path) -> None:
+    training, held_out = engine.load_data("digits")
+    net = engine.sequential((1, 8, 8), engine.Flatten(), engine.Linear(10), labels=training.classes)
+    settings = engine.TrainSettings(epochs=1, optimizer=engine.Adam())
+
+    def trainer() -> engine.Trainer:
+        return engine.Trainer(net, engine.initial_parameters(net, 0), training, held_out, settings)
+
+    whole, first = trainer(), trainer()
+    *_, last = whole.reports()
+    reports = first.reports()
+    for _ in range(7):
+        next(reports)
+    engine.save_checkpoint(first.checkpoint(), tmp_path / "run.gfckpt")
+    found = engine.load_checkpoint(tmp_path / "run.gfckpt")
+    assert isinstance(found, engine.Checkpoint) and found.standing.step == 7
+    resumed = engine.Trainer.resume(found, training, held_out)
+    *_, end = resumed.reports()
+    assert (end.step, end.loss) == (last.step, last.loss)
+    for key, array in whole.parameters().items():
+        assert np.array_equal(resumed.parameters()[key], array), key
+    assert issubclass(engine.TrainingDiverged, engine.train.TrainingError)
+
+
 def test_a_name_is_never_a_module_of_the_same_name() -> None:
     """What is loaded first may not decide what a name means."""
     for name in engine.__all__:

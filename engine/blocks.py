@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from engine.graph import Graph, GraphError, Node, Ref
+from engine.graph import Graph, GraphError, Node
 from engine.layers.add import Add
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.concat import Concat
@@ -67,29 +67,6 @@ def paths(graph: Graph) -> dict[str, str]:
         if spoken is not None:
             return _valid(graph, spoken)
     return _valid(graph, _Structure(graph).paths())
-
-
-def renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
-    """The network with these ids of nodes changed; its outputs keep their names."""
-
-    def ref(r: Ref) -> Ref:
-        return names.get(r[0], r[0]), r[1]
-
-    nodes = tuple(
-        replace(
-            node,
-            id=names.get(node.id, node.id),
-            inputs=tuple(ref(r) if r is not None else None for r in node.inputs),
-            params=names.get(node.params, node.params) if node.params else None,
-        )
-        for node in graph.nodes
-    )
-    return replace(
-        graph,
-        nodes=nodes,
-        outputs=tuple((name, ref(r)) for name, r in graph.outputs),
-        losses=tuple(replace(x, input=ref(x.input)) for x in graph.losses),
-    )
 
 
 def convex(graph: Graph, ids: Collection[str]) -> bool:

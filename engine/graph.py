@@ -422,30 +422,38 @@ class Graph:
         )
 
     def rename(self, old: str, new: str) -> Graph:
-        """With one node's id changed everywhere it is named."""
-        if new == old:
-            return self
-        node = self.node(old)
-        replace(self, nodes=()).add(replace(node, id=new))  # checks the form of the id
-        if new in self.by_id or new in self.input_ids:
-            raise GraphError(f"Node id {new!r} is taken. Choose another name.")
+        """With one node's id changed everywhere it is named; raises GraphError."""
+        return self.renamed({old: new})
 
-        def ref(r: Ref | None) -> Ref | None:
-            return (new, r[1]) if r and r[0] == old else r
+    def renamed(self, names: Mapping[str, str]) -> Graph:
+        """With ids of nodes changed, all at once, everywhere they are named.
+
+        Raises GraphError for the id of no node, and for a new id that is taken or malformed.
+        """
+        names = {self.node(old).id: new for old, new in names.items() if new != old}
+        if not names:
+            return self
+        taken = (set(self.by_id) - set(names)) | self.input_ids | {x.id for x in self.losses}
+        for new in names.values():
+            _check_id(new, taken)
+            taken.add(new)
+
+        def ref(r: Ref) -> Ref:
+            return names.get(r[0], r[0]), r[1]
 
         return replace(
             self,
             nodes=tuple(
                 replace(
                     n,
-                    id=new if n.id == old else n.id,
-                    inputs=tuple(ref(r) for r in n.inputs),
-                    params=new if n.params == old else n.params,
+                    id=names.get(n.id, n.id),
+                    inputs=tuple(ref(r) if r is not None else None for r in n.inputs),
+                    params=names.get(n.params, n.params) if n.params else None,
                 )
                 for n in self.nodes
             ),
-            outputs=tuple((n, ref(r) or r) for n, r in self.outputs),
-            losses=tuple(replace(x, input=ref(x.input) or x.input) for x in self.losses),
+            outputs=tuple((name, ref(r)) for name, r in self.outputs),
+            losses=tuple(replace(x, input=ref(x.input)) for x in self.losses),
         )
 
     # ---- plain data ------------------------------------------------------------------------

@@ -44,7 +44,6 @@ from explorer.folding import (
     groups,
     moved_folds,
     regrouped,
-    renamed_all,
     ungrouped,
     view,
 )
@@ -536,7 +535,7 @@ class Controller(QObject):
             return
         path, names = grouped(self.document.graph, chosen)
         text = self.tr("Group into {0}").format(path)
-        if self._edit(text, lambda g: renamed_all(g, names), renamed=names):
+        if self._edit(text, lambda g: g.renamed(names), renamed=names):
             self.folds.say_if_open(path)
 
     def ungroup(self, what: str | Iterable[str]) -> None:
@@ -547,7 +546,7 @@ class Controller(QObject):
             self._say("info", self.tr("Select a block, or a layer of it, to take it apart."))
             return
         text = self.tr("Take {0} apart").format(path)
-        self._edit(text, lambda g: renamed_all(g, names), renamed=names)
+        self._edit(text, lambda g: g.renamed(names), renamed=names)
 
     def rename_group(self, path: str, new: str) -> None:
         """Give a block another name, or another place among the blocks."""
@@ -560,7 +559,7 @@ class Controller(QObject):
             return
         names = regrouped(graph, path, new)
         text = self.tr("Rename {0} to {1}").format(path, new)
-        self._edit(text, lambda g: renamed_all(g, names), renamed=names)
+        self._edit(text, lambda g: g.renamed(names), renamed=names)
 
     def mute(self, ids: Iterable[str]) -> None:
         """Have layers passed by, or, where all of them are, have them back."""

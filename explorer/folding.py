@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from engine.graph import Graph, GraphError, Node, Ref
+from engine.graph import Graph, Node, Ref
 
 EdgeKey = tuple[str, int]
 """(reader id, input slot)."""
@@ -379,37 +379,6 @@ def _renamed(graph: Graph, path: str, start: str) -> dict[str, str]:
 
 def _taken(graph: Graph) -> set[str]:
     return set(graph.by_id) | graph.input_ids | {loss.id for loss in graph.losses}
-
-
-def renamed_all(graph: Graph, names: Mapping[str, str]) -> Graph:
-    """The network with many ids changed at once; raises GraphError when that cannot be."""
-    fresh = Graph(inputs=graph.inputs)
-    for node in graph.nodes:  # checks the form of the ids, and that each is given once
-        if node.id in names:
-            fresh = fresh.add(replace(node, id=names[node.id], inputs=(), params=None))
-    kept = {node.id for node in graph.nodes if node.id not in names}
-    kept |= {loss.id for loss in graph.losses}
-    for new in names.values():
-        if new in kept:
-            raise GraphError(f"Node id {new!r} is taken. Choose another name.")
-
-    def ref(r: Ref) -> Ref:
-        return names.get(r[0], r[0]), r[1]
-
-    return replace(
-        graph,
-        nodes=tuple(
-            replace(
-                node,
-                id=names.get(node.id, node.id),
-                inputs=tuple(ref(r) if r is not None else None for r in node.inputs),
-                params=names.get(node.params, node.params) if node.params else None,
-            )
-            for node in graph.nodes
-        ),
-        outputs=tuple((name, ref(r)) for name, r in graph.outputs),
-        losses=tuple(replace(x, input=ref(x.input)) for x in graph.losses),
-    )
 
 
 def moved_folds(folded: Iterable[str], names: Mapping[str, str]) -> frozenset[str]:

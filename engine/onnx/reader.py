@@ -87,11 +87,12 @@ class Imported:
         """
         try:
             new = blocks.paths(self.graph)
+            graph = self.graph.renamed(new)
         except GraphError:  # a file whose names leave no room for those of blocks
             return self
         return replace(
             self,
-            graph=blocks.renamed(self.graph, new),
+            graph=graph,
             parameters={(new.get(o, o), name): a for (o, name), a in self.parameters.items()},
             names={new.get(node_id, node_id): name for node_id, name in self.names.items()},
             problems=tuple(replace(p, node=new.get(p.node, p.node)) for p in self.problems),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from engine.architectures import ARCHITECTURES
-from engine.blocks import convex, paths, renamed
+from engine.blocks import convex, paths
 from engine.graph import Graph, Input, Node
 from engine.layers.add import Add
 from engine.layers.batch_norm2d import BatchNorm2d
@@ -29,11 +29,11 @@ from engine.plan import Batch, compile, exhaust
 
 def scrambled(graph: Graph) -> Graph:
     """The network with names that say nothing."""
-    return renamed(graph, {node.id: f"op{i}" for i, node in enumerate(graph.nodes)})
+    return graph.renamed({node.id: f"op{i}" for i, node in enumerate(graph.nodes)})
 
 
 def divided(graph: Graph) -> Graph:
-    return renamed(graph, paths(graph))
+    return graph.renamed(paths(graph))
 
 
 def groups(graph: Graph) -> dict[str, list[str]]:
@@ -234,33 +234,33 @@ def test_every_group_is_convex_and_every_layer_kept(network: str) -> None:
 def test_paths_in_names_are_kept_without_groups_of_one() -> None:
     """PyTorch's names: /layer1/layer1.0/conv1/Conv."""
     graph = ARCHITECTURES["resnet-digits"].build()
-    spoken = renamed(graph, {n.id: f"{n.id}/{type(n.layer).__name__}" for n in graph.nodes})
+    spoken = graph.renamed({n.id: f"{n.id}/{type(n.layer).__name__}" for n in graph.nodes})
     assert {n.id for n in divided(spoken).nodes} == {n.id for n in graph.nodes}
 
 
 def test_dots_are_paths_too() -> None:
     graph = ARCHITECTURES["resnet-digits"].build()
-    dotted = renamed(graph, {n.id: n.id.replace("/", ".") for n in graph.nodes})
+    dotted = graph.renamed({n.id: n.id.replace("/", ".") for n in graph.nodes})
     assert {n.id for n in divided(dotted).nodes} == {n.id for n in graph.nodes}
 
 
 def test_a_name_that_says_something_stays_the_last_part() -> None:
     graph = squeezed()
-    graph = renamed(graph, {"p11": "project_down"})
+    graph = graph.renamed({"p11": "project_down"})
     assert "block1/project_down" in divided(graph).by_id
 
 
 def test_a_name_does_not_repeat_its_path() -> None:
     graph = ARCHITECTURES["resnet-digits"].build()
-    flat = renamed(graph, {n.id: n.id.replace("stage2/block1", "block2_mine") for n in graph.nodes})
-    flat = renamed(flat, {n.id: n.id.replace("/", "_") for n in flat.nodes})
+    flat = graph.renamed({n.id: n.id.replace("stage2/block1", "block2_mine") for n in graph.nodes})
+    flat = flat.renamed({n.id: n.id.replace("/", "_") for n in flat.nodes})
     ids = divided(flat).by_id
     assert "block2/mine_conv1" in ids
 
 
 def test_a_group_that_is_not_convex_is_taken_apart() -> None:
     graph = ARCHITECTURES["resnet-digits"].build()
-    moved = renamed(graph, {"stage2/block1/conv2": "stage1/late"})
+    moved = graph.renamed({"stage2/block1/conv2": "stage1/late"})
     found = divided(moved)
     assert all(convex(found, ids) for ids in groups(found).values())
     assert "stage2.block2/conv1" in found.by_id
@@ -300,7 +300,7 @@ def test_names_of_the_file_come_back_in_the_export() -> None:
     again = export_onnx(project.graph, project.parameters, metadata=project.metadata)
     assert sorted(node.name for node in again.graph.node) == sorted(wanted)
     assert "node_names" not in {prop.key for prop in again.metadata_props}
-    moved = renamed(project.graph, {"block1/conv1": "mine"})
+    moved = project.graph.renamed({"block1/conv1": "mine"})
     parameters = {
         ("mine" if o == "block1/conv1" else o, n): a for (o, n), a in project.parameters.items()
     }

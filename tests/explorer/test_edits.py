@@ -182,7 +182,9 @@ class TestGraphs:
 
     def test_the_name_of_the_loss_is_taken(self) -> None:
         with pytest.raises(GraphError, match="loss"):
-            edits.check(residual().rename("conv1", "loss"))
+            edits.check(residual().add(Node("loss", ReLU(), (("conv1", 0),))))
+        with pytest.raises(GraphError, match="loss"):
+            residual().rename("conv1", "loss")
 
 
 class TestRoom:

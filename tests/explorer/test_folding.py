@@ -120,14 +120,14 @@ class TestNames:
         path, names = folding.grouped(graph, ids)
         assert path == "stage1/block1/block1"
         assert names["stage1/block1/bn1"] == "stage1/block1/block1/bn1"
-        after = folding.renamed_all(graph, names)
+        after = graph.renamed(names)
         assert folding.groups(after)[path] == [
             names["stage1/block1/conv1"],
             names["stage1/block1/bn1"],
         ]
         assert after.infer().valid
         back = {new: old for old, new in names.items()}
-        assert folding.renamed_all(after, back) == graph
+        assert after.renamed(back) == graph
 
     def test_taken_apart_the_layers_get_names_that_are_free(self) -> None:
         graph = chain("conv", "b/conv", "b/relu")
@@ -144,7 +144,7 @@ class TestNames:
             (("out", ("b", 0)),),
             (Loss("loss", CrossEntropy(), ("b", 0)),),
         )
-        after = folding.renamed_all(graph, {"a": "x/a", "b": "x/b"})
+        after = graph.renamed({"a": "x/a", "b": "x/b"})
         assert after.by_id["x/b"].params == "x/a" and after.by_id["x/b"].inputs == (("x/a", 0),)
         assert after.outputs == (("out", ("x/b", 0)),) and after.losses[0].input == ("x/b", 0)
 
@@ -157,7 +157,7 @@ class TestNames:
             (Loss("loss", CrossEntropy(), ("c", 0)),),
         )
         with pytest.raises(GraphError):
-            folding.renamed_all(graph, {"a": new})
+            graph.renamed({"a": new})
 
     def test_folded_groups_follow_their_layers(self) -> None:
         names = {"a/b/c": "x/b/c", "a/b/d": "x/b/d"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,6 +35,18 @@ def served(cell: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """The cell of an operand of that shape that an output cell reads."""
     tail = cell[len(cell) - len(shape) :]
     return tuple(0 if size == 1 else i for i, size in zip(tail, shape, strict=True))
+
+
+def serving(
+    cell: tuple[int, ...], shape: tuple[int, ...], out: tuple[int, ...]
+) -> Iterator[tuple[int, ...]]:
+    """The output cells that read a cell of an operand of ``shape``, the converse of ``served``."""
+    missing = len(out) - len(shape)
+    start = (*[0] * missing, *cell)
+    tail = zip(shape, out[missing:], strict=True)
+    spread = (*out[:missing], *(n if size == 1 else 1 for size, n in tail))
+    for offset in np.ndindex(*spread):
+        yield tuple(c + o for c, o in zip(start, offset, strict=True))
 
 
 def sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
@@ -168,13 +180,8 @@ class Broadcasting(Layer):
         if dy is None:
             return Terms((), "sum")
         which = 1 if len(rec.xs) == 1 and self.swapped else slot
-        missing = dy.ndim - len(own)
-        spread = [n for n in dy.shape[:missing]]
-        spread += [n if m == 1 else 1 for m, n in zip(own, dy.shape[missing:], strict=True)]
-        start = (*[0] * missing, *cell)
         terms = []
-        for offset in np.ndindex(*spread):
-            place = tuple(c + o for c, o in zip(start, offset, strict=True))
+        for place in serving(cell, own, dy.shape):
             a, b = self._terms(place, rec)
             y = np.asarray(rec.ys[0][place])
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -191,9 +198,7 @@ class Broadcasting(Layer):
         if dy is None:
             return Terms((), "sum")
         terms = []
-        for place in np.ndindex(*dy.shape):
-            if served(place, self.operand) != index:
-                continue
+        for place in serving(index, self.operand, dy.shape):
             a, b = self._terms(place, rec)
             y = np.asarray(rec.ys[0][place])
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -26,7 +26,7 @@ from engine.layers.base import (
     Terms,
     hyper,
 )
-from engine.layers.broadcasting import aligned, served, sum_to
+from engine.layers.broadcasting import aligned, served, serving, sum_to
 
 
 @dataclass(frozen=True)
@@ -145,13 +145,8 @@ class MatMul(Layer):
             ]
             return Terms(tuple(terms), "sum", "Σ dy · W")
         own, other = rec.xs[slot].shape[:-2], rec.xs[1 - slot]
-        missing = dy.ndim - 2 - len(own)
-        spread = [*dy.shape[:missing]]
-        spread += [n if m == 1 else 1 for m, n in zip(own, dy.shape[missing:-2], strict=True)]
-        start = (*[0] * missing, *cell[:-2])
         terms = []
-        for offset in np.ndindex(*spread):
-            place = tuple(s + o for s, o in zip(start, offset, strict=True))
+        for place in serving(cell[:-2], own, dy.shape[:-2]):
             there = served(place, other.shape[:-2])
             if slot == 0:
                 for c in range(dy.shape[-1]):

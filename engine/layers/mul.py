@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from engine.extent import Axes, Extent, Groups, Slide
+from engine.extent import Extent, served_places
 from engine.layers.base import (
     Array,
     Ctx,
@@ -22,6 +20,7 @@ from engine.layers.base import (
     Term,
     Terms,
 )
+from engine.layers.broadcasting import served, serving, sum_to
 
 
 @dataclass(frozen=True)
@@ -70,15 +69,15 @@ class Mul(Layer):
         (dy,), a, b = dys, saved["a"], saved["b"]
         return Grads(
             (
-                _sum_to(dy * b, a.shape) if need[0] else None,
-                _sum_to(dy * a, b.shape) if need[1] else None,
+                sum_to(dy * b, a.shape) if need[0] else None,
+                sum_to(dy * a, b.shape) if need[1] else None,
             )
         )
 
     def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
         terms = []
         for slot, x in enumerate(rec.xs):
-            index = _served(cell, x.shape)
+            index = served(cell, x.shape)
             terms.append(Term(("input", slot, index), float(x[index]), 1.0))
         return Terms(tuple(terms), "formula", "x₁ · x₂", 0)
 
@@ -86,31 +85,16 @@ class Mul(Layer):
         dy, other = rec.dys[0], rec.xs[1 - slot]
         if dy is None:
             return Terms((), "sum")
-        own = rec.xs[slot].shape
         terms = []
-        for offset in np.ndindex(*(n if m == 1 else 1 for m, n in zip(own, dy.shape, strict=True))):
-            place = tuple(c + o for c, o in zip(cell, offset, strict=True))
-            factor = float(other[_served(place, other.shape)])
+        for place in serving(cell, rec.xs[slot].shape, dy.shape):
+            factor = float(other[served(place, other.shape)])
             note = f"input {2 - slot}"
             terms.append(Term(("output_grad", 0, place), float(dy[place]), factor, note))
         return Terms(tuple(terms), "sum", "Σ dy · the other input")
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        out = self.outputs(*specs)[0].shape[1:]
-        sizes = zip(specs[slot].shape[1:], out, strict=True)
-        return Axes(tuple(Slide(n, n) if n == m else Groups(n, m) for n, m in sizes))
+        return served_places(specs[slot].shape[1:], self.outputs(*specs)[0].shape[1:])
 
     @property
     def onnx(self) -> OnnxOp:
         return OnnxOp("Mul")
-
-
-def _served(cell: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The cell of an input of that shape that an output cell reads."""
-    return tuple(0 if size == 1 else i for i, size in zip(cell, shape, strict=True))
-
-
-def _sum_to(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Added up over the axes in which the input has size 1."""
-    axes = tuple(i for i, size in enumerate(shape) if size == 1 != gradient.shape[i])
-    return gradient.sum(axes, keepdims=True) if axes else gradient

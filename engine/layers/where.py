@@ -22,7 +22,7 @@ from engine.layers.base import (
     Terms,
     hyper,
 )
-from engine.layers.broadcasting import aligned, common_shape, served, sum_to
+from engine.layers.broadcasting import aligned, common_shape, served, serving, sum_to
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,8 @@ class Where(Layer):
         dy, condition = rec.dys[0], rec.xs[0]
         if dy is None or slot == 0:
             return Terms((), "sum")
-        own = rec.xs[slot].shape
-        missing = dy.ndim - len(own)
-        spread = [*dy.shape[:missing]]
-        spread += [n if m == 1 else 1 for m, n in zip(own, dy.shape[missing:], strict=True)]
-        start = (*[0] * missing, *cell)
         terms = []
-        for offset in np.ndindex(*spread):
-            place = tuple(s + o for s, o in zip(start, offset, strict=True))
+        for place in serving(cell, rec.xs[slot].shape, dy.shape):
             if bool(condition[served(place, condition.shape)]) == (slot == 1):
                 terms.append(Term(("output_grad", 0, place), float(dy[place]), 1.0, "taken"))
         return Terms(tuple(terms), "sum", "Σ dy where this one was taken")

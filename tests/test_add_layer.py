@@ -6,6 +6,7 @@ One layer has an ONNX operator and a fast way to say all that is asked; the othe
 from __future__ import annotations
 
 import importlib
+import pydoc
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ import onnxruntime
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 import engine
@@ -38,7 +40,7 @@ from engine.project_file import Project, load, save
 from engine.trace import Trace
 from explorer.canvas.facts import icon_of
 from explorer.narration import sentence
-from explorer.panels import Palette, Properties
+from explorer.panels import Inspector, Palette, Properties
 from explorer.panels.icons import icon_name
 from explorer.panels.palette import mime_of
 
@@ -253,6 +255,22 @@ def test_palette_and_properties_show_it(dropped: SimpleNamespace, qtbot: QtBot) 
     specs = inference.specs
     properties.set_node(node, (specs["conv1", 0],), (specs["fade1", 0],), None, None)
     assert properties.fields["steepness"].value() == 1.0
+    shown = [label.text() for label in properties.findChildren(QLabel)]
+    assert any(text.startswith("Lets small numbers pass") for text in shown)
+
+
+def test_its_documentation_is_found(dropped: SimpleNamespace, qtbot: QtBot) -> None:
+    text = pydoc.plain(pydoc.render_doc(engine.Fade))
+    for words in ("y = x / (1 + |x|)", "Gradient: dx = dy", "Source: Turian", "steepness"):
+        assert words in text
+    assert "Fade" in dir(engine) and dropped.Fade is engine.Fade
+    inspector = Inspector()
+    qtbot.addWidget(inspector)
+    graph = network(dropped.Fade())
+    inspector.set_run(graph, graph.infer(), None, 0, "fade1")
+    inspector.show()
+    assert "Gradient: dx = dy / (1 + |x|)²." in inspector.about.text()
+    assert inspector.formula.text() == "y = x / (1 + |x|)"
 
 
 def test_a_file_dropped_into_the_folder_is_found(tmp_path: Path) -> None:

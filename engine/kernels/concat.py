@@ -50,7 +50,7 @@ class BoundConcat:
                 self.copies = [pixels_of(*pair) for pair in self.copies]
         for place, x in self.copies:
             np.copyto(place, x)
-        return Result((self.y,), {"channels": self.widths})
+        return Result((self.y,), {"sizes": self.widths})
 
     def backward(
         self,

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from engine.extent import Extent, Slide, along
-from engine.layers.base import (
-    Array,
-    Ctx,
-    Fix,
-    Grads,
-    Layer,
-    OnnxOp,
-    Record,
-    Result,
-    ShapeError,
-    Spec,
-    Term,
-    Terms,
-    hyper,
-)
+from engine.layers.base import Fix, ShapeError, Spec, hyper
+from engine.layers.joining import Joining
 
 
 @dataclass(frozen=True)
-class Join(Layer):
+class Join(Joining):
     """Puts its inputs one after another along any axis, as rows below each other.
 
     y = [x₁, x₂, …] along the axis
@@ -38,11 +21,13 @@ class Join(Layer):
     """
 
     title: ClassVar[str] = "Join"
-    category: ClassVar[str] = "Combine"
     slug: ClassVar[str] = "join"
-    arity: ClassVar[tuple[int, int | None]] = (2, None)
 
     axis: int = hyper(1, "The axis along which they lie, from 1 (the channels).", low=1, high=16)
+
+    @property
+    def _axis(self) -> int:
+        return self.axis
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         first, axis = specs[0], self.axis
@@ -63,48 +48,4 @@ class Join(Layer):
                     f"{spec} at input {slot + 1}",
                     "Bring all to the same size along the other axes.",
                 )
-        total = sum(spec.shape[axis] for spec in specs)
-        return (Spec((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype),)
-
-    def forward(self, p: Mapping[str, Array], *xs: Array, ctx: Ctx = Ctx()) -> Result:
-        sizes = np.array([x.shape[self.axis] for x in xs])
-        return Result((np.concatenate(xs, self.axis),), {"sizes": sizes})
-
-    def backward(
-        self,
-        p: Mapping[str, Array],
-        saved: Mapping[str, Array],
-        dys: tuple[Array, ...],
-        need: tuple[bool, ...],
-        ctx: Ctx = Ctx(),
-    ) -> Grads:
-        parts = np.split(dys[0], np.cumsum(saved["sizes"])[:-1], self.axis)
-        return Grads(tuple(g if n else None for g, n in zip(parts, need, strict=True)))
-
-    def _shifted(self, cell: tuple[int, ...], by: int) -> tuple[int, ...]:
-        return tuple(c + by * (i + 1 == self.axis) for i, c in enumerate(cell))
-
-    def reads(self, cell: tuple[int, ...], rec: Record, port: int = 0) -> Terms:
-        before, axis = 0, self.axis - 1
-        for slot, x in enumerate(rec.xs):
-            if cell[axis] < before + x.shape[axis]:
-                index = self._shifted(cell, -before)
-                return Terms((Term(("input", slot, index), float(x[index]), 1.0),), "sum", "x")
-            before += x.shape[axis]
-        raise IndexError(f"Join: expected a cell below {before} along axis {self.axis}.")
-
-    def feeds(self, cell: tuple[int, ...], rec: Record, slot: int = 0) -> Terms:
-        dy = rec.dys[0]
-        if dy is None:
-            return Terms((), "sum")
-        index = self._shifted(cell, sum(x.shape[self.axis - 1] for x in rec.xs[:slot]))
-        return Terms((Term(("output_grad", 0, index), float(dy[index]), 1.0),), "sum")
-
-    def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        sizes = [spec.shape[self.axis] for spec in specs]
-        part = Slide(sizes[slot], sum(sizes), before=sum(sizes[:slot]), frame=False)
-        return along(specs[slot].shape[1:], self.axis - 1, part)
-
-    @property
-    def onnx(self) -> OnnxOp:
-        return OnnxOp("Concat", {"axis": self.axis})
+        return self._joined(specs)

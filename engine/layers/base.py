@@ -530,6 +530,17 @@ def expect_rank(specs: tuple[Spec, ...], rank: int, layer: str, remedy: str = ""
             )
 
 
+def expect_axis(spec: Spec, axis: int, layer: str) -> None:
+    """Raise ShapeError unless the tensor has that axis, counted from 1 behind the samples."""
+    if axis >= len(spec.shape):
+        raise ShapeError(
+            f"at least {axis} axes for {layer}",
+            f"{spec}",
+            "Choose an axis that the input has.",
+            (Fix("Set axis to 1", "set", 1, "axis"),) if len(spec.shape) > 1 else (),
+        )
+
+
 def expect_vector(spec: Spec, layer: str) -> None:
     """Raise ShapeError, with a Flatten as its remedy, unless ``spec`` is (N, F)."""
     if len(spec.shape) != 2:

@@ -23,6 +23,7 @@ from engine.layers.base import (
     Spec,
     Term,
     Terms,
+    expect_axis,
     gathered,
     hyper,
 )
@@ -53,13 +54,7 @@ class FeatureNorm(Layer):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         shape = specs[0].shape
-        if self.axis >= len(shape):
-            raise ShapeError(
-                f"at least {self.axis} axes for FeatureNorm",
-                f"{specs[0]}",
-                "Choose an axis that the input has.",
-                (Fix("Set axis to 1", "set", 1, "axis"),) if len(shape) > 1 else (),
-            )
+        expect_axis(specs[0], self.axis, "FeatureNorm")
         if int(np.prod(shape[self.axis :])) < 2:
             raise ShapeError(
                 "at least 2 numbers to take the mean of for FeatureNorm",

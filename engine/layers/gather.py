@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from engine.extent import Extent, Picks, along
-from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
+from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, expect_axis, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
 
@@ -32,13 +32,7 @@ class Gather(Rearrangement):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         shape = specs[0].shape
-        if self.axis >= len(shape):
-            raise ShapeError(
-                f"at least {self.axis} axes for Gather",
-                f"{specs[0]}",
-                "Choose an axis that the input has.",
-                (Fix("Set axis to 1", "set", 1, "axis"),) if len(shape) > 1 else (),
-            )
+        expect_axis(specs[0], self.axis, "Gather")
         if not self.indices or max(self.indices) >= shape[self.axis]:
             raise ShapeError(
                 f"numbers of cells from 0 to {shape[self.axis] - 1} for Gather",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from engine.layers.base import Fix, ShapeError, Spec, hyper
+from engine.layers.base import ShapeError, Spec, expect_axis, hyper
 from engine.layers.joining import Joining
 
 
@@ -31,13 +31,7 @@ class Join(Joining):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         first, axis = specs[0], self.axis
-        if axis >= len(first.shape):
-            raise ShapeError(
-                f"at least {axis} axes for Join",
-                f"{first}",
-                "Choose an axis that the inputs have.",
-                (Fix("Set axis to 1", "set", 1, "axis"),) if len(first.shape) > 1 else (),
-            )
+        expect_axis(first, self.axis, "Join")
         for slot, spec in enumerate(specs[1:], 1):
             same = len(spec.shape) == len(first.shape) and all(
                 first.shape[i] == spec.shape[i] for i in range(len(first.shape)) if i != axis

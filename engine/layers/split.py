@@ -22,6 +22,7 @@ from engine.layers.base import (
     Spec,
     Term,
     Terms,
+    expect_axis,
     hyper,
 )
 
@@ -52,13 +53,7 @@ class Split(Layer):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         shape, axis = specs[0].shape, self.axis
-        if axis >= len(shape):
-            raise ShapeError(
-                f"at least {axis} axes for Split",
-                f"{specs[0]}",
-                "Choose an axis that the input has.",
-                (Fix("Set axis to 1", "set", 1, "axis"),) if len(shape) > 1 else (),
-            )
+        expect_axis(specs[0], self.axis, "Split")
         sizes = self._sizes(shape[axis])
         if not sizes or min(sizes) < 1 or sum(sizes) != shape[axis] or self.sizes.count(-1) > 1:
             raise ShapeError(

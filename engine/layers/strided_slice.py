@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from engine.extent import Extent, Picks, along
-from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
+from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, expect_axis, hyper
 from engine.layers.rearrangement import Rearrangement, moved_spec
 
 
@@ -34,13 +34,7 @@ class StridedSlice(Rearrangement):
 
     def outputs(self, *specs: Spec) -> tuple[Spec, ...]:
         shape = specs[0].shape
-        if self.axis >= len(shape):
-            raise ShapeError(
-                f"at least {self.axis} axes for StridedSlice",
-                f"{specs[0]}",
-                "Choose an axis that the input has.",
-                (Fix("Set axis to 1", "set", 1, "axis"),) if len(shape) > 1 else (),
-            )
+        expect_axis(specs[0], self.axis, "StridedSlice")
         last = self.start + (self.count - 1) * self.step
         size = shape[self.axis]
         if not (self.start < size and 0 <= last < size):

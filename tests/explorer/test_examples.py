@@ -76,7 +76,9 @@ def test_a_peak_under_nine_windows_collects_nine(window: Window) -> None:
     assert dx[2, 2] == 9 and dx.sum() == 9
     window.controller.select({node})
     QApplication.processEvents()
-    words = " ".join(label.text() for label in window.inspector.findChildren(type(window.status)))
+    words = " ".join(
+        label.text() for label in window.inspector.findChildren(type(window.status.text))
+    )
     assert "1 cell won several" in words or "won" in words
 
 

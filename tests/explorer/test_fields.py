@@ -126,7 +126,7 @@ def test_without_a_focus_nothing_is_said(window: Window, qtbot: QtBot) -> None:
 def test_a_walk_inside_outlines_nothing(window: Window, qtbot: QtBot) -> None:
     """The ring follows the walk; fields are drawn for a cell that was chosen."""
     window.controller.stepping.go_to(3)
-    window.look_inside()
+    window.answers.look_inside()
     for _ in range(3):
         window.controller.stepping.next()
     qtbot.waitUntil(lambda: window.fields.found is not None)

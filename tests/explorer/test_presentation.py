@@ -88,9 +88,9 @@ def test_every_workspace_and_the_help_have_a_button_in_the_smallest_window(
     for command in ("view.build", "view.learn", "help.shortcuts"):
         button = bar.widgetForAction(window.actions_by_id[command])
         qtbot.waitUntil(lambda button=button: button.isVisible())
-    assert not window.speed.isVisible()
+    assert not window.toolbar.speed.isVisible()
     window.resize(1400, 800)
-    qtbot.waitUntil(window.speed.isVisible)
+    qtbot.waitUntil(window.toolbar.speed.isVisible)
 
 
 def draw_a_line(window: Window) -> None:

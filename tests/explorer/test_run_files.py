@@ -179,7 +179,7 @@ def test_the_animation_has_a_frame_for_each_step_and_they_differ(
     count = len(window.document.operations) + 1
     assert told == [(i, count) for i in range(count + 1)]
     assert window.document.position == position  # the window itself did not move
-    assert not window.recording.isVisible()
+    assert not window.status.recording.isVisible()
     with Image.open(path) as film:
         assert film.format == "GIF" and film.n_frames == count and film.info["loop"] == 0
         film.seek(0)
@@ -195,12 +195,12 @@ def test_an_animation_can_be_given_up(window: Window, qtbot: QtBot, tmp_path: Pa
     path = tmp_path / "run.gif"
     complete(window, qtbot)
     assert window.run_files.save(path)
-    qtbot.waitUntil(window.recording.isVisible)
+    qtbot.waitUntil(window.status.recording.isVisible)
     assert not window.run_files.save(tmp_path / "second.gif")
-    QTest.mouseClick(window.recording.cancel, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(window.status.recording.cancel, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not window.run_files.recording)
     assert window.notices.text == "No animation was written."
-    assert not window.recording.isVisible() and not list(tmp_path.glob("*.gif"))
+    assert not window.status.recording.isVisible() and not list(tmp_path.glob("*.gif"))
 
 
 def test_closing_the_window_ends_an_animation(window: Window, qtbot: QtBot, tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def test_what_is_changed_counts_at_once(window: Window, dialog: SettingsDialog) 
     QTest.keyClicks(speed, "7.5")
     QTest.keyClick(speed, Qt.Key.Key_Return)
     assert dialog.isVisible()
-    assert window.settings["play_speed"] == 7.5 and window.speed.value() == 4
-    assert "7.5" in window.speed.toolTip()
+    assert window.settings["play_speed"] == 7.5 and window.toolbar.speed.value() == 4
+    assert "7.5" in window.toolbar.speed.toolTip()
 
     QTest.mouseClick(dialog.restore, Qt.MouseButton.LeftButton)
     assert all(window.settings[name] == SETTINGS[name].default for name in dialog.editors)

@@ -337,7 +337,9 @@ class TestGallery:
         qtbot.waitUntil(lambda: window.document.graph.name == "DenseNet-121")
         settle()
         assert window.document.structure_only
-        assert window.status.text().startswith("7,978,856 parameters · 2,834,161,664 multiply-adds")
+        assert window.status.text.text().startswith(
+            "7,978,856 parameters · 2,834,161,664 multiply-adds"
+        )
         # It opens folded into its blocks; the document has all layers.
         cards = set(window.canvas.network.items_by_id)
         assert {"image", "stem/", "block1/", "transition3/", "block4/", "fc", "loss"} <= cards

@@ -139,7 +139,7 @@ def test_what_a_step_does_not_concern_is_not_painted(window: Window) -> None:
     for name, widget in (
         ("thumbnail", window.sample_bar.thumbnail),
         ("menu", window.menuBar()),
-        ("status", window.status),
+        ("status", window.status.text),
         ("timeline", window.timeline),
         ("sentence", window.narration.words.viewport()),
         ("canvas", window.canvas.viewport()),

@@ -25,7 +25,7 @@ def test_it_is_seen_and_stopped_in_the_status_bar(
     window.controller.projects.open_shipped("resnet-digits")
     window.use_workspace("learn")
     window.show()
-    bar = window.training_progress
+    bar = window.status.training
     pause, stop = (window.actions_by_id[f"train.{name}"] for name in ("pause", "stop"))
     assert not bar.isVisible() and not pause.isEnabled() and not stop.isEnabled()
     window.actions_by_id["train.start"].trigger()

@@ -234,7 +234,7 @@ def finish_phase_by_key(s: Session) -> None:
 
 @gesture("first")
 def play_and_pause_by_key(s: Session) -> None:
-    speed = s.window.speed
+    speed = s.window.toolbar.speed
     s.person.click(s.person.on(speed, s.see(lambda: speed.rect().center())))
     s.to_canvas()
     s.person.hands("mousemove", *s.person.on(speed), "click", "--repeat", 5, "--delay", 20, 4)

@@ -22,11 +22,11 @@ def test_saved_and_said(qtbot: QtBot, qapp: QApplication, tmp_path: Path, name: 
     window.controller.start(None)
     window.show()
     path = tmp_path / name
-    window.save_network_picture(path)
+    window.files.write_network_picture(path)
     qtbot.waitUntil(path.exists, timeout=10_000)
     qtbot.waitUntil(lambda: f"Saved {name}." in window.notices.text, timeout=10_000)
     if name == "net.png":
         assert QImage(str(path)).width() > 1000
-    window.save_network_picture(tmp_path / "missing" / name)
+    window.files.write_network_picture(tmp_path / "missing" / name)
     qtbot.waitUntil(lambda: "expected the folder" in window.notices.text, timeout=10_000)
     window.close()

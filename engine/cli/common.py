@@ -161,3 +161,20 @@ def writable(path: Path, option: str = "--out") -> Path:
     if not os.access(folder, os.W_OK):
         raise NetworkError(f"{option} {path}: no permission to write in {folder}. Choose another.")
     return path
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int]) -> list[str]:
+    """Lines with the columns under each other; those numbered in ``right`` end at one place."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def memory(count: int) -> str:
+    """A number of bytes in words."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"

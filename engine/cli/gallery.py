@@ -7,7 +7,7 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.common import Commands, NetworkError, new_parser, open_network
+from engine.cli.common import Commands, NetworkError, memory, new_parser, open_network, table
 
 if TYPE_CHECKING:
     from engine.architectures import Architecture
@@ -87,23 +87,11 @@ def _table(found: list[Architecture]) -> list[str]:
                 "×".join(map(str, architecture.input)),
                 f"{size.parameters:,}",
                 f"{size.multiply_adds:,}",
-                _memory(size.activation_bytes),
+                memory(size.activation_bytes),
                 architecture.title + (" (trained)" if architecture.file else ""),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = (0, 1, 6)
-    return [
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _memory(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+    return table(rows, right=(2, 3, 4, 5))
 
 
 def _entry(architecture: Architecture) -> str:
@@ -115,7 +103,7 @@ def _entry(architecture: Architecture) -> str:
         f"  {architecture.idea}",
         f"  input {'×'.join(map(str, architecture.input))}, "
         f"{size.parameters:,} parameters, {size.multiply_adds:,} multiply-adds, "
-        f"{_memory(size.activation_bytes)} of activations",
+        f"{memory(size.activation_bytes)} of activations",
     ]
     if architecture.file is not None:
         about = open_network(architecture.id).metadata

@@ -14,9 +14,11 @@ from engine.cli.common import (
     ONNX_SUFFIX,
     Commands,
     add_shape,
+    memory,
     new_parser,
     open_network,
     open_onnx,
+    table,
     whole_number,
 )
 
@@ -140,21 +142,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
         )
         for layer in found["layers"]
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if not any("kernel" in layer for layer in found["layers"]):
-        widths.pop()
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i in (3, 4) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
-        ]
-        lines.append("  ".join(cells).rstrip())
+    columns = 6 if any("kernel" in layer for layer in found["layers"]) else 5
+    lines += table([row[:columns] for row in rows], right=(3, 4))
     kinds = Counter(layer["layer"] for layer in found["layers"]).most_common()
     lines += [
         f"{len(found['layers'])} layers: {', '.join(f'{n} {kind}' for kind, n in kinds)}",
         f"{found['parameters']:,} parameters, {found['multiply_adds']:,} multiply-adds, "
-        f"{_memory(found['weight_bytes'])} of weights, "
-        f"{_memory(found['activation_bytes'])} of activations for one sample",
+        f"{memory(found['weight_bytes'])} of weights, "
+        f"{memory(found['activation_bytes'])} of activations for one sample",
     ]
     lines += [f"note: {note}" for note in found["notes"]]
     for operator, count in found["missing"].items():
@@ -179,7 +174,3 @@ def _size(shape: list[int] | None) -> str:
 
 def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}" if value else ""
-
-
-def _memory(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.published import processor, put_into
 from engine.architectures import ARCHITECTURES
 from engine.architectures.base import Size
 from engine.architectures.resnet_cifar import resnet_cifar
@@ -39,7 +39,6 @@ from engine.workers import single_blas
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = (ROOT / "benchmarks" / "README.md", ROOT / "README.md")
-BEGIN, END = "<!-- accuracy: begin -->", "<!-- accuracy: end -->"
 HEAD = ("Network", "Data", "Epochs", "Parameters", "Test accuracy", "Goal", "Seconds", "Seed")
 
 
@@ -199,25 +198,12 @@ def table(rows: Sequence[Row]) -> str:
 
 def circumstances() -> str:
     """Where the table was measured."""
-    processor = platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        processor = names[0].partition(":")[2].strip() if names else processor
     day = dt.date.today().isoformat()
     threads = blas_threads()
     return (
-        f"{day}, {threads} BLAS thread{'s' * (threads > 1)} on {processor}, NumPy "
+        f"{day}, {threads} BLAS thread{'s' * (threads > 1)} on {processor()}, NumPy "
         f"{np.__version__}; seconds are those of training alone."
     )
-
-
-def put_between(text: str, content: str) -> str:
-    """The text with what stands between the markers replaced; raises ValueError without them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"expected {BEGIN} and {END}, received neither")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -261,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if chosen.markdown:
         for path in TABLES:
-            path.write_text(put_between(path.read_text("utf-8"), text), "utf-8")
+            put_into(path, "accuracy", text)
     missed = [row for row in rows if row.accuracy < row.goal]
     limits = {name: recipe.seconds for name, recipe in RECIPES.items()}
     late = [row for row in rows if (limit := limits[row.id]) is not None and row.seconds > limit]

@@ -33,6 +33,7 @@ from benchmarks.engine.measuring import (  # noqa: E402
     against_untraced,
     kernel_summary,
 )
+from benchmarks.published import put_into  # noqa: E402
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
@@ -114,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         report.save(options.json, figures, conditions)
     for path in options.markdown or ():
-        report.put_into(path, report.table(figures, conditions))
+        put_into(path, "speed", report.table(figures, conditions))
     return 0
 
 

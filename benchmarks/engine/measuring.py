@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 import statistics
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ import numpy as np
 from benchmarks.engine.cases import Case
 from benchmarks.engine.ours import OurSide, Outcome
 from benchmarks.engine.theirs import TorchSide
+from benchmarks.published import processor
 
 WIDEST_SPREAD = 0.3
 """Quartiles of the ratios further apart than this share of their median allow no verdict."""
@@ -95,7 +95,7 @@ class Conditions:
             )
         return cls(
             time.strftime("%Y-%m-%d"),
-            f"{_processor()}, {os.cpu_count()} processors",
+            f"{processor()}, {os.cpu_count()} processors",
             np.__version__,
             blas,
             "not installed" if torch is None else str(torch.__version__),
@@ -108,14 +108,6 @@ class Conditions:
             f"{self.date}; {self.machine}; numpy {self.numpy} ({self.blas}); "
             f"torch {self.torch}; {self.clock}"
         )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 @contextmanager

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from benchmarks.engine.measuring import Conditions, Figure
 
-START, END = "<!-- speed: begin -->", "<!-- speed: end -->"
-
 
 def table(figures: list[Figure], conditions: Conditions) -> str:
     """Markdown: a row a figure, and the conditions."""
@@ -25,15 +23,6 @@ def table(figures: list[Figure], conditions: Conditions) -> str:
             f"| {spread} | {goals} | {f.verdict} |"
         )
     return "\n".join([*lines, "", f"Measured {conditions.sentence()}."])
-
-
-def put_into(path: Path, text: str) -> None:
-    """Replace what stands between the two marks; raises SystemExit when they are missing."""
-    before, start, rest = path.read_text(encoding="utf-8").partition(START)
-    _, end, after = rest.partition(END)
-    if not (start and end):
-        raise SystemExit(f"{path}: expected {START} and {END}, to put the table between them.")
-    path.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def save(path: Path, figures: list[Figure], conditions: Conditions) -> None:

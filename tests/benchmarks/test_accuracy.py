@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import accuracy
+from benchmarks.published import marks
 from engine.train import TrainSettings
 
 
@@ -41,7 +42,8 @@ def test_figures_are_measured_kept_and_put_into_the_readmes(
 ) -> None:
     monkeypatch.setattr(accuracy, "RECIPES", {"vgg-digits": quick(0.05)})
     file, readme = tmp_path / "rows.json", tmp_path / "README.md"
-    readme.write_text(f"before\n{accuracy.BEGIN}\nold\n{accuracy.END}\nafter\n")
+    begin, end = marks("accuracy")
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     monkeypatch.setattr(accuracy, "TABLES", (readme,))
     assert accuracy.main(["--json", str(file)]) == 0
     printed = capsys.readouterr().out
@@ -52,8 +54,8 @@ def test_figures_are_measured_kept_and_put_into_the_readmes(
     assert f"| {share:.2%} ({row['correct']} of 359) | 5% |" in printed
     assert accuracy.main(["--read", str(file), "--markdown"]) == 0
     text = readme.read_text()
-    assert text.startswith(f"before\n{accuracy.BEGIN}\n| Network ")
-    assert text.endswith(f"{accuracy.END}\nafter\n") and "old" not in text
+    assert text.startswith(f"before\n{begin}\n| Network ")
+    assert text.endswith(f"{end}\nafter\n") and "old" not in text
     assert f"({row['correct']} of 359)" in text
 
 
@@ -73,5 +75,3 @@ def test_wrong_usage_is_said(
     with pytest.raises(SystemExit):
         accuracy.main(words)
     assert said in capsys.readouterr().err
-    with pytest.raises(ValueError, match="received neither"):
-        accuracy.put_between("no marks", "")

@@ -12,6 +12,7 @@ from benchmarks.engine import __main__ as command
 from benchmarks.engine import measuring, report
 from benchmarks.engine.cases import CASES, MEMORY, TRACED, samples
 from benchmarks.engine.ours import OurSide, Outcome
+from benchmarks.published import marks, put_into
 
 CASE = replace(CASES[0], must=1.5, aim=1.0)
 CONDITIONS = measuring.Conditions("2026-11-25", "a machine", "2", "blas", "2.13", "wall clock")
@@ -55,16 +56,17 @@ def test_unequal_gradients_are_noticed() -> None:
 
 def test_the_table_goes_between_the_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    begin, end = marks("speed")
+    path.write_text(f"before\n{begin}\nold\n{end}\nafter\n", encoding="utf-8")
     figures = [figure([1.2] * 4, [1.0] * 4)]
-    report.put_into(path, report.table(figures, CONDITIONS))
+    put_into(path, "speed", report.table(figures, CONDITIONS))
     text = path.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{report.START}\n| |")
-    assert text.endswith(f"{report.END}\nafter\n")
+    assert text.startswith(f"before\n{begin}\n| |")
+    assert text.endswith(f"{end}\nafter\n")
     assert "| 1.20 | 1.5 / 1 | must met |" in text and "old" not in text
     path.write_text("no marks", encoding="utf-8")
     with pytest.raises(SystemExit, match="expected"):
-        report.put_into(path, "table")
+        put_into(path, "speed", "table")
 
 
 def test_figures_come_back_from_their_file(tmp_path: Path) -> None:
@@ -77,7 +79,8 @@ def test_the_marks_stand_in_both_readmes() -> None:
     root = Path(__file__).parents[2]
     for path in (root / "README.md", root / "benchmarks" / "README.md"):
         text = path.read_text(encoding="utf-8")
-        assert text.count(report.START) == text.count(report.END) == 1
+        for mark in (*marks("speed"), *marks("accuracy")):
+            assert text.count(mark) == 1
 
 
 def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

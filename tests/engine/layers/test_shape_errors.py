@@ -26,6 +26,7 @@ from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.rbf import RBF
 from engine.layers.reshape import Reshape
 from engine.layers.slice import Slice
+from engine.layers.strided_slice import StridedSlice
 from engine.layers.trainable_subsampling import TrainableSubsampling
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -69,6 +70,9 @@ MENDABLE: list[tuple[Layer, Shapes, set[str]]] = [
     (Slice("rows", 2, 4), ((3, 4, 4),), {"size"}),
     (Slice("rows", 6, 4), ((3, 4, 4),), {"start"}),
     (Slice("rows", 6, 5), ((3, 4, 4),), set()),
+    (StridedSlice(2, 1, 0, 3), ((3, 4, 4),), {"step"}),
+    (StridedSlice(2, 2, 0, 3), ((3, 4, 4),), set()),
+    (StridedSlice(2, 3, -2, 3), ((3, 4, 4),), {"count"}),
     (GroupNorm(groups=4), ((6, 5, 5),), {"groups"}),
     (InstanceNorm(), ((6, 1, 1),), set()),
     (Mul(), ((8, 4, 4), (2, 1, 1)), set()),

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from engine.extent import Axes, Axis, Extent, Picks, Slide
+from engine.extent import Axes, Extent
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, hyper
-from engine.layers.rearrangement import Rearrangement, moved_spec
+from engine.layers.rearrangement import Rearrangement, framed, framed_axis, moved_spec
 
 MODES = ("constant", "reflect", "edge", "wrap")
 
@@ -76,29 +74,11 @@ class Frame(Rearrangement):
         return moved_spec(specs[0], sizes)
 
     def move(self, x: Array, fill: float) -> Array:
-        for axis, (before, after) in enumerate(zip(self.before, self.after, strict=True), 1):
-            # what is cut off goes first: it may not be mirrored
-            size = x.shape[axis]
-            x = x.take(np.arange(max(0, -before), size - max(0, -after)), axis)
-        widths = [(0, 0)] + [
-            (max(0, b), max(0, a)) for b, a in zip(self.before, self.after, strict=True)
-        ]
-        if self.mode == "constant":
-            return np.pad(x, widths, constant_values=fill)
-        if self.mode == "reflect":
-            return np.pad(x, widths, mode="reflect")
-        return np.pad(x, widths, mode="edge" if self.mode == "edge" else "wrap")
+        return framed(x, self.before, self.after, self.mode, fill)
 
     def extent(self, slot: int, *specs: Spec, port: int = 0) -> Extent:
-        axes: list[Axis] = []
-        for size, before, after in zip(specs[0].shape[1:], self.before, self.after, strict=True):
-            if self.mode == "constant":
-                out, frame = before + size + after, max(before, after) > 0
-                axes.append(Slide(size, out, before=before, frame=frame))
-            else:
-                alone = Frame((before,), (after,), self.mode)
-                axes.append(Picks(alone.move(np.arange(size)[None], -1)[0]))
-        return Axes(tuple(axes))
+        sides = zip(specs[0].shape[1:], self.before, self.after, strict=True)
+        return Axes(tuple(framed_axis(size, b, a, self.mode) for size, b, a in sides))
 
     @property
     def onnx(self) -> OnnxOp:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from engine.extent import Axis, Picks, Slide
 from engine.layers.base import Array, Ctx, Grads, Layer, Record, Result, Spec, Term, Terms
 
 
@@ -94,3 +95,30 @@ class Rearrangement(Layer):
 def moved_spec(spec: Spec, shape: tuple[int, ...]) -> tuple[Spec, ...]:
     """The one output of a sample's shape."""
     return (Spec((spec.shape[0], *shape), spec.dtype),)
+
+
+def framed(
+    x: Array, before: Sequence[int], after: Sequence[int], mode: str, fill: float = 0.0
+) -> Array:
+    """x (N, …) with cells before and after each axis behind the samples.
+
+    A negative width cuts off. In the frame stands ``fill`` ("constant"), the mirrored inside
+    without its edge ("reflect"), the edge again and again ("edge"), or the other end ("wrap").
+    """
+    # what is cut off goes first: it may not be mirrored
+    ends = zip(x.shape[1:], before, after, strict=True)
+    x = x[(slice(None), *(slice(max(0, -b), size - max(0, -a)) for size, b, a in ends))]
+    widths = [(0, 0), *((max(0, b), max(0, a)) for b, a in zip(before, after, strict=True))]
+    if mode == "constant":
+        return np.pad(x, widths, constant_values=fill)
+    if mode == "reflect":
+        return np.pad(x, widths, mode="reflect")
+    return np.pad(x, widths, mode="edge" if mode == "edge" else "wrap")
+
+
+def framed_axis(size: int, before: int, after: int, mode: str) -> Axis:
+    """How far the cells of an axis that ``framed`` made reach."""
+    if mode == "constant":
+        out, frame = before + size + after, max(before, after) > 0
+        return Slide(size, out, before=before, frame=frame)
+    return Picks(framed(np.arange(size)[None], (before,), (after,), mode)[0])

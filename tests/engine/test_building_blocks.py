@@ -8,6 +8,7 @@ import pytest
 from engine.building_blocks import KINDS, Block, appended, free_path
 from engine.graph import Graph, GraphError, Input, Loss, Node
 from engine.layers.base import Spec
+from engine.layers.conv2d import Conv2d
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
@@ -88,3 +89,15 @@ def test_only_maps_are_stood_behind_and_paths_are_free() -> None:
         appended(graph, Block("residual"), ("fc", 0), None, "block1")
     taken = graph.add(Node("block1/conv", ReLU(), (("image", 0),)))
     assert free_path(taken, "block") == "block2"
+
+
+def test_the_channels_inside_are_those_of_the_papers() -> None:
+    def channels(block: Block) -> list[int]:
+        convs = (n.layer for n in with_block(block)[0].nodes if isinstance(n.layer, Conv2d))
+        return [conv.out_channels for conv in convs]
+
+    assert channels(Block("bottleneck", 32)) == [8, 8, 32, 32]
+    assert channels(Block("inception", 256)) == [64, 96, 128, 16, 32, 32]
+    assert channels(Block("squeeze-excite", 2)) == [3, 6]
+    assert channels(Block("dense", 4)) == [4, 4, 4]
+    assert channels(Block("separable", 10)) == [6, 10]

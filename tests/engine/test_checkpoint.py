@@ -326,3 +326,14 @@ def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
         path = rewritten(path, weights=array(good.weights)[:-4])
     with pytest.raises(CheckpointError, match=str(path)):
         checkpoints.load(path)
+
+
+def test_fewer_vectors_than_the_optimizer_has_are_refused(tmp_path: Path) -> None:
+    run = trainer(Adam())
+    next(run.reports())
+    path = tmp_path / "run"
+    assert len(saved(run, path).state) == 2
+    description = json.loads(zipfile.ZipFile(path).read("checkpoint.json"))
+    path = rewritten(path, checkpoint=json.dumps({**description, "states": 1}).encode())
+    with pytest.raises(CheckpointError, match="1 vectors of the optimizer"):
+        checkpoints.load(path)

@@ -17,7 +17,7 @@ from engine.export import (
     ExportOptions,
     export,
 )
-from engine.onnx import ExportError, comparison
+from engine.onnx import ExportError, comparison, writer
 from engine.parameters import initial_parameters
 from engine.scripts.base import ScriptError
 from engine.scripts.files import FORMS as SCRIPTS
@@ -110,3 +110,13 @@ def test_errors_are_those_of_the_writer(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match="Then export again"):
         export(tmp_path / "net.py", wrong, PARAMETERS, ExportOptions("pytorch"))
     assert not list(tmp_path.glob("net*"))
+
+
+def test_the_file_of_large_weights_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "INLINE_LIMIT", 2000)
+    path = tmp_path / "net.onnx"
+    found = export(path, GRAPH, PARAMETERS)
+    assert found.files == (path, tmp_path / "net.onnx.data") and found.files[1].exists()
+    assert found.check is not None and found.check.agrees

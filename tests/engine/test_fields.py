@@ -111,6 +111,16 @@ def test_a_branch_of_an_inception_block_sees_less_than_another() -> None:
     assert sizes == [narrow, narrow + 2 * 8, narrow + 4 * 8, narrow + 2 * 8]
 
 
+@pytest.mark.parametrize("order", [("wide", "narrow"), ("narrow", "wide")])
+def test_where_branches_part_the_wider_one_decides(order: tuple[str, str]) -> None:
+    layers = {"wide": Conv2d(1, 5, padding=2), "narrow": Conv2d(1, 1)}
+    nodes = tuple(Node(name, layers[name], (("image", 0),)) for name in order)
+    add = Node("add", Add(), (("wide", 0), ("narrow", 0)))
+    graph = Graph((Input("image", (1, 9, 9)),), (*nodes, add), (("y", ("add", 0)),))
+    field = receptive_field(graph, Cell("add", 0, (0, 0, 4)))["image", 0]
+    assert field.padded_size == (5, 5) and field.padded[1] == (-2, 3) and field.size == (3, 5)
+
+
 def test_what_takes_no_part_is_left_out() -> None:
     found = receptive_field(forked(), Cell("concat", 0, (1, 4, 4)))
     assert set(found) == {("concat", 0), ("right", 0), ("stem", 0), ("image", 0)}

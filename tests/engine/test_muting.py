@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,9 @@ def test_the_command_check_compares_what_it_does(
     save(Project(graph, initial_parameters(graph, 1)), tmp_path / "muted.gflow")
     assert main(["check", str(tmp_path / "muted.gflow")]) == 0
     assert capsys.readouterr().out
+
+
+def test_an_output_that_nobody_reads_keeps_its_shape_too() -> None:
+    graph = replace(network(), losses=())
+    with pytest.raises(GraphError, match="fc: muted, the output logits would be 36 instead of 3"):
+        mute(graph, graph.infer(), {"fc"})

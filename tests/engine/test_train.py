@@ -29,7 +29,7 @@ from engine.layers.relu import ReLU
 from engine.losses import MeanSquaredError
 from engine.optimizers import SGD, Adam, AdamW, RMSProp
 from engine.parameters import initial_parameters
-from engine.plan import Batch, Plan, compile, exhaust
+from engine.plan import Batch, NotKeptError, Plan, compile, exhaust
 from engine.train import (
     Evaluation,
     Report,
@@ -709,3 +709,13 @@ def test_values_are_frozen() -> None:
     result = Evaluation(1.0, 0.0, 1, 1, np.zeros(1, np.int64))
     with pytest.raises(AttributeError):
         result.loss = 1.0  # type: ignore[misc]
+
+
+def test_a_trainer_keeps_results_alone_and_asks_for_no_gradient_of_the_pictures() -> None:
+    training, _ = digits()
+    graph = convolutional()
+    trainer = Trainer(graph, initial_parameters(graph, 0), training, None, TrainSettings())
+    next(trainer.reports())
+    assert trainer.plan.gradient((graph.inputs[0].id, 0)) is None
+    with pytest.raises(NotKeptError):
+        trainer.plan.value((graph.nodes[0].id, 0))

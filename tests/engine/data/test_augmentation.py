@@ -180,3 +180,34 @@ def test_numbers_out_of_range_say_so(values: dict[str, Any], words: str) -> None
 def test_unknown_data_says_what_is_known() -> None:
     with pytest.raises(DataError, match="expected shift, rotate, crop, flip, cutout"):
         Augmentation.from_dict({"zoom": 2})
+
+
+def test_up_down_turns_over_and_mirrors_nothing() -> None:
+    x = pictures(64)
+    y = Augmentation(flip="up-down")(x, np.random.default_rng(0))
+    over = [np.array_equal(b, a[:, ::-1]) for a, b in zip(x, y, strict=True)]
+    same = [np.array_equal(a, b) for a, b in zip(x, y, strict=True)]
+    assert all(m or s for m, s in zip(over, same, strict=True))
+    assert 16 < sum(over) < 48
+
+
+def test_both_flips_reach_all_four() -> None:
+    x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2).repeat(64, 0)
+    y = Augmentation(flip="both")(x, np.random.default_rng(0))
+    assert {tuple(a.ravel().tolist()) for a in y} == {
+        (0, 1, 2, 3),
+        (1, 0, 3, 2),
+        (2, 3, 0, 1),
+        (3, 2, 1, 0),
+    }
+
+
+def test_a_crop_lies_wholly_in_the_picture() -> None:
+    """Rows of a ramp stay a ramp: paper from beyond the border would bend it."""
+    ramp = np.arange(12, dtype=np.float32)[None, None, :, None].repeat(64, 0).repeat(12, 3)
+    y = Augmentation(crop=0.5)(ramp, np.random.default_rng(0))
+    steps = np.diff(y[:, 0, 1:-1, 5], axis=1)  # at the very edge a pixel reaches half beyond
+    assert np.allclose(steps, steps[:, :1], atol=1e-4)
+    assert 0.5 <= steps.min() < 0.6 and 0.9 < steps.max() <= 1 + 1e-4
+    middles = y[:, 0, 5:7, 5].mean(1)
+    assert middles.min() < 4.5 and middles.max() > 6.5

@@ -166,7 +166,7 @@ def insertion(app: Any, rounds: int, folded: bool) -> dict[str, Any]:
         for number in range(rounds):
             key = ("loss", 0) if folded else (document.graph.nodes[100 + 7 * number].id, 0)
             start = clock()
-            control.insert_layer(ReLU(), *key, 0.0, 0.0)
+            control.adding.insert_layer(ReLU(), *key, 0.0, 0.0)
             took.append((clock() - start) * 1e3)
             app.processEvents()
         control.close()

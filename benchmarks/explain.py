@@ -111,7 +111,7 @@ def explain(
     times = []
     for place in places(window, count, np.random.default_rng(seed)):
         began = clock()
-        window.controller.focus(place)
+        window.controller.asking.focus(place)
         settle()
         times.append((clock() - began) * 1e3)
         assert panel.place is not None and panel.explanation is not None, place

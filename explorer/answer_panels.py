@@ -12,7 +12,7 @@ from explorer import panels
 from explorer.controller import Controller
 from explorer.docks import Docks
 from explorer.document import Document
-from explorer.notices import Level
+from explorer.notices import Say
 from explorer.watches import Watch, Watches
 
 
@@ -26,7 +26,7 @@ class AnswerPanels(QObject):
         docks: Docks,
         watches: Watches,
         presenting: Callable[[], bool],
-        say: Callable[[Level, str], None],
+        say: Say,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
@@ -42,17 +42,17 @@ class AnswerPanels(QObject):
 
     def why(self) -> None:
         """Walk to the term that contributed most, and show the number that it leads to."""
-        self._controller.why()
+        self._controller.asking.why()
         self._bring("cell")
 
     def other_side(self) -> None:
         """Ask about the gradient of the number, or about the number of the gradient."""
-        self._controller.other_side()
+        self._controller.asking.other_side()
         self._bring("cell")
 
     def explain(self, target: object) -> None:
         """A number was chosen outside the panels beside: say where it came from, if there."""
-        self._controller.focus(target)
+        self._controller.asking.focus(target)
         if isinstance(target, Cell | Place) and not self._docks["cell"].isHidden():
             self._docks["cell"].raise_()
 
@@ -64,7 +64,7 @@ class AnswerPanels(QObject):
     def cell_chosen_beside(self, cell: object) -> None:
         """A cell was clicked in a panel, which stays in front."""
         if not self._answered(cell):
-            self._controller.focus(cell)
+            self._controller.asking.focus(cell)
 
     def _answered(self, cell: object) -> bool:
         """A cell answers what is asked, where it is one of the choices."""
@@ -80,13 +80,13 @@ class AnswerPanels(QObject):
 
         def ask(cell: object) -> None:
             if isinstance(cell, Cell):
-                self._controller.ask_side(cell, side)
+                self._controller.asking.ask_side(cell, side)
 
         return ask
 
     def watch(self) -> None:
         """Follow the selected number, else the gradient of the selected layer."""
-        d, place = self._document, self._controller.place
+        d, place = self._document, self._controller.asking.place
         if place is not None:
             forward = place.direction == "forward"
             wanted = Watch(place.source.node, "value" if forward else "gradient", place.source)
@@ -123,7 +123,7 @@ class AnswerPanels(QObject):
 
     def save_block(self) -> None:
         """Keep the selection in the palette, where its name can be typed at once."""
-        if name := self._controller.save_block(self._document.selection):
+        if name := self._controller.blocks.save_block(self._document.selection):
             palette = self._docks.panel("layers")
             self._docks.bring("layers")
             if isinstance(palette, panels.Palette):

@@ -12,7 +12,7 @@ from explorer.answer_panels import AnswerPanels
 from explorer.canvas import Canvas
 from explorer.controller import Controller
 from explorer.file_dialogs import FileDialogs
-from explorer.notices import Level
+from explorer.notices import Say
 from explorer.panels import SampleBar, Timeline
 from explorer.training_session import TrainingSession
 
@@ -34,41 +34,39 @@ def file_functions(controller: Controller, files: FileDialogs) -> Functions:
     }
 
 
-def edit_functions(
-    controller: Controller, answers: AnswerPanels, say: Callable[[Level, str], None]
-) -> Functions:
+def edit_functions(controller: Controller, answers: AnswerPanels, say: Say) -> Functions:
     c, document = controller, controller.document
 
     def copy(*, and_delete: bool = False) -> None:
         selection = document.selection
-        text = c.copy(selection)
+        text = c.clipboard.copy(selection)
         if not text:
             say("info", _tr("Select layers first: they are copied."))
             return
         QGuiApplication.clipboard().setText(text)
         if and_delete:
-            c.delete(selection)
+            c.layers.delete(selection)
 
     def aligner(side: Side) -> Callable[[], None]:
-        return lambda: c.align(side)
+        return lambda: c.arranging.align(side)
 
     return {
         "edit.undo": c.undo,
         "edit.redo": c.redo,
         "edit.cut": lambda: copy(and_delete=True),
         "edit.copy": copy,
-        "edit.paste": lambda: c.paste(QGuiApplication.clipboard().text()),
-        "edit.delete": lambda: c.delete(document.selection),
+        "edit.paste": lambda: c.clipboard.paste(QGuiApplication.clipboard().text()),
+        "edit.delete": lambda: c.layers.delete(document.selection),
         "edit.select_all": c.select_all,
-        "edit.arrange": c.arrange,
-        "edit.group": lambda: c.group(document.selection),
-        "edit.ungroup": lambda: c.ungroup(document.selection),
+        "edit.arrange": c.arranging.arrange,
+        "edit.group": lambda: c.blocks.group(document.selection),
+        "edit.ungroup": lambda: c.blocks.ungroup(document.selection),
         "edit.save_block": answers.save_block,
-        "edit.mute": lambda: c.mute(document.selection),
+        "edit.mute": lambda: c.layers.mute(document.selection),
         **{f"edit.align_{side}": aligner(side) for side in SIDES},
-        "edit.align_across": lambda: c.distribute("across"),
-        "edit.align_down": lambda: c.distribute("down"),
-        "edit.align_arrange": c.arrange_selection,
+        "edit.align_across": lambda: c.arranging.distribute("across"),
+        "edit.align_down": lambda: c.arranging.distribute("down"),
+        "edit.align_arrange": c.arranging.arrange_selection,
     }
 
 
@@ -106,12 +104,12 @@ def focus_functions(controller: Controller, answers: AnswerPanels) -> Functions:
     c = controller
     return {
         "focus.why": answers.why,
-        "focus.back": c.why_back,
-        "focus.forward": c.why_forward,
+        "focus.back": c.asking.why_back,
+        "focus.forward": c.asking.why_forward,
         "focus.side": answers.other_side,
         "focus.reset": c.what_ifs.reset,
         "focus.watch": answers.watch,
-        "focus.check": lambda: c.checker.check(c.place),
+        "focus.check": lambda: c.checker.check(c.asking.place),
     }
 
 

@@ -434,6 +434,10 @@ class Document(QObject):
             self.selection = ids
             self.selection_changed.emit()
 
+    def select(self, ids: Iterable[str]) -> None:
+        """Select these nodes, inputs or losses; unknown ids are left out."""
+        self.set_selection(frozenset(ids) & self.known_ids)
+
     def set_focus(self, cell: Cell | None, chosen: bool = True) -> None:
         """Mark a cell; ``chosen`` by the user, not where a walk inside of an operation stands."""
         if (cell, chosen) != (self.focus, self.focus_chosen):

@@ -68,7 +68,7 @@ class DocumentViews(QObject):
         fields.shown_changed.connect(views.inspector.set_fields)
         d.breakpoints_changed.connect(self._show_breakpoints)
         d.what_if_changed.connect(self._show_what_if)
-        controller.trail_changed.connect(self._show_trail)
+        controller.asking.trail_changed.connect(self._show_trail)
         self._show_trail()
         d.sample_changed.connect(self._show_sample)
         d.sample_changed.connect(self._show_what_if)
@@ -193,17 +193,19 @@ class DocumentViews(QObject):
         self._views.inspector.set_focus(focus)
 
     def _show_trail(self) -> None:
-        place = self._controller.place
+        place = self._controller.asking.place
         asked = place.source if place is not None else None
         self._views.inspector.set_weight(asked if isinstance(asked, Weight) else None)
         self._show_touched()
-        self._actions["focus.back"].setEnabled(self._controller.can_go_back)
-        self._actions["focus.forward"].setEnabled(self._controller.can_go_forward)
+        self._actions["focus.back"].setEnabled(self._controller.asking.can_go_back)
+        self._actions["focus.forward"].setEnabled(self._controller.asking.can_go_forward)
 
     def _show_touched(self) -> None:
         """Which ticks of the timeline wrote or read what is asked about."""
         d = self._document
-        self._views.timeline.set_touched(touching(d.graph, d.operations, self._controller.place))
+        self._views.timeline.set_touched(
+            touching(d.graph, d.operations, self._controller.asking.place)
+        )
 
 
 def _told(d: Document, stepping: Stepping) -> Sentence:

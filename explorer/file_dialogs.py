@@ -18,7 +18,7 @@ from explorer.controller import Controller
 from explorer.document import Document
 from explorer.export_dialog import ExportDialog
 from explorer.export_session import ExportSession
-from explorer.notices import Level
+from explorer.notices import Say
 from explorer.panels import SampleBar
 from explorer.run_files import RunFiles
 from explorer.settings import Settings
@@ -42,7 +42,7 @@ class FileDialogs(QObject):
         sample_bar: SampleBar,
         run_files: RunFiles,
         export: ExportSession,
-        say: Callable[[Level, str], None],
+        say: Say,
         closed: Callable[[], None],
     ) -> None:
         """``closed`` is called when a dialog was closed, for the keyboard."""

@@ -20,11 +20,11 @@ from explorer.watches import Watches
 
 def layers(controller: Controller, parent: QWidget) -> QWidget:
     palette, own = panels.Palette(parent), controller.own_blocks
-    palette.add_requested.connect(controller.append_layer)
-    palette.block_requested.connect(controller.append_block)
-    palette.own_block_requested.connect(controller.append_own_block)
-    palette.rename_requested.connect(controller.rename_own_block)
-    palette.delete_requested.connect(controller.delete_own_block)
+    palette.add_requested.connect(controller.adding.append_layer)
+    palette.block_requested.connect(controller.adding.append_block)
+    palette.own_block_requested.connect(controller.adding.append_own_block)
+    palette.rename_requested.connect(controller.blocks.rename_own_block)
+    palette.delete_requested.connect(controller.blocks.delete_own_block)
     own.changed.connect(lambda: palette.set_own_blocks(own.names))
     palette.set_own_blocks(own.names)
     return palette
@@ -33,9 +33,9 @@ def layers(controller: Controller, parent: QWidget) -> QWidget:
 def outline(document: Document, controller: Controller, parent: QWidget) -> QWidget:
     panel, d = panels.Outline(parent), document
     panel.select_requested.connect(controller.select)
-    panel.delete_requested.connect(controller.delete)
-    panel.rename_requested.connect(controller.rename)
-    panel.rename_group_requested.connect(controller.rename_group)
+    panel.delete_requested.connect(controller.layers.delete)
+    panel.rename_requested.connect(controller.layers.rename)
+    panel.rename_group_requested.connect(controller.blocks.rename_group)
     d.network_changed.connect(lambda: panel.set_network(d.graph, d.inference))
     d.selection_changed.connect(lambda: panel.set_selection(d.selection))
     panel.set_network(d.graph, d.inference)
@@ -67,7 +67,7 @@ def problems(
     """``fit`` gives the panel more or less room, when it becomes empty or no longer is."""
     panel, d = panels.Problems(parent), document
     panel.select_requested.connect(controller.select)
-    panel.fix_requested.connect(controller.apply_fix)
+    panel.fix_requested.connect(controller.layers.apply_fix)
 
     def show() -> None:
         was = panel.empty
@@ -151,7 +151,7 @@ def inside(
     panel.level_requested.connect(stepping.set_level)
     panel.side_requested.connect(stepping.set_side)
     panel.cell_requested.connect(stepping.set_cell)
-    panel.focus_requested.connect(controller.focus)
+    panel.focus_requested.connect(controller.asking.focus)
     panel.inside_requested.connect(look_inside)
 
     def show() -> None:
@@ -184,22 +184,22 @@ def cell(
     document: Document, controller: Controller, fields: FieldsInSight, parent: QWidget
 ) -> QWidget:
     panel, c, d = panels.CellPanel(parent), controller, document
-    panel.focus_requested.connect(c.focus)
-    panel.why_requested.connect(c.why)
-    panel.back_requested.connect(c.why_back)
-    panel.forward_requested.connect(c.why_forward)
-    panel.jump_requested.connect(c.why_back)
+    panel.focus_requested.connect(c.asking.focus)
+    panel.why_requested.connect(c.asking.why)
+    panel.back_requested.connect(c.asking.why_back)
+    panel.forward_requested.connect(c.asking.why_forward)
+    panel.jump_requested.connect(c.asking.why_back)
 
     def show_run() -> None:
         panel.set_run(d.graph, d.trace, d.explained)
 
     def show_way() -> None:
-        panel.set_way(c.way, c.can_go_back, c.can_go_forward)
+        panel.set_way(c.asking.way, c.asking.can_go_back, c.asking.can_go_forward)
 
     d.network_changed.connect(show_run)
     d.run_changed.connect(show_run)
     d.position_changed.connect(show_run)
-    c.trail_changed.connect(show_way)
+    c.asking.trail_changed.connect(show_way)
     fields.found_changed.connect(panel.set_fields)
     panel.set_fields(fields.found)
     show_run()

@@ -16,26 +16,26 @@ from explorer.settings import Settings
 
 def from_canvas(canvas: Canvas, controller: Controller, answers: AnswerPanels) -> None:
     c = controller
-    canvas.insert_requested.connect(c.insert_layer)
-    canvas.insert_before_requested.connect(c.insert_before)
+    canvas.insert_requested.connect(c.adding.insert_layer)
+    canvas.insert_before_requested.connect(c.adding.insert_before)
     canvas.fold_requested.connect(c.folds.fold)
     canvas.unfold_requested.connect(c.folds.unfold)
     canvas.fold_all_requested.connect(c.folds.fold_all)
     canvas.unfold_all_requested.connect(c.folds.unfold_all)
-    canvas.group_requested.connect(c.group)
-    canvas.mute_requested.connect(c.mute)
-    canvas.ungroup_requested.connect(c.ungroup)
+    canvas.group_requested.connect(c.blocks.group)
+    canvas.mute_requested.connect(c.layers.mute)
+    canvas.ungroup_requested.connect(c.blocks.ungroup)
     canvas.rename_group_requested.connect(answers.rename_block)
-    canvas.add_requested.connect(c.add_layer)
-    canvas.replace_requested.connect(c.replace_layer)
-    canvas.connect_requested.connect(c.connect_tensor)
-    canvas.disconnect_requested.connect(c.disconnect_tensor)
-    canvas.delete_requested.connect(c.delete)
-    canvas.move_requested.connect(c.move)
+    canvas.add_requested.connect(c.adding.add_layer)
+    canvas.replace_requested.connect(c.layers.replace_layer)
+    canvas.connect_requested.connect(c.layers.connect_tensor)
+    canvas.disconnect_requested.connect(c.layers.disconnect_tensor)
+    canvas.delete_requested.connect(c.layers.delete)
+    canvas.move_requested.connect(c.arranging.move)
     canvas.select_requested.connect(c.select)
-    canvas.duplicate_requested.connect(c.duplicate)
+    canvas.duplicate_requested.connect(c.clipboard.duplicate)
     canvas.focus_requested.connect(answers.cell_chosen)
-    canvas.fix_requested.connect(c.apply_fix)
+    canvas.fix_requested.connect(c.layers.apply_fix)
     canvas.run_to_requested.connect(c.stepping.run_to)
     canvas.next_requested.connect(c.stepping.next)
     canvas.back_requested.connect(c.stepping.back)
@@ -106,9 +106,9 @@ def from_inspector(
 
 
 def from_properties(properties: Properties, controller: Controller) -> None:
-    properties.change_requested.connect(controller.change_layer)
-    properties.rename_requested.connect(controller.rename)
-    properties.fix_requested.connect(controller.apply_fix)
+    properties.change_requested.connect(controller.layers.change_layer)
+    properties.rename_requested.connect(controller.layers.rename)
+    properties.fix_requested.connect(controller.layers.apply_fix)
 
 
 def from_sample_bar(sample_bar: SampleBar, controller: Controller) -> None:

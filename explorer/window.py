@@ -414,8 +414,8 @@ class Window(QMainWindow):
         """The box that runs every command by its name."""
         places = self.document.known_ids | folding.groups(self.document.graph).keys()
         box = CommandBox(self.actions_by_id, self, sorted(places))
-        box.layer_requested.connect(self.controller.append_layer)
-        box.block_requested.connect(self.controller.append_block)
+        box.layer_requested.connect(self.controller.adding.append_layer)
+        box.block_requested.connect(self.controller.adding.append_block)
         box.node_requested.connect(self._go_to)
         box.closed.connect(self._take_keys_back)
         box.open_over(self.canvas)

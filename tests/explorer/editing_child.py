@@ -35,14 +35,14 @@ def main(seed: int) -> int:
     document = Document()
     control = Controller(document, Settings(folder() / "settings.json"))
     control.start(None)
-    control.insert_layer(ReLU(), "flatten", 0, 0.0, 0.0)
+    control.adding.insert_layer(ReLU(), "flatten", 0, 0.0, 0.0)
     (name,) = document.selection
     number = 0
 
     def edit() -> None:
         nonlocal name, number
         number += 1
-        control.rename(name, f"edit{number}")
+        control.layers.rename(name, f"edit{number}")
         name = f"edit{number}"
         print(f"edit {number}", flush=True)
         if rng.integers(SAVE_ONE_IN) == 0:

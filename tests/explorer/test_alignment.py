@@ -58,12 +58,12 @@ def test_a_part_is_laid_out_where_it_stood(bench: Any) -> None:
 class TestController:
     def test_one_entry_and_back(self, bench: Any) -> None:
         c, document = bench.controller, bench.document
-        c.move({"conv1": (500.0, 0.0), "relu1": (20.0, 300.0)})
+        c.arranging.move({"conv1": (500.0, 0.0), "relu1": (20.0, 300.0)})
         before, count = dict(document.layout), c.undo_stack.count()
         c.select({"conv1", "relu1"})
-        c.align("left")
+        c.arranging.align("left")
         assert document.layout["conv1"][0] == document.layout["relu1"][0] == 20.0
-        c.align("top")
+        c.arranging.align("top")
         assert c.undo_stack.count() == count + 2
         assert c.undo_stack.undoText() == "Align 2 cards at the top"
         c.undo()
@@ -74,22 +74,22 @@ class TestController:
         c = bench.controller
         count = c.undo_stack.count()
         c.select({"conv1"})
-        c.align("top")
-        c.distribute("down")
+        c.arranging.align("top")
+        c.arranging.distribute("down")
         c.select(())
-        c.arrange_selection()
+        c.arranging.arrange_selection()
         assert [n.level for n in bench.notices] == ["info"] * 3
         assert "two" in bench.notices[0].text and "three" in bench.notices[1].text
         assert c.undo_stack.count() == count
 
     def test_distribute_and_arrange_the_selection(self, bench: Any) -> None:
         c, document = bench.controller, bench.document
-        c.move({"conv1": (0.0, 0.0), "relu1": (9.0, 10.0), "flatten1": (0.0, 4000.0)})
+        c.arranging.move({"conv1": (0.0, 0.0), "relu1": (9.0, 10.0), "flatten1": (0.0, 4000.0)})
         c.select({"conv1", "relu1", "flatten1"})
-        c.distribute("down")
+        c.arranging.distribute("down")
         assert document.layout["relu1"] == (9.0, 2000.0)
         other = document.layout["linear1"]
-        c.arrange_selection()
+        c.arranging.arrange_selection()
         places = [document.layout[n] for n in ("conv1", "relu1", "flatten1")]
         assert len({x for x, _ in places}) == 1 and places == sorted(places)
         assert document.layout["linear1"] == other

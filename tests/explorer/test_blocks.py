@@ -54,7 +54,7 @@ def test_one_entry_behind_the_selection(bench: Any, kind: str) -> None:
     c, document = bench.controller, bench.document
     before, layout, count = document.graph, dict(document.layout), c.undo_stack.count()
     c.select({"relu1"})
-    c.append_block(Block(kind, 4))
+    c.adding.append_block(Block(kind, 4))
     assert document.inference.valid and not bench.notices
     assert c.undo_stack.count() == count + 1
     new = {n.id for n in document.graph.nodes} - before.by_id.keys()
@@ -66,10 +66,10 @@ def test_one_entry_behind_the_selection(bench: Any, kind: str) -> None:
 def test_blocks_stand_one_behind_the_other_and_layers_behind_them(bench: Any) -> None:
     c, document = bench.controller, bench.document
     c.select({"relu1"})
-    c.append_block(Block("residual", 4))
-    c.append_block(Block("residual", 8, 2))
+    c.adding.append_block(Block("residual", 4))
+    c.adding.append_block(Block("residual", 8, 2))
     assert document.graph.node("block2/conv1").inputs == (("block1/relu2", 0),)
-    c.append_layer(document.graph.node("relu1").layer)
+    c.adding.append_layer(document.graph.node("relu1").layer)
     (name,) = document.selection
     assert document.graph.node(name).inputs == (("block2/relu2", 0),)
 
@@ -77,11 +77,11 @@ def test_blocks_stand_one_behind_the_other_and_layers_behind_them(bench: Any) ->
 def test_places_made_by_hand_stay_and_those_below_make_room(bench: Any) -> None:
     c, document = bench.controller, bench.document
     names = ("image", "conv1", "relu1", "flatten1", "linear1", "loss")
-    c.move({name: (0.0, 180.0 * i) for i, name in enumerate(names)})
-    c.move({"conv1": (-400.0, 30.0)})
+    c.arranging.move({name: (0.0, 180.0 * i) for i, name in enumerate(names)})
+    c.arranging.move({"conv1": (-400.0, 30.0)})
     c.select({"relu1"})
     above = document.layout["relu1"]
-    c.append_block(Block("conv-bn-relu", 4))
+    c.adding.append_block(Block("conv-bn-relu", 4))
     layout = document.layout
     assert layout["conv1"] == (-400.0, 30.0) and layout["relu1"] == above
     column = [layout[n] for n in ("relu1", "block1/conv", "block1/bn", "block1/relu", "flatten1")]
@@ -92,7 +92,7 @@ def test_places_made_by_hand_stay_and_those_below_make_room(bench: Any) -> None:
 def test_behind_numbers_it_says_what_is_expected(bench: Any) -> None:
     c, before = bench.controller, bench.document.graph
     c.select({"linear1"})
-    c.append_block(Block("residual"))
+    c.adding.append_block(Block("residual"))
     assert "expected maps" in bench.notices[-1].text and bench.document.graph == before
 
 

@@ -48,7 +48,7 @@ class TestChecks:
         assert "Click a number first" in bench.notices[-1].text
         bench.controller.checker.check(Place(Cell("conv1", 0, (0, 0, 0))))
         assert "no gradient yet" in bench.notices[-1].text and not bench.controller.checker.busy
-        bench.controller.delete({"flatten1"})
+        bench.controller.layers.delete({"flatten1"})
         bench.controller.checker.check(Place(Cell("conv1", 0, (0, 0, 0))))
         assert "Mend" in bench.notices[-1].text
 

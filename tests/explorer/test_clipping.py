@@ -51,7 +51,7 @@ def test_weights_that_are_too_large_stay_behind(
     monkeypatch.setattr(clipping, "LARGEST_WEIGHTS", 10)
     found = of_bench(bench, {"conv1"})
     assert not found.complete and not found.weights
-    bench.controller.paste(to_text(found))
+    bench.controller.clipboard.paste(to_text(found))
     assert "conv2" in bench.document.graph.by_id
     assert "too large to copy" in bench.notices[-1].text
 
@@ -85,7 +85,7 @@ def test_anything_else_is_refused_in_words(bench: Any, text: str) -> None:
     with pytest.raises(ClippingError, match="Clipboard: "):
         from_text(text)
     before = bench.document.content
-    bench.controller.paste(text)
+    bench.controller.clipboard.paste(text)
     assert bench.document.content == before and bench.notices[-1].level == "warning"
 
 
@@ -93,17 +93,17 @@ class TestPaste:
     def test_beside_the_original_with_its_weights_in_one_entry(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
         before = d.content
-        text = c.copy({"conv1", "relu1"})
-        c.paste(text)
+        text = c.clipboard.copy({"conv1", "relu1"})
+        c.clipboard.paste(text)
         assert d.graph.node("relu2").inputs == (("conv2", 0),)
         assert d.graph.node("conv2").inputs == (None,)
         assert d.selection == {"conv2", "relu2"} and c.undo_stack.count() == 1
         assert c.undo_stack.undoText() == "Paste 2 layers"
         first = d.layout["conv2"]
         assert first[0] > d.layout["conv1"][0] and first[1] > d.layout["conv1"][1]
-        c.paste(text)
+        c.clipboard.paste(text)
         assert d.layout["conv3"][0] > first[0]
-        c.connect_tensor(("image", 0), "conv2", 0)
+        c.layers.connect_tensor(("image", 0), "conv2", 0)
         np.testing.assert_array_equal(
             d.parameters["conv2", "weight"], d.parameters["conv1", "weight"]
         )
@@ -116,9 +116,9 @@ class TestPaste:
     ) -> None:
         other = another()
         other.controller.projects.new()
-        other.controller.paste(bench.controller.copy({"conv1"}))
+        other.controller.clipboard.paste(bench.controller.clipboard.copy({"conv1"}))
         assert "conv1" in other.document.graph.by_id
-        other.controller.connect_tensor(("image", 0), "conv1", 0)
+        other.controller.layers.connect_tensor(("image", 0), "conv1", 0)
         np.testing.assert_array_equal(
             other.document.parameters["conv1", "weight"],
             bench.document.parameters["conv1", "weight"],
@@ -126,4 +126,4 @@ class TestPaste:
         other.controller.close()
 
     def test_nothing_to_copy_is_empty(self, bench: Any) -> None:
-        assert bench.controller.copy({"image", "loss"}) == ""
+        assert bench.controller.clipboard.copy({"image", "loss"}) == ""

@@ -92,7 +92,7 @@ def test_of_equal_cells_the_first_gets_it_and_the_check_says_why_the_slope_diffe
         [1, 0, 1, 0],
         [0, 0, 0, 0],
     ]
-    window.controller.focus(Place(Cell("image", 0, (0, 0, 0)), "gradient"))
+    window.controller.asking.focus(Place(Cell("image", 0, (0, 0, 0)), "gradient"))
     window.actions_by_id["focus.check"].trigger()
     qtbot.waitUntil(lambda: "kink" in window.narration.sentence.text)
 
@@ -111,7 +111,7 @@ def test_stride_two_leaves_three_of_four_cells_without_gradient(window: Window) 
     assert (dx == 0).mean() == 0.75 and set(dx[::2, ::2].ravel().tolist()) == {2.0}
     window.docks["cell"].show()
     window.docks["cell"].raise_()
-    window.controller.focus(Place(Cell("image", 0, (0, 1, 1)), "gradient"))
+    window.controller.asking.focus(Place(Cell("image", 0, (0, 1, 1)), "gradient"))
     for _ in range(4):
         QApplication.processEvents()
     panel = window.panel("cell")

@@ -81,7 +81,7 @@ def test_what_cannot_be_is_said(
     ended(session, qtbot)
     assert session.state.stage == "failed" and "net.onnx" in dialog.message.text()
     assert dialog.message.property("role") == "error"
-    bench.controller.delete(["flatten1"])
+    bench.controller.layers.delete(["flatten1"])
     assert not dialog.start.isEnabled()
     assert "Mend the network before exporting" in dialog.message.text()
     session.start(bench.folder / "net.onnx", ExportOptions())

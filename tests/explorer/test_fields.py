@@ -47,7 +47,7 @@ def outlined(window: Window) -> set[str]:
 
 def test_the_focus_has_its_fields_in_canvas_and_grids(window: Window, qtbot: QtBot) -> None:
     assert outlined(window) == set()
-    window.controller.focus(CELL)
+    window.controller.asking.focus(CELL)
     window.controller.select({"pool1"})
     others = {n.id for n in window.document.graph.nodes} - {"conv2"} | {"image"}
     qtbot.waitUntil(lambda: outlined(window) == others)
@@ -56,7 +56,7 @@ def test_the_focus_has_its_fields_in_canvas_and_grids(window: Window, qtbot: QtB
     assert image.field.size == (14, 14) and not image.field_changed
     assert window.canvas.network.items_by_id["fc1"].field_changed
     assert len(window.inspector.output.forward_grid.field_rects()) == 6
-    window.controller.focus(Cell("relu1", 0, (0, 0, 0)))
+    window.controller.asking.focus(Cell("relu1", 0, (0, 0, 0)))
     qtbot.waitUntil(lambda: image.field is not None and image.field.size == (3, 3))
     assert image.field.padded_size == (5, 5)
 
@@ -66,14 +66,14 @@ def test_a_key_hides_them_and_that_is_remembered(
 ) -> None:
     action = window.actions_by_id["focus.field"]
     assert action.isChecked()
-    window.controller.focus(CELL)
+    window.controller.asking.focus(CELL)
     qtbot.waitUntil(lambda: bool(outlined(window)))
     QTest.keyClick(window.canvas, Qt.Key.Key_R)
     assert outlined(window) == set()
     assert window.inspector.output.forward_grid.field_rects() == []
     assert not action.isChecked()
     assert Settings(tmp_path / "settings.json")["receptive_field"] is False
-    window.controller.focus(Cell("conv1", 0, (0, 1, 1)))
+    window.controller.asking.focus(Cell("conv1", 0, (0, 1, 1)))
     qtbot.waitUntil(lambda: window.fields.found is not None)
     assert outlined(window) == set()
     action.trigger()
@@ -82,12 +82,12 @@ def test_a_key_hides_them_and_that_is_remembered(
 
 
 def test_they_follow_an_edit_of_the_network(window: Window, qtbot: QtBot) -> None:
-    window.controller.focus(CELL)
+    window.controller.asking.focus(CELL)
     image = window.canvas.network.items_by_id["image"]
     qtbot.waitUntil(lambda: image.field is not None and image.field.size == (14, 14))
-    window.controller.change_layer("conv2", Conv2d(16, 3))
+    window.controller.layers.change_layer("conv2", Conv2d(16, 3))
     qtbot.waitUntil(lambda: image.field is not None and image.field.size == (10, 10))
-    window.controller.change_layer("conv2", Conv2d(2, 3))  # channel 3 is gone
+    window.controller.layers.change_layer("conv2", Conv2d(2, 3))  # channel 3 is gone
     qtbot.waitUntil(lambda: outlined(window) == set())
 
 
@@ -96,19 +96,19 @@ def test_the_cell_panel_says_the_sizes(window: Window, qtbot: QtBot) -> None:
     window.docks["cell"].raise_()
     panel = window.panel("cell")
     assert isinstance(panel, CellPanel)
-    window.controller.focus(CELL)
+    window.controller.asking.focus(CELL)
     words = "Sees 14×14 of image. Changes 1×1 of pool2 and all of fc1."
     qtbot.waitUntil(lambda: panel.reach.text() == words)
     assert panel.reach.isVisible()
-    window.controller.focus(Cell("pool1", 0, (0, 0, 13)))
+    window.controller.asking.focus(Cell("pool1", 0, (0, 0, 13)))
     words = "Sees 4×4 of image, 6×6 with padding. Changes 1×1 of pool2 and all of fc1."
     qtbot.waitUntil(lambda: panel.reach.text() == words)
-    window.controller.focus(Cell("fc2", 0, (3,)))
+    window.controller.asking.focus(Cell("fc2", 0, (3,)))
     words = "Sees all 28×28 of image, 32×32 with padding. Changes 1 number of relu4 and all of fc3."
     qtbot.waitUntil(lambda: panel.reach.text() == words)
-    window.controller.focus(Cell("image", 0, (0, 14, 14)))
+    window.controller.asking.focus(Cell("image", 0, (0, 14, 14)))
     qtbot.waitUntil(lambda: panel.reach.text().startswith("Changes "))
-    window.controller.focus(Place(Cell("image", 0, (0, 14, 14)), "gradient"))
+    window.controller.asking.focus(Place(Cell("image", 0, (0, 14, 14)), "gradient"))
     qtbot.waitUntil(lambda: panel.reach.text().startswith("Changes "))
 
 
@@ -117,7 +117,7 @@ def test_without_a_focus_nothing_is_said(window: Window, qtbot: QtBot) -> None:
     panel = window.panel("cell")
     assert isinstance(panel, CellPanel)
     assert not panel.reach.isVisible()
-    window.controller.focus(CELL)
+    window.controller.asking.focus(CELL)
     qtbot.waitUntil(lambda: bool(panel.reach.text()))
     window.document.set_focus(None)
     qtbot.waitUntil(lambda: not outlined(window))
@@ -132,7 +132,7 @@ def test_a_walk_inside_outlines_nothing(window: Window, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: window.fields.found is not None)
     focus = window.document.focus
     assert focus is not None and outlined(window) == set() and window.fields.shown is None
-    window.controller.focus(focus)
+    window.controller.asking.focus(focus)
     qtbot.waitUntil(lambda: "image" in outlined(window))
     window.controller.stepping.next()
     qtbot.waitUntil(lambda: outlined(window) == set())
@@ -141,7 +141,7 @@ def test_a_walk_inside_outlines_nothing(window: Window, qtbot: QtBot) -> None:
 def test_another_project_begins_without_fields(
     window: Window, qtbot: QtBot, tmp_path: Path, network: Callable[..., Graph]
 ) -> None:
-    window.controller.focus(CELL)
+    window.controller.asking.focus(CELL)
     qtbot.waitUntil(lambda: "image" in outlined(window))
     window.inspector.show_tab("output")
     bars = window.inspector.stack.findChildren(QScrollArea)

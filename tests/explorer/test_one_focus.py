@@ -79,7 +79,7 @@ def click_grid(window: Window, cell: Cell, gradient: bool) -> None:
 
 def click_term(window: Window) -> Place:
     """A term of the sum that makes a cell; returns where it leads."""
-    window.controller.focus(Place(Cell("conv2", 0, (3, 4, 5))))
+    window.controller.asking.focus(Place(Cell("conv2", 0, (3, 4, 5))))
     panel = front(window, "cell")
     assert isinstance(panel, CellPanel) and panel.explanation is not None
     row = 2
@@ -238,7 +238,7 @@ def test_what_is_chosen_in_one_is_marked_in_all(
 ) -> None:
     wanted = source(window)
     assert isinstance(wanted.source, Cell)
-    place = window.controller.place
+    place = window.controller.asking.place
     assert place is not None
     assert (place.source, place.direction) == (wanted.source, wanted.direction)
     assert window.document.focus == wanted.source
@@ -250,7 +250,7 @@ def test_a_weight_that_a_term_leads_to_is_marked_in_the_inspector_and_the_timeli
     window: Window,
 ) -> None:
     document = window.document
-    window.controller.focus(Place(Cell("conv1", 0, (2, 5, 5))))
+    window.controller.asking.focus(Place(Cell("conv1", 0, (2, 5, 5))))
     panel = front(window, "cell")
     assert isinstance(panel, CellPanel)
     rows = range(panel.table.terms.rowCount())
@@ -259,7 +259,9 @@ def test_a_weight_that_a_term_leads_to_is_marked_in_the_inspector_and_the_timeli
     QTest.keyClick(panel.table, Qt.Key.Key_Return)
     settle()
     bias = Weight("conv1", "bias", (2,))
-    assert window.controller.place is not None and window.controller.place.source == bias
+    assert (
+        window.controller.asking.place is not None and window.controller.asking.place.source == bias
+    )
     front(window, "inspector")
     assert window.inspector.tab == "weights"
     assert window.inspector.weights.forward_grid.focus == Cell("conv1.bias", 0, (2,))
@@ -290,13 +292,13 @@ def test_the_gradient_of_a_weight_is_asked_about_with_a_click_and_adds_up(window
     assert abs(found.difference or 0.0) <= 2e-6 * float(abs(found.products).sum())
     QTest.keyClick(panel.table, Qt.Key.Key_W)
     settle()
-    place = window.controller.place
+    place = window.controller.asking.place
     assert place is not None and place.direction == "gradient"
     assert place.source.node == "conv1" and isinstance(place.source, Cell)
 
 
 def test_the_ticks_of_an_empty_focus_are_unmarked(window: Window) -> None:
-    window.controller.focus(Cell("conv1", 0, (0, 1, 1)))
+    window.controller.asking.focus(Cell("conv1", 0, (0, 1, 1)))
     assert window.timeline.touched
-    window.controller.focus(None)
+    window.controller.asking.focus(None)
     assert window.timeline.touched == {}

@@ -52,11 +52,11 @@ def test_widths_are_scaled_with_their_groups() -> None:
 def test_kept_and_added_again_with_other_widths(bench: Any) -> None:
     c, document = bench.controller, bench.document
     c.select({"relu1"})
-    c.append_block(Block("residual", 4))
-    name = c.save_block(document.selection)
+    c.adding.append_block(Block("residual", 4))
+    name = c.blocks.save_block(document.selection)
     assert name == "block1" and c.own_blocks.names == ("block1",)
     count, before = c.undo_stack.count(), document.graph
-    c.append_own_block(name, 2.0)
+    c.adding.append_own_block(name, 2.0)
     assert c.undo_stack.count() == count + 1 and document.inference.valid
     new = [n for n in document.graph.nodes if n.id not in before.by_id]
     assert {n.layer.out_channels for n in new if isinstance(n.layer, Conv2d)} == {8}
@@ -67,16 +67,16 @@ def test_kept_and_added_again_with_other_widths(bench: Any) -> None:
     c.undo()
     assert document.graph == before
 
-    c.rename_own_block(name, "wide")
+    c.blocks.rename_own_block(name, "wide")
     assert c.own_blocks.names == ("wide",)
-    c.append_own_block("gone")
-    c.rename_own_block("wide", "a/b")
+    c.adding.append_own_block("gone")
+    c.blocks.rename_own_block("wide", "a/b")
     assert [n.level for n in bench.notices[-2:]] == ["warning"] * 2
-    c.delete_own_block("wide")
+    c.blocks.delete_own_block("wide")
     assert c.own_blocks.names == () and document.graph == before
 
 
 def test_nothing_selected_is_said(bench: Any) -> None:
     bench.controller.select(())
-    assert bench.controller.save_block(()) == ""
+    assert bench.controller.blocks.save_block(()) == ""
     assert "Select layers first" in bench.notices[-1].text

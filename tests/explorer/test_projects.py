@@ -24,8 +24,8 @@ from explorer.canvas.placement import place
 class TestProjects:
     def test_saved_and_opened_again(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
-        c.insert_layer(ReLU(), "flatten1", 0, 0.0, 0.0)
-        c.move({"relu2": (77.0, 88.0)})
+        c.adding.insert_layer(ReLU(), "flatten1", 0, 0.0, 0.0)
+        c.arranging.move({"relu2": (77.0, 88.0)})
         graph, weights = d.graph, dict(d.parameters)
         assert c.projects.save(bench.folder / "mine")
         assert d.path == bench.folder / "mine.gflow" and d.title == "mine" and not d.modified
@@ -42,7 +42,7 @@ class TestProjects:
         path = bench.folder / "broken.gflow"
         whole = d.path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-        bench.controller.delete(["relu1"])
+        bench.controller.layers.delete(["relu1"])
         content, run, position = d.content, d.run, d.position
         assert not bench.controller.projects.open(path)
         assert (d.content, d.run, d.position, d.modified) == (content, run, position, True)
@@ -52,7 +52,7 @@ class TestProjects:
 
     def test_an_unwritable_place_loses_nothing(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
-        c.delete(["relu1"])
+        c.layers.delete(["relu1"])
         (bench.folder / "file").write_text("in the way")
         old = d.path
         assert not c.projects.save(bench.folder / "file" / "mine.gflow")
@@ -64,7 +64,7 @@ class TestProjects:
     ) -> None:
         c, d = bench.controller, bench.document
         old = d.path.read_bytes()
-        c.delete(["relu1"])
+        c.layers.delete(["relu1"])
 
         def full(_handle: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -80,7 +80,7 @@ class TestProjects:
     def test_a_name_without_its_suffix_replaces_no_other_file(self, bench: Any) -> None:
         other = bench.folder / "other.gflow"
         other.write_bytes(b"somebody's work")
-        bench.controller.delete(["relu1"])
+        bench.controller.layers.delete(["relu1"])
         assert not bench.controller.projects.save(bench.folder / "other")
         assert other.read_bytes() == b"somebody's work" and bench.document.modified
         assert "exists already" in bench.notices[-1].text
@@ -89,7 +89,7 @@ class TestProjects:
     def test_unsaved_work_comes_back(
         self, bench: Any, another: Callable[[], Any], qtbot: QtBot
     ) -> None:
-        bench.controller.delete(["relu1"])
+        bench.controller.layers.delete(["relu1"])
         bench.controller.adopt({k: v + 1 for k, v in bench.document.parameters.items()})
         graph, weights = bench.document.graph, bench.document.parameters
         bench.controller.close()
@@ -99,7 +99,7 @@ class TestProjects:
         assert d.graph == graph and d.modified and d.path is None
         assert all(np.array_equal(d.parameters[k], v) for k, v in weights.items())
         assert "not saved" in again.notices[-1].text
-        again.controller.move({"conv1": (1.0, 1.0)})
+        again.controller.arranging.move({"conv1": (1.0, 1.0)})
         again.controller.undo()
         assert d.modified
         assert again.controller.projects.save(bench.folder / "kept.gflow")
@@ -120,7 +120,7 @@ class TestProjects:
         monkeypatch.setattr("explorer.projects.KEEP_MILLISECONDS", 10)
         bench = another()
         bench.open(network())
-        bench.controller.delete(["relu1"])
+        bench.controller.layers.delete(["relu1"])
         kept = bench.controller.projects.unsaved.path
         qtbot.waitUntil(
             lambda: kept.exists() and not bench.controller.projects.copies.busy, timeout=10_000
@@ -132,7 +132,7 @@ class TestProjects:
 
     def test_work_that_another_project_replaces_is_among_the_recent(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
-        c.delete(["relu1"])
+        c.layers.delete(["relu1"])
         graph = d.graph
         c.projects.open_shipped("resnet-digits")
         assert "was kept" in bench.notices[-1].text
@@ -146,7 +146,7 @@ class TestProjects:
         self, bench: Any, another: Callable[[], Any]
     ) -> None:
         named = bench.document.path
-        bench.controller.delete(["relu1"])
+        bench.controller.layers.delete(["relu1"])
         graph = bench.document.graph
         bench.controller.close()
         again = another()
@@ -210,7 +210,7 @@ class TestGallery:
     ) -> None:
         c, d = bench.controller, bench.document
         self.open(bench, qtbot, "vgg16")
-        c.rename("fc3", "classes")
+        c.layers.rename("fc3", "classes")
         path = bench.folder / "structure.gflow"
         assert c.projects.save(path) and path.stat().st_size < 50_000
         graph = d.graph
@@ -223,9 +223,9 @@ class TestGallery:
     def test_one_made_small_enough_gets_weights_and_runs(self, bench: Any, qtbot: QtBot) -> None:
         c, d = bench.controller, bench.document
         self.open(bench, qtbot, "alexnet-one-tower")
-        c.delete(["fc6", "fc7"])
+        c.layers.delete(["fc6", "fc7"])
         assert d.structure_only
-        c.change_layer("fc8", Linear(out_features=10))
+        c.layers.change_layer("fc8", Linear(out_features=10))
         assert not d.structure_only and d.run is not None
         assert d.parameters["fc8", "weight"].shape == (10, 9216)
         bench.notices.clear()
@@ -245,7 +245,7 @@ class TestGallery:
         assert d.graph.name == "Network in network for digits"
 
     def test_unsaved_work_is_kept(self, bench: Any, qtbot: QtBot) -> None:
-        bench.controller.rename("conv1", "mine")
+        bench.controller.layers.rename("conv1", "mine")
         self.open(bench, qtbot, "nin-digits")
         assert "Your unsaved work was kept" in bench.notices[-1].text
         kept = load(Path(bench.controller.settings["recent"][0]))
@@ -254,7 +254,7 @@ class TestGallery:
     def test_what_grows_here_keeps_its_weights(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
         trained = d.parameters["conv1", "weight"]
-        c.change_layer("linear1", Linear(out_features=50_000))
+        c.layers.change_layer("linear1", Linear(out_features=50_000))
         assert d.parameters["linear1", "weight"].size > 6_000_000
         assert not d.structure_only and d.parameters["conv1", "weight"] is trained
 
@@ -271,7 +271,7 @@ class TestTwoWindows:
         assert other.notices[-1].level == "warning"
         assert "tiny.gflow is open in another window" in other.notices[-1].text
         before = path.read_bytes()
-        other.controller.delete(["relu1"])
+        other.controller.layers.delete(["relu1"])
         assert not other.controller.projects.save(path)
         assert "Choose another name" in other.notices[-1].text
         assert path.read_bytes() == before and other.document.modified
@@ -291,7 +291,7 @@ class TestTwoWindows:
     def test_opening_again_and_saving_under_the_same_name_need_no_other(self, bench: Any) -> None:
         path = bench.document.path
         assert bench.controller.projects.open(path) and bench.document.path == path
-        bench.controller.delete(["relu1"])
+        bench.controller.layers.delete(["relu1"])
         assert bench.controller.projects.save(path) and not bench.document.modified
 
     def test_a_save_that_fails_keeps_the_old_file_held(

@@ -86,32 +86,32 @@ class Editor:
     def some_edit(self) -> None:
         c, rng = self.control, self.rng
         acts: list[Callable[[], object]] = [
-            lambda: c.insert_layer(self.layer(), *self.pick(self.slots()), *self.spot()),
-            lambda: c.add_layer(self.layer(), *self.spot()),
-            lambda: c.append_layer(self.layer()),
-            lambda: c.connect_tensor(self.pick(self.tensors()), *self.pick(self.slots())),
-            lambda: c.disconnect_tensor(*self.pick(self.slots())),
-            lambda: c.delete(self.ids()),
-            lambda: c.duplicate(self.ids(), 40.0, 40.0),
-            lambda: c.move({name: self.spot() for name in self.ids()}),
+            lambda: c.adding.insert_layer(self.layer(), *self.pick(self.slots()), *self.spot()),
+            lambda: c.adding.add_layer(self.layer(), *self.spot()),
+            lambda: c.adding.append_layer(self.layer()),
+            lambda: c.layers.connect_tensor(self.pick(self.tensors()), *self.pick(self.slots())),
+            lambda: c.layers.disconnect_tensor(*self.pick(self.slots())),
+            lambda: c.layers.delete(self.ids()),
+            lambda: c.clipboard.duplicate(self.ids(), 40.0, 40.0),
+            lambda: c.arranging.move({name: self.spot() for name in self.ids()}),
             self.change,
             self.swap,
             self.rename,
             self.mend,
-            c.arrange,
+            c.arranging.arrange,
             lambda: c.select(self.ids()),
             c.undo,
             c.redo,
-            lambda: c.group(self.ids()),
-            lambda: c.ungroup(self.pick(groups(self.graph)) or ""),
+            lambda: c.blocks.group(self.ids()),
+            lambda: c.blocks.ungroup(self.pick(groups(self.graph)) or ""),
             lambda: c.folds.toggle(self.ids()),
             self.rename_block,
             self.fold,
             self.move_cards,
-            lambda: c.mute(self.ids()),
+            lambda: c.layers.mute(self.ids()),
             self.add_block,
-            lambda: (c.select(self.ids()), c.align(self.pick(SIDES))),
-            lambda: (c.select(self.ids()), c.arrange_selection()),
+            lambda: (c.select(self.ids()), c.arranging.align(self.pick(SIDES))),
+            lambda: (c.select(self.ids()), c.arranging.arrange_selection()),
         ]
         likely = [2, 1, 2, 3, 1, 2, 1, 2, 3, 1, 1, 2, 0.3, 1, 3, 2, 2, 0.3, 2, 0.3, 3, 1]
         likely += [1, 0.5, 0.5, 0.3]
@@ -127,25 +127,27 @@ class Editor:
             self.done[name] = self.done.get(name, 0) + 1
 
     def add_block(self) -> None:
-        self.control.append_block(Block(self.pick(KINDS), int(self.rng.integers(0, 5))))
+        self.control.adding.append_block(Block(self.pick(KINDS), int(self.rng.integers(0, 5))))
 
     def change(self) -> None:
         if self.graph.nodes:
             name = self.pick(self.graph.by_id)
-            self.control.change_layer(name, self.varied(self.graph.node(name).layer))
+            self.control.layers.change_layer(name, self.varied(self.graph.node(name).layer))
 
     def swap(self) -> None:
         if self.graph.nodes:
-            self.control.replace_layer(self.pick(self.graph.by_id), self.layer())
+            self.control.layers.replace_layer(self.pick(self.graph.by_id), self.layer())
 
     def rename(self) -> None:
         if self.graph.nodes:
-            self.control.rename(self.pick(self.graph.by_id), f"name{int(self.rng.integers(5))}")
+            self.control.layers.rename(
+                self.pick(self.graph.by_id), f"name{int(self.rng.integers(5))}"
+            )
 
     def rename_block(self) -> None:
         path = self.pick(groups(self.graph))
         if path is not None:
-            self.control.rename_group(path, f"group{int(self.rng.integers(4))}")
+            self.control.blocks.rename_group(path, f"group{int(self.rng.integers(4))}")
 
     def fold(self) -> None:
         folds, path = self.control.folds, self.pick(groups(self.graph))
@@ -160,7 +162,7 @@ class Editor:
 
     def move_cards(self) -> None:
         card = self.pick(self.document.layout)
-        self.control.move({card: self.spot()})
+        self.control.arranging.move({card: self.spot()})
 
     def mend(self) -> None:
         """Take a fix that an error offers: that error must then be gone."""
@@ -174,7 +176,7 @@ class Editor:
         name, fix = offers[int(self.rng.integers(len(offers)))]
         before = str(self.document.inference.errors[name])
         count = self.control.undo_stack.index()
-        self.control.apply_fix(name, fix)
+        self.control.layers.apply_fix(name, fix)
         assert self.control.undo_stack.index() == count + 1, (name, fix)
         assert str(self.document.inference.errors.get(name)) != before, (name, fix, before)
 

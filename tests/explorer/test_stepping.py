@@ -63,7 +63,7 @@ class TestRuns:
         from explorer.run import Run
 
         for _ in range(3):
-            bench.controller.delete(["flatten1"])
+            bench.controller.layers.delete(["flatten1"])
             bench.controller.undo()
             bench.controller.pictures.next()
         qtbot.waitUntil(lambda: len(bench.controller.findChildren(Run)) == 1)
@@ -74,7 +74,7 @@ class TestRuns:
         c.stepping.play(True)
         qtbot.waitUntil(lambda: bench.document.position > 5)
         with qtbot.waitSignal(c.stepping.playing_changed) as changed:
-            c.delete(["flatten1"])
+            c.layers.delete(["flatten1"])
         assert changed.args == [False]
         bench.notices.clear()
         with qtbot.waitSignal(c.stepping.playing_changed) as changed:
@@ -180,14 +180,14 @@ class TestBreakpoints:
         c, d = bench.controller, bench.document
         c.stepping.toggle_node("relu1")
         assert d.modified and not c.undo_stack.canUndo()
-        c.rename("relu1", "bend")
+        c.layers.rename("relu1", "bend")
         assert d.breakpoints == (Breakpoint("node", "bend"),)
         assert c.projects.save(bench.folder / "mine.gflow")
         bench.open(network(), "other.gflow")
         assert d.breakpoints == ()
         assert c.projects.open(bench.folder / "mine.gflow")
         assert d.breakpoints == (Breakpoint("node", "bend"),) and not d.modified
-        c.delete({"bend"})
+        c.layers.delete({"bend"})
         c.stepping.to_end()
         assert d.position == len(d.operations)
         c.undo()
@@ -245,9 +245,11 @@ class TestInside:
             c.stepping.look_inside()
         c.stepping.set_cell((1, 3, 4))
         c.stepping.next()
-        assert not c.can_go_back and c.place.source == d.focus == Cell("conv1", 0, (1, 3, 5))
-        c.why()
-        assert c.place.followed and len(c.way) == 2
+        assert not c.asking.can_go_back and c.asking.place.source == d.focus == Cell(
+            "conv1", 0, (1, 3, 5)
+        )
+        c.asking.why()
+        assert c.asking.place.followed and len(c.asking.way) == 2
 
     def test_backward_has_two_sides(self, bench: Any) -> None:
         s, d = bench.controller.stepping, bench.document
@@ -309,7 +311,7 @@ class TestInside:
         assert d.inside is None
         s.go_to(2)
         s.look_inside()
-        bench.controller.delete({"relu1"})
+        bench.controller.layers.delete({"relu1"})
         assert d.inside is None and s.sheet is None
 
 

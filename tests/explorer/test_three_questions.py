@@ -64,7 +64,7 @@ def test_which_cell_got_the_gradient_of_this_pooled_cell_and_how_much(window: Wi
         f"The gradient {format_number(float(dy[0, 2, 6, 4]))} of pool1 [2, 6, 4] goes to "
         f"row {row}, column {column} of relu1."
     )
-    window.controller.focus(Cell("relu1", 0, (2, 0, 0)))
+    window.controller.asking.focus(Cell("relu1", 0, (2, 0, 0)))
     window.controller.select({"pool1"})
     settle()
     assert not route.isVisible()

@@ -145,7 +145,7 @@ def test_the_run_is_offered_again_after_a_restart_but_to_its_network_alone(
         again.training.attach(panel)
         panel.show()
         assert panel.go_on.isVisible()
-        again.controller.append_layer(ReLU())
+        again.controller.adding.append_layer(ReLU())
         assert not panel.go_on.isVisible()
         again.controller.undo()
         qtbot.waitUntil(panel.go_on.isVisible, timeout=5_000)
@@ -194,8 +194,8 @@ def test_closing_keeps_what_was_reached_and_ends_the_process(bench: Bench, qtbot
 def test_the_network_may_be_edited_meanwhile(bench: Bench, qtbot: QtBot) -> None:
     d, t = bench.document, bench.training
     t.start(LONG, "digits")
-    bench.controller.append_layer(ReLU())
-    bench.controller.change_layer("linear1", Linear(out_features=12))
+    bench.controller.adding.append_layer(ReLU())
+    bench.controller.layers.change_layer("linear1", Linear(out_features=12))
     untouched = d.parameters["linear1", "weight"].copy()
     qtbot.waitUntil(lambda: t.worker.parameters() is not None, timeout=20_000)
     with qtbot.waitSignal(t.worker.finished, timeout=20_000):
@@ -227,7 +227,7 @@ def test_settings_stay_with_the_project(bench: Bench) -> None:
 
 
 def test_a_network_with_an_error_is_not_trained(bench: Bench) -> None:
-    bench.controller.delete(["flatten1"])
+    bench.controller.layers.delete(["flatten1"])
     bench.training.start(SHORT, "digits")
     assert not bench.training.worker.busy
     assert bench.notices[-1].level == "error" and "linear1" in bench.notices[-1].text

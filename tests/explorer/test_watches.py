@@ -103,10 +103,10 @@ def test_they_go_with_their_layer(
 ) -> None:
     for watch in (CELL, NORM, WEIGHT):
         watches.add(watch)
-    bench.controller.rename("conv1", "first")
+    bench.controller.layers.rename("conv1", "first")
     assert {w.node for w in watches.lines} == {"first", "relu1"}
     assert {w.source.node for w in watches.lines if w.source} == {"first"}
-    bench.controller.delete({"relu1"})
+    bench.controller.layers.delete({"relu1"})
     assert {w.node for w in watches.lines} == {"first"}
     watches.clear()
     assert watches.lines == {}

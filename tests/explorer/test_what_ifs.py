@@ -41,9 +41,9 @@ class TestGains:
     def test_it_goes_with_its_node(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
         c.what_ifs.set_gain(self.ADD, 1, 0.5)
-        c.rename(self.ADD, "sum")
+        c.layers.rename(self.ADD, "sum")
         assert d.gains == {("sum", 1): 0.5} == d.trace.gains
-        c.delete({"sum"})
+        c.layers.delete({"sum"})
         assert d.gains == {} and d.run is not None
         c.what_ifs.set_gain("stage2/block2/add", 0, 0.0)
         c.projects.open_shipped("lenet5")

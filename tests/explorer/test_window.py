@@ -205,13 +205,13 @@ class TestEditing:
         assert window.document.inference.valid and window.document.trace is not None
 
     def test_an_error_says_what_to_do_and_the_network_stops(self, window: Window) -> None:
-        window.controller.delete(["flatten"])
+        window.controller.layers.delete(["flatten"])
         settle()
         assert "fc1" in window.document.inference.errors
         assert window.document.trace is None
         fix = window.document.inference.errors["fc1"].fixes[0]
         assert fix.text == "Add Flatten"
-        window.controller.apply_fix("fc1", fix)
+        window.controller.layers.apply_fix("fc1", fix)
         assert window.document.inference.valid and window.document.trace is not None
 
 
@@ -243,7 +243,7 @@ class TestFiles:
     def test_unsaved_work_is_there_at_the_next_start(
         self, window: Window, qtbot: QtBot, tmp_path: Path
     ) -> None:
-        window.controller.delete(["relu1"])
+        window.controller.layers.delete(["relu1"])
         graph = window.document.graph
         window.close()
         again = Window(Settings(tmp_path / "settings.json"))
@@ -270,7 +270,7 @@ class TestFiles:
         assert "notes.png" in window.notices.text
 
     def test_an_unwritable_folder_loses_nothing(self, window: Window, tmp_path: Path) -> None:
-        window.controller.delete(["relu1"])
+        window.controller.layers.delete(["relu1"])
         (tmp_path / "file").write_text("in the way")
         assert not window.controller.projects.save(tmp_path / "file" / "mine.gflow")
         assert window.document.modified
@@ -635,7 +635,7 @@ class TestWatches:
         controller.select(())
         press(window.canvas, Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
         assert window.watches.lines == {}  # nothing is selected: said, not done
-        controller.focus(Cell("conv1", 0, (2, 5, 6)))
+        controller.asking.focus(Cell("conv1", 0, (2, 5, 6)))
         press(window.canvas, Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
         panel = window.panel("watches")
         assert not panel.visibleRegion().isEmpty()
@@ -660,7 +660,7 @@ class TestChecks:
     def test_c_measures_the_focused_number(self, window: Window, qtbot: QtBot) -> None:
         controller, document = window.controller, window.document
         controller.stepping.to_end()
-        controller.focus(Cell("pool1", 0, (4, 3, 7)))
+        controller.asking.focus(Cell("pool1", 0, (4, 3, 7)))
         window.canvas.setFocus()
         press(window.canvas, Qt.Key.Key_C)
         qtbot.waitUntil(lambda: bool(document.answered))
@@ -674,16 +674,16 @@ class TestChangedPixels:
     def test_the_mark_of_a_pool_jumps_with_a_dragged_pixel(self, window: Window) -> None:
         controller, document = window.controller, window.document
         controller.projects.new()
-        controller.append_layer(MaxPool2d(2))
-        controller.append_layer(Flatten())
-        controller.append_layer(Linear(10))
+        controller.adding.append_layer(MaxPool2d(2))
+        controller.adding.append_layer(Flatten())
+        controller.adding.append_layer(Linear(10))
         assert document.run is not None
         controller.stepping.to_end()
         controller.select({"image"})
         x = document.sample.x
         row, column = 13, 13
         window_of = x[0, 12:14, 12:14]
-        controller.focus(Cell("image", 0, (0, row, column)))
+        controller.asking.focus(Cell("image", 0, (0, row, column)))
         settle()
         before = int(document.trace.look("saved", ("pool1", "argmax"))[0, 0, 6, 6])
         grid = window.inspector.output.forward_grid

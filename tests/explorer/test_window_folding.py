@@ -314,7 +314,7 @@ class TestEdits:
         (new,) = d.selection
         assert d.graph.readers[new, 0] == facts.inputs and new in cards(window)
         # Inside of a block it belongs to that.
-        c.insert_layer(ReLU(), f"{BLOCK}/bn1", 0, 0.0, 0.0)
+        c.adding.insert_layer(ReLU(), f"{BLOCK}/bn1", 0, 0.0, 0.0)
         assert next(iter(d.selection)).startswith(f"{BLOCK}/")
         assert f"{BLOCK}/" in cards(window)
         c.undo()
@@ -345,7 +345,7 @@ class TestFiles:
     ) -> None:
         d, c = window.document, window.controller
         c.folds.fold({BLOCK})
-        c.move({f"{BLOCK}/": (1234.0, 567.0)})
+        c.arranging.move({f"{BLOCK}/": (1234.0, 567.0)})
         plain = dict(d.content.layout)
         assert c.projects.save(tmp_path / "folded.gflow")
         c.projects.open_shipped("lenet5")

@@ -35,7 +35,7 @@ def test_a_lesson_opens_the_panel_and_its_fix_closes_it(window: Window, qtbot: Q
     assert isinstance(problems, Problems)
     qtbot.waitUntil(lambda: dock.height() < 90, timeout=2000)
     low = dock.height()
-    window.controller.delete({"relu3"})
+    window.controller.layers.delete({"relu3"})
     qtbot.waitUntil(lambda: dock.height() > low + 20, timeout=2000)
     (card,) = problems.lessons
     before = window.document.graph

@@ -81,72 +81,72 @@ class TestWhy:
         controller, document = window.controller, window.document
         press(window.canvas, Qt.Key.Key_W)
         assert document.focus == Cell("fc3", 0, (7,))  # the answer: the picture shows a seven
-        places = [controller.place]
+        places = [controller.asking.place]
         for _ in range(40):
-            here = controller.place
+            here = controller.asking.place
             assert here is not None
             expected = why(document.graph, document.trace, document.position, here)  # type: ignore
             press(window.canvas, Qt.Key.Key_W)
             if expected is None:
                 break
-            assert controller.place == expected
-            places.append(controller.place)
+            assert controller.asking.place == expected
+            places.append(controller.asking.place)
         assert isinstance(here.source, Weight) or here.source.node == "image"
         assert len(places) >= 6 and window.notices.isVisible()
         layers = document.graph.nodes
         for place in reversed(places[:-1]):
             press(window.canvas, Qt.Key.Key_Backspace)
-            assert controller.place == place
+            assert controller.asking.place == place
         press(window.canvas, Qt.Key.Key_Backspace)
-        assert controller.place == places[0]
+        assert controller.asking.place == places[0]
         assert document.graph.nodes == layers and not window.controller.undo_stack.canUndo()
 
     def test_the_panel_comes_to_the_front_and_shows_the_same(self, window: Window) -> None:
         press(window.canvas, Qt.Key.Key_W)
         press(window.canvas, Qt.Key.Key_W)
         panel = cell_panel(window)
-        assert in_sight(panel) and panel.place == window.controller.place
+        assert in_sight(panel) and panel.place == window.controller.asking.place
         assert panel.explanation is not None
-        assert len(window.controller.way) == 2 and "fc3" in panel.way.text()
+        assert len(window.controller.asking.way) == 2 and "fc3" in panel.way.text()
 
     def test_w_in_the_panel_itself(self, window: Window) -> None:
         press(window.canvas, Qt.Key.Key_W)
         panel = cell_panel(window)
         panel.table.setFocus()
-        before = window.controller.place
+        before = window.controller.asking.place
         press(panel.table, Qt.Key.Key_W)
-        after = window.controller.place
+        after = window.controller.asking.place
         assert after is not None and after != before and after.followed
         press(panel.table, Qt.Key.Key_Backspace)
-        assert window.controller.place == before
+        assert window.controller.asking.place == before
 
     def test_why_and_back_buttons(self, window: Window) -> None:
         press(window.canvas, Qt.Key.Key_W)
         panel = cell_panel(window)
         QTest.mouseClick(panel.why, Qt.MouseButton.LeftButton)
         settle()
-        assert len(window.controller.way) == 2
+        assert len(window.controller.asking.way) == 2
         QTest.mouseClick(panel.back, Qt.MouseButton.LeftButton)
         settle()
-        assert len(window.controller.way) == 1
+        assert len(window.controller.asking.way) == 1
         assert panel.forward.isEnabled()
         QTest.mouseClick(panel.forward, Qt.MouseButton.LeftButton)
         settle()
-        assert len(window.controller.way) == 2
+        assert len(window.controller.asking.way) == 2
 
     def test_the_gradient_of_a_pixel_leads_to_the_loss_and_on_to_a_pixel(
         self, window: Window
     ) -> None:
         window.controller.stepping.to_end()
         settle()
-        window.controller.focus(Place(Cell("image", 0, (0, 12, 14)), "gradient"))
+        window.controller.asking.focus(Place(Cell("image", 0, (0, 12, 14)), "gradient"))
         nodes = []
         for _ in range(60):
-            here = window.controller.place
+            here = window.controller.asking.place
             assert here is not None
             nodes.append((here.source.node, here.direction))
             press(window.canvas, Qt.Key.Key_W)
-            if window.controller.place == here:
+            if window.controller.asking.place == here:
                 break
         assert nodes[:2] == [("image", "gradient"), ("conv1", "gradient")]
         assert ("fc3", "gradient") in nodes
@@ -182,7 +182,7 @@ class TestOneFocus:
 
     def test_a_term_chosen_in_the_panel_is_ringed_everywhere(self, window: Window) -> None:
         press(window.canvas, Qt.Key.Key_W)
-        window.controller.focus(Cell("conv2", 0, (3, 4, 5)))
+        window.controller.asking.focus(Cell("conv2", 0, (3, 4, 5)))
         settle()
         panel = cell_panel(window)
         rect = panel.table.visualRect(panel.table.model().index(1, 1))
@@ -214,21 +214,21 @@ class TestOneFocus:
         ):
             cell = Cell("conv2", 0, (3, 4, 5 if side == "forward" else 6))
             click_grid(grid, cell)
-            assert window.controller.place == Place(cell, side)  # type: ignore[arg-type]
+            assert window.controller.asking.place == Place(cell, side)  # type: ignore[arg-type]
             assert in_sight(window.inspector)  # it stays in front while cells are chosen in it
         press(window.inspector.output.forward_grid, Qt.Key.Key_Backspace)
-        assert window.controller.place == Place(Cell("conv2", 0, (3, 4, 6)), "gradient")
+        assert window.controller.asking.place == Place(Cell("conv2", 0, (3, 4, 6)), "gradient")
 
     def test_g_goes_to_the_gradient_and_back(self, window: Window) -> None:
         window.controller.stepping.to_end()
-        window.controller.focus(Cell("conv2", 0, (3, 4, 5)))
+        window.controller.asking.focus(Cell("conv2", 0, (3, 4, 5)))
         for side in ("gradient", "forward"):
             press(window.canvas, Qt.Key.Key_G)
-            place = window.controller.place
+            place = window.controller.asking.place
             assert place is not None and place.direction == side
 
     def test_stepping_fills_what_was_not_there(self, window: Window) -> None:
-        window.controller.focus(Cell("conv2", 0, (3, 4, 5)))
+        window.controller.asking.focus(Cell("conv2", 0, (3, 4, 5)))
         press(window.canvas, Qt.Key.Key_G)
         panel = cell_panel(window)
         assert panel.explanation is None and "no gradient" in panel.note.text()
@@ -239,25 +239,25 @@ class TestOneFocus:
 
 class TestChanges:
     def test_a_renamed_layer_keeps_the_place(self, window: Window) -> None:
-        window.controller.focus(Cell("conv2", 0, (3, 4, 5)))
-        window.controller.rename("conv2", "second")
+        window.controller.asking.focus(Cell("conv2", 0, (3, 4, 5)))
+        window.controller.layers.rename("conv2", "second")
         settle()
-        assert window.controller.place == Place(Cell("second", 0, (3, 4, 5)))
+        assert window.controller.asking.place == Place(Cell("second", 0, (3, 4, 5)))
 
     def test_a_deleted_layer_is_passed_over(self, window: Window) -> None:
-        window.controller.focus(Cell("conv1", 0, (3, 4, 5)))
-        window.controller.focus(Cell("relu2", 0, (3, 4, 5)))
-        window.controller.focus(Cell("conv2", 0, (3, 4, 5)))
-        window.controller.delete({"relu2"})
+        window.controller.asking.focus(Cell("conv1", 0, (3, 4, 5)))
+        window.controller.asking.focus(Cell("relu2", 0, (3, 4, 5)))
+        window.controller.asking.focus(Cell("conv2", 0, (3, 4, 5)))
+        window.controller.layers.delete({"relu2"})
         settle()
         press(window.canvas, Qt.Key.Key_Backspace)
-        assert window.controller.place == Place(Cell("conv1", 0, (3, 4, 5)))
+        assert window.controller.asking.place == Place(Cell("conv1", 0, (3, 4, 5)))
 
     def test_another_project_starts_anew(self, window: Window) -> None:
         press(window.canvas, Qt.Key.Key_W)
         window.controller.projects.open_shipped("resnet-digits")
         settle()
-        assert window.controller.place is None and window.controller.way == ()
+        assert window.controller.asking.place is None and window.controller.asking.way == ()
         assert not window.actions_by_id["focus.back"].isEnabled()
 
     def test_without_a_network_it_says_what_to_do(self, window: Window) -> None:
@@ -273,10 +273,10 @@ def test_a_focus_is_explained_within_a_frame_or_three(window: Window) -> None:
     for cell in (Cell("fc1", 0, (5,)), Cell("conv2", 0, (3, 4, 5)), Cell("relu1", 0, (2, 9, 9))):
         taken = []
         for _ in range(5):
-            window.controller.focus(Cell("image", 0, (0, 0, 0)))
+            window.controller.asking.focus(Cell("image", 0, (0, 0, 0)))
             settle()
             start = time.perf_counter()
-            window.controller.focus(cell)
+            window.controller.asking.focus(cell)
             settle()
             taken.append(time.perf_counter() - start)
             found = cell_panel(window).explanation

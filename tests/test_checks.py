@@ -119,24 +119,23 @@ VIOLATIONS = {
     "The document knows no view": ("explorer/document.py", "import explorer.tensors.pair"),
     "The worker's child process has no Qt": ("explorer/worker_child.py", "import PySide6"),
 }
-PLAIN = [
-    "engine/onnx/reader.py",
-    "engine/layers/base.py",
-    "engine/layers/conv2d.py",
-    *(f"explorer/{name}.py" for name in ("app", "controller", "edits", "pictures", "projects")),
-    *(f"explorer/{name}.py" for name in ("session", "stepping", "window", "worker")),
-]
+PLAIN = ["engine/onnx/reader.py", "engine/layers/base.py", "engine/layers/conv2d.py"]
 
 
 def test_every_import_rule_can_fail(tmp_path: Path) -> None:
     configuration = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    rules = [
-        contract["name"]
-        for contract in tomllib.loads(configuration)["tool"]["importlinter"]["contracts"]
-    ]
+    contracts = tomllib.loads(configuration)["tool"]["importlinter"]["contracts"]
+    rules = [contract["name"] for contract in contracts]
     assert rules == list(VIOLATIONS), "each rule needs a line here that breaks it"
     (tmp_path / "pyproject.toml").write_text(configuration, encoding="utf-8")
-    for name in PLAIN:
+    # A rule's module that does not exist is an error of its own: each module named is made here.
+    forbidden = {name for rule in contracts for name in rule.get("forbidden_modules", ())}
+    named = [
+        f"{name.replace('.', '/')}.py"
+        for name in sorted(forbidden)
+        if name.startswith("explorer.") and (ROOT / f"{name.replace('.', '/')}.py").exists()
+    ]
+    for name in [*PLAIN, *named]:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", encoding="utf-8")

@@ -204,7 +204,7 @@ class Binding:
 
     def _site(self, node: Node) -> Site:
         blueprint = self.blueprint
-        refs = [r for r in node.inputs if r is not None]
+        refs = node.sources
         shared = len(self._sharers.get(node.owner, ())) > 1
         self._dparams[node.id] = {
             name: np.zeros_like(view) if shared else view
@@ -236,8 +236,7 @@ class Binding:
 
     def _forward(self, number: int, node: Node) -> None:
         bound, owner, values = self._bounds[node.id], node.owner, self.values
-        refs = [r for r in node.inputs if r is not None]
-        slots = [slot for slot, r in enumerate(node.inputs) if r is not None]
+        refs, slots = node.sources, node.slots
         ports = self._ports(node)
         p = self.weights.by_owner.get(owner, {})
         situation, saved, fresh = self.situation, self._saved, self._new_statistics
@@ -346,7 +345,7 @@ class Binding:
             self.blueprint.needs,
         )
         ports = self._ports(node)
-        connected = [(slot, ref) for slot, ref in enumerate(node.inputs) if ref is not None]
+        connected = list(zip(node.slots, node.sources, strict=True))
         need = tuple(ref in needs for _, ref in connected)
         p = self.weights.by_owner.get(owner, {})
         names = tuple(self._dparams[node.id])

@@ -88,9 +88,8 @@ def convex(graph: Graph, ids: Collection[str]) -> bool:
 def _readers(graph: Graph) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for node in graph.nodes:
-        for ref in node.inputs:
-            if ref is not None:
-                found.setdefault(ref[0], []).append(node.id)
+        for ref in node.sources:
+            found.setdefault(ref[0], []).append(node.id)
     return found
 
 
@@ -211,7 +210,7 @@ class _Structure:
         node = self.node.get(name)
         if node is None:
             return []
-        return list(dict.fromkeys(ref[0] for ref in node.inputs if ref is not None))
+        return list(dict.fromkeys(ref[0] for ref in node.sources))
 
     def _fixed(self) -> set[str]:
         """Nodes that depend on no input of the network."""

@@ -274,7 +274,7 @@ def _inputs_of(graph: Graph, reader: str) -> list[tuple[int, Ref]]:
     node = graph.by_id.get(reader)
     if node is None:
         return [(0, x.input) for x in graph.losses if x.id == reader]
-    return [(slot, ref) for slot, ref in enumerate(node.inputs) if ref is not None]
+    return list(zip(node.slots, node.sources, strict=True))
 
 
 def _number(array: Array | None, index: tuple[int, ...]) -> float | None:
@@ -495,10 +495,9 @@ def _gains_of(node: Node, trace: Trace) -> dict[int, float]:
     """Factors of a what-if by connected input, as layers count them."""
     if not trace.gains:
         return {}
-    connected = [slot for slot, ref in enumerate(node.inputs) if ref is not None]
     return {
         i: trace.gains[node.id, slot]
-        for i, slot in enumerate(connected)
+        for i, slot in enumerate(node.slots)
         if (node.id, slot) in trace.gains
     }
 

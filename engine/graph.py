@@ -70,6 +70,16 @@ class Node:
         """Id under which this node's parameters are stored."""
         return self.params or self.id
 
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """The tensors that it reads, which its layer counts from 0: slots without one left out."""
+        return tuple(ref for ref in self.inputs if ref is not None)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """Where each of ``sources`` stands among its inputs."""
+        return tuple(slot for slot, ref in enumerate(self.inputs) if ref is not None)
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -186,8 +196,8 @@ class Graph:
         stack = [node_id]
         while stack:
             node = self.by_id.get(stack.pop())
-            for ref in node.inputs if node else ():
-                if ref is not None and ref[0] not in found:
+            for ref in node.sources if node else ():
+                if ref[0] not in found:
                     found.add(ref[0])
                     stack.append(ref[0])
         return frozenset(found)
@@ -204,7 +214,7 @@ class Graph:
             return Inference(specs, dict.fromkeys(error.nodes, error))
         for node in order:
             low, high = node.layer.arity
-            connected = [ref for ref in node.inputs if ref is not None]
+            connected = node.sources
             if len(connected) < low or (high is not None and len(connected) > high):
                 wanted = (
                     str(low)
@@ -290,7 +300,7 @@ class Graph:
         for node in self.order:
             if (node.id, 0) not in specs:
                 continue  # what it computes is not known, so neither is what it needs for that
-            params = node.layer.parameters(*(specs[r] for r in node.inputs if r is not None))
+            params = node.layer.parameters(*(specs[r] for r in node.sources))
             judged = any((node.id, 0) == loss.input for loss in self.losses)
             for name, spec in params.items():
                 known = found.setdefault((node.owner, name), spec.before_loss() if judged else spec)
@@ -399,7 +409,7 @@ class Graph:
             order = self.nodes
         for node in order:  # what feeds a node is healed before it
             if node.id in wanted:
-                found = (after(r) for r in node.inputs if r is not None)
+                found = (after(r) for r in node.sources)
                 heirs[node.id] = next((r for r in found if r[0]), ("", 0))
 
         def input_after(ref: Ref | None) -> Ref | None:

@@ -117,17 +117,16 @@ class Sheet:
         """Which connected input the gradient is of (0 in forward)."""
         if self.side != "input":
             return 0
-        connected = [(slot, ref) for slot, ref in enumerate(self.node.inputs) if ref is not None]
         if self.key.kind == "part":
-            return [slot for slot, _ in connected].index(self.key.ref[1])
-        return [ref for _, ref in connected].index(self.key.ref)
+            return self.node.slots.index(self.key.ref[1])
+        return self.node.sources.index(self.key.ref)
 
     @property
     def ref(self) -> Ref:
         """The tensor whose cells are counted: the output, or the input whose gradient is made."""
         if self.side != "input":
             return (self.node.id, 0)
-        return [ref for ref in self.node.inputs if ref is not None][self.slot]
+        return self.node.sources[self.slot]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -298,7 +297,7 @@ class Sheet:
         """The tensor of ``source``; its values, except on the side "input"."""
         if self.side == "input":
             return (self.node.id, 0)
-        return next(ref for ref in self.node.inputs if ref is not None)
+        return self.node.sources[0]
 
     def area(self, number: int) -> Area | None:
         """The window of a cell on ``source``; None for layers that have none."""

@@ -84,9 +84,7 @@ class Schedule:
     def _add_gradient_stops(self, node: Node) -> None:
         times = [self.backward_time(node.id)]
         if passes_on(self.kernels[node.id]):
-            times += [
-                self._part_stop(r) for r in node.inputs if r is not None and r in self.senders
-            ]
+            times += [self._part_stop(r) for r in node.sources if r in self.senders]
         for ref in self._refs[node.id]:
             self._gradient_stop[ref] = max(times)
 
@@ -117,8 +115,7 @@ class Schedule:
             return lives
         for ref in self._refs[node.id]:
             lives["value", ref[1]] = ((before[0], self._value_stop[ref]),)
-        connected = [ref for ref in node.inputs if ref is not None]
-        for position, ref in enumerate(connected):
+        for position, ref in enumerate(node.sources):
             if ref in self.senders:
                 lives["gradient", position] = ((after[0], self._part_stop(ref)),)
         return lives

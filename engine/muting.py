@@ -32,7 +32,7 @@ def mute(graph: Graph, inference: Inference, ids: Collection[str]) -> Graph:
                 f"{node.id}: its weights are shared. Only a layer with weights of its own can be "
                 "muted."
             )
-        inputs = tuple(ref for ref in node.inputs if ref is not None)
+        inputs = node.sources
         if (node.id, 0) not in inference.specs or not inputs:
             raise GraphError(f"{node.id}: its shape is unknown. Mend it before muting it.")
         specs = tuple(inference.specs[ref] for ref in inputs)

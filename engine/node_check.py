@@ -38,8 +38,9 @@ def check_node(
     GradientCheckError while the node's backward step has not run.
     """
     node = graph.node(node_id)
-    refs = [ref for ref in node.inputs if ref is not None]
-    keys = {f"input {i}": trace.latest("value", ref, position) for i, ref in enumerate(refs)}
+    keys = {
+        f"input {i}": trace.latest("value", ref, position) for i, ref in enumerate(node.sources)
+    }
     if any(key is None for key in keys.values()):
         raise GradientCheckError(
             f"{node_id}: expected a recorded run, received none of its inputs."
@@ -79,13 +80,13 @@ def check_node(
 
 def _claims(trace: Trace, node: Node, position: int | None) -> dict[str, Key]:
     """What the node sent: the gradient of each connected input and of each trained parameter."""
-    connected = [(slot, ref) for slot, ref in enumerate(node.inputs) if ref is not None]
+    parts = [(node.id, slot) for slot in node.slots]
     found = {}
     for key in trace.sent(node.id, position):
         if key.kind in ("param_grad", "param_part"):
             found[key.ref[1]] = key
             continue
-        places = [(node.id, slot) if key.kind == "part" else ref for slot, ref in connected]
+        places = parts if key.kind == "part" else node.sources
         found[f"input {places.index(key.ref)}"] = key
     return found
 

@@ -48,7 +48,7 @@ class Meeting:
 
 def meeting(graph: Graph, node_id: str) -> Meeting | None:
     """How the inputs of a node come together; None for a node with fewer than two."""
-    sources = [ref for ref in graph.node(node_id).inputs if ref is not None]
+    sources = graph.node(node_id).sources
     if len(sources) < 2:
         return None
     behind = [graph.ancestors(ref[0]) | {ref[0]} for ref in sources]
@@ -166,31 +166,26 @@ def path_parts(
         counts[ref] = [a + b for a, b in zip(counts.get(ref, [0] * rows), count, strict=True)]
 
     for loss in graph.losses:
-        sent = trace.look("part", (loss.id, 0))
-        if sent is None:
-            sent = trace.look("grad", loss.input)
-        if sent is None:
-            continue  # nothing before this loss has a gradient
-        seed = np.zeros(sent.shape)
-        seed[0] = sent[0] * rows  # a loss is the mean over its batch
-        arrive(loss.input, seed, [1] + [0] * (rows - 1))
+        for key in trace.sent(loss.id):  # none where nothing before this loss has a gradient
+            sent = trace.at(key)
+            seed = np.zeros(sent.shape)
+            seed[0] = sent[0] * rows  # a loss is the mean over its batch
+            arrive(loss.input, seed, [1] + [0] * (rows - 1))
     for number, node in reversed(list(enumerate(graph.order))):
         ports = [ref for ref in plan.specs if ref[0] == node.id]
         if not any(ref in grads for ref in ports):
             continue
         dys = tuple(grads.get(ref, np.zeros(plan.specs[ref].shape)) for ref in ports)
-        slots = [slot for slot, ref in enumerate(node.inputs) if ref is not None]
-        refs = [ref for ref in node.inputs if ref is not None]
         ctx = Ctx("eval", (0, 0, number))
         dxs = node.layer.backward(
-            p.get(node.owner, {}), saved.get(node.id, {}), dys, (True,) * len(refs), ctx
+            p.get(node.owner, {}), saved.get(node.id, {}), dys, (True,) * len(node.sources), ctx
         ).dxs
         count = [sum(c) for c in zip(*(counts[r] for r in ports if r in counts), strict=True)]
-        for slot, (ref, dx) in enumerate(zip(refs, dxs, strict=True)):
+        for position, (ref, dx) in enumerate(zip(node.sources, dxs, strict=True)):
             if dx is None:
                 continue
-            dx = dx * gains.get((node.id, slots[slot]), 1.0)
-            if node.id in branches and slot != branches[node.id]:
+            dx = dx * gains.get((node.id, node.slots[position]), 1.0)
+            if node.id in branches and position != branches[node.id]:
                 # on a branch: what has crossed k of them has now crossed k + 1
                 moved = np.zeros_like(dx)
                 moved[1:] = dx[:-1]

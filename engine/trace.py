@@ -255,7 +255,7 @@ class Trace:
             port += 1
         if not ys:
             return None
-        xs = [self.look("value", ref, position) for ref in node.inputs if ref is not None]
+        xs = [self.look("value", ref, position) for ref in node.sources]
         dys = [self.look("grad", (node.id, port), position) for port in range(len(ys))]
         params = {}
         saved = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from engine.architectures.lenet5 import lenet5
 from engine.architectures.resnet import resnet_digits
 from engine.graph import Graph, GraphError, Input, Loss, Node
 from engine.layers import REGISTRY
+from engine.layers.add import Add
 from engine.layers.conv2d import Conv2d
 from engine.losses import CrossEntropy, softmax
 from engine.parameters import initial_parameters
@@ -111,6 +113,23 @@ def test_at_every_block_of_the_residual_network() -> None:
         assert sum(part.shares) == pytest.approx(1.0, abs=1e-12)
         assert part.norm == pytest.approx(np.linalg.norm(recorded))
         assert all(n >= 0 for n in part.norms)
+
+
+def test_a_slot_without_connection_is_neither_skip_nor_branch() -> None:
+    graph = resnet_digits()
+    parameters = initial_parameters(graph, 5)
+    x = {"image": np.random.default_rng(3).random((1, 1, 8, 8))}
+    target = {"loss": np.array([4])}
+    gapped = replace(
+        graph,
+        nodes=tuple(
+            replace(n, inputs=(None, *n.inputs)) if isinstance(n.layer, Add) else n
+            for n in graph.nodes
+        ),
+    )
+    before, after = (path_parts(g, parameters, x, target) for g in (graph, gapped))
+    assert [p.counts for p in after] == [p.counts for p in before]
+    assert all(np.array_equal(a.parts, b.parts) for a, b in zip(after, before, strict=True))
 
 
 def test_all_parts_go_back_together_once_through_each_layer(

@@ -475,7 +475,7 @@ def test_only_the_binding_calls_layers() -> None:
         (
             "engine/paths.py",
             "node.layer.backward(p.get(node.owner, {}), saved.get(node.id, {}), dys, "
-            "(True,) * len(refs), ctx)",
+            "(True,) * len(node.sources), ctx)",
         ),
     }
     # finite differences of one layer, in double precision and around given arrays: not a network

@@ -312,3 +312,17 @@ class TestText:
             *("0", "forward", "conv", "value", "image,", "param", "conv.weight,"),
             *("param", "conv.bias", "→", "value", "conv"),
         ]
+
+
+def test_what_a_node_sent_is_known_from_its_backward_step_on() -> None:
+    plan, trace = planned(), Trace()
+    for seed in (1, 2):
+        exhaust(plan.run(batch(seed), trace=trace))
+    back = [at for at, s in enumerate(trace.steps) if (s.phase, s.node) == ("backward", "conv2")]
+    kinds = ["part", "param_grad", "param_grad"]
+    assert [key.kind for key in trace.sent("conv2")] == kinds
+    assert trace.sent("conv2", back[0]) == () == trace.sent("nobody")
+    for run, at in enumerate(back):
+        for position in (at + 1, len(trace) if run else back[1]):
+            assert trace.sent("conv2", position) == trace.steps[at].writes
+    assert trace.sent("loss")[0].ref == ("fc", 0)

@@ -27,6 +27,7 @@ from engine.layers.base import (
     gathered,
     hyper,
 )
+from engine.layers.sample_norm import standardised, through_standardised
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,7 @@ class FeatureNorm(Layer):
         """``saved``: "xhat" of x's shape, "inv_std" with the axes kept, of size 1."""
         (x,) = xs
         axes = tuple(range(self.axis, x.ndim))
-        centred = x
-        if self.centred:
-            # two passes, because E[x²] − μ² cancels; sums in float64, because they are long
-            centred = x - x.mean(axes, np.float64, keepdims=True).astype(x.dtype)
-        var = np.square(centred).mean(axes, np.float64, keepdims=True).astype(x.dtype)
-        inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
-        xhat = centred * inv_std
+        xhat, inv_std = standardised(x, axes, self.eps, self.centred)
         y = xhat * p["weight"] if self.scale else xhat
         return Result((y + p["bias"] if self.bias else y,), {"xhat": xhat, "inv_std": inv_std})
 
@@ -103,10 +98,8 @@ class FeatureNorm(Layer):
         if not need[0]:
             return Grads((None,), dparams)
         g = dy * p["weight"] if self.scale else dy
-        inner = g - xhat * (g * xhat).mean(axes, np.float64, keepdims=True).astype(dy.dtype)
-        if self.centred:
-            inner = inner - g.mean(axes, np.float64, keepdims=True).astype(dy.dtype)
-        return Grads((inner * saved["inv_std"],), dparams)
+        dx = through_standardised(g, xhat, saved["inv_std"], axes, self.centred)
+        return Grads((dx,), dparams)
 
     def _slope(self, cell: tuple[int, ...], rec: Record) -> tuple[float, float]:
         """(γ, 1 / √(σ² + ε)) at a cell."""

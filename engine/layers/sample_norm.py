@@ -27,6 +27,30 @@ from engine.layers.base import (
 )
 
 
+def standardised(
+    x: Array, axes: tuple[int, ...], eps: float, centred: bool = True
+) -> tuple[Array, Array]:
+    """(x̂, 1 / √(σ² + ε)) over the axes, which the second keeps with size 1.
+
+    Without ``centred`` the mean stays and σ² is the mean of squares.
+    """
+    if centred:
+        # two passes, because E[x²] − μ² cancels; sums in float64, because they are long
+        x = x - x.mean(axes, np.float64, keepdims=True).astype(x.dtype)
+    var = np.square(x).mean(axes, np.float64, keepdims=True).astype(x.dtype)
+    inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
+    return x * inv_std, inv_std
+
+
+def through_standardised(
+    g: Array, xhat: Array, inv_std: Array, axes: tuple[int, ...], centred: bool = True
+) -> Array:
+    """The gradient of x from that of x̂."""
+    inner = g - g.mean(axes, np.float64, keepdims=True).astype(g.dtype) if centred else g
+    mean_gx = (g * xhat).mean(axes, np.float64, keepdims=True).astype(g.dtype)
+    return (inner - xhat * mean_gx) * inv_std
+
+
 @dataclass(frozen=True)
 class SampleNorm(Layer):
     """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of a group of channels of one sample.
@@ -76,15 +100,12 @@ class SampleNorm(Layer):
         """``saved``: "xhat" of x's shape, "inv_std" (N, groups)."""
         (x,) = xs
         rows = x.reshape(len(x), self.groups_of(x.shape[1]), -1)
-        # two passes, because E[x²] − μ² cancels; sums in float64, because they are long
-        centred = rows - rows.mean(2, np.float64, keepdims=True).astype(x.dtype)
-        var = np.square(centred).mean(2, np.float64).astype(x.dtype)
-        inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
-        xhat = (centred * inv_std[:, :, None]).reshape(x.shape)
+        xhat, inv_std = standardised(rows, (2,), self.eps)
+        xhat = xhat.reshape(x.shape)
         y = xhat
         if self.affine:
             y = xhat * self._fit(p["weight"], x.ndim) + self._fit(p["bias"], x.ndim)
-        return Result((y,), {"xhat": xhat, "inv_std": inv_std})
+        return Result((y,), {"xhat": xhat, "inv_std": inv_std[..., 0]})
 
     def backward(
         self,
@@ -108,9 +129,7 @@ class SampleNorm(Layer):
         if not need[0]:
             return Grads((None,), dparams)
         g, rows = g.reshape(*inv_std.shape, -1), xhat.reshape(*inv_std.shape, -1)
-        mean_g = g.mean(2, np.float64, keepdims=True).astype(dy.dtype)
-        mean_gx = (g * rows).mean(2, np.float64, keepdims=True).astype(dy.dtype)
-        dx = (g - mean_g - rows * mean_gx) * inv_std[:, :, None]
+        dx = through_standardised(g, rows, inv_std[..., None], (2,))
         return Grads((dx.reshape(dy.shape),), dparams)
 
     def _gamma(self, cell: tuple[int, ...], rec: Record) -> float:

@@ -212,7 +212,7 @@ def test_an_icon_survives_copies_and_detaching(qapp: QApplication) -> None:
 
 def test_no_colour_outside_the_theme() -> None:
     """The rule that lets a theme be changed in one place."""
-    package = Path(theme.__file__).parent
+    package = Path(theme.__file__).parent.parent
     for path in sorted((package / "tensors").glob("*.py")):
         text = path.read_text("utf-8")
         assert not re.search(r"#[0-9a-fA-F]{6}\b", text), path.name

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.architectures.densenet import densenet_bc100, densenet_digits
+from engine.architectures.googlenet import googlenet_digits
 from engine.architectures.lenet5 import lenet5
 from engine.architectures.resnet import resnet_digits
+from engine.architectures.resnet_cifar import resnet_cifar
+from engine.architectures.squeezenet import squeezenet_digits
 from engine.graph import Graph, GraphError, Input, Loss, Node
 from engine.layers import REGISTRY
 from engine.layers.add import Add
 from engine.layers.conv2d import Conv2d
 from engine.losses import CrossEntropy, softmax
 from engine.parameters import initial_parameters
-from engine.paths import meeting, path_parts, residual_joins
+from engine.paths import meeting, path_counts, path_parts, path_work, residual_joins
 from engine.plan import Batch, compile, exhaust
 
 L = REGISTRY
@@ -212,3 +216,148 @@ def test_what_no_loss_reads_takes_no_part() -> None:
         strict=True,
     ):
         assert a.block == b.block and np.array_equal(a.parts, b.parts)
+
+
+class TestDense:
+    """At a Concat that keeps a tensor beside what a layer made of it, the tensor is the skip."""
+
+    @pytest.fixture
+    def parts(self) -> tuple[Any, Any, Any]:
+        graph = densenet_digits()
+        parameters = initial_parameters(graph, 5)
+        x = np.random.default_rng(3).random((1, 1, 8, 8))
+        found = path_parts(graph, parameters, {"image": x}, {"loss": np.array([4])})
+        return graph, found, full_gradients(graph, parameters, x, np.array([4]))
+
+    def test_they_add_up_to_the_gradient_at_every_layer(self, parts: Any) -> None:
+        _, found, plan = parts
+        names = [f"block{b}/layer{n}" for b in (1, 2) for n in (1, 2, 3)]
+        assert [p.block for p in found] == ["image", *names]
+        assert found[0].counts == (1, 6, 15, 20, 15, 6, 1)
+        assert [len(p.counts) - 1 for p in found] == [6, 6, 5, 4, 3, 2, 1]
+        for part in found:
+            recorded = plan.gradient(part.ref)[0]
+            assert np.abs(part.total - recorded).max() <= 1e-12 * np.abs(recorded).max()
+            assert sum(part.shares) == pytest.approx(1.0, abs=1e-12)
+
+    def test_its_last_layer_is_worked_out_by_hand(self, parts: Any) -> None:
+        """What passed the last Concat on the tensor's own channels crossed no branch."""
+        _, found, plan = parts
+        last = found[-1]
+        sent = plan.gradient((last.join, 0))[0]
+        channels = last.parts.shape[1]
+        np.testing.assert_array_equal(last.parts[0], sent[:channels])
+        np.testing.assert_allclose(last.parts[1], last.total - sent[:channels], atol=1e-16)
+
+    def test_a_join_of_several_branches_has_no_skip(self) -> None:
+        assert residual_joins(googlenet_digits()) == residual_joins(squeezenet_digits()) == ()
+
+    def test_lines_and_a_chain_of_concats_are_one_network(self) -> None:
+        counts = path_counts(densenet_bc100())
+        assert counts["image", 0] == tuple(math.comb(48, k) for k in range(49))
+
+
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_other_forms_of_block_add_up(preactivation: bool) -> None:
+    graph = resnet_cifar(20, preactivation=preactivation)
+    parameters = initial_parameters(graph, 5)
+    x = np.random.default_rng(3).random((1, 3, 32, 32))
+    target = np.array([4])
+    found = path_parts(graph, parameters, {"image": x}, {"loss": target})
+    plan = full_gradients(graph, parameters, x, target)
+    assert found[0].counts == tuple(math.comb(9, k) for k in range(10))
+    for part in found:
+        recorded = plan.gradient(part.ref)[0]
+        assert np.abs(part.total - recorded).max() <= 1e-10 * np.abs(recorded).max()
+
+
+def test_blocks_within_a_block() -> None:
+    """A branch that holds a block of its own: 2 + 1 ways, of 0, 1 and 2 branches."""
+    linear = L["Linear"](WIDTH)
+    graph = Graph(
+        inputs=(Input("x", (WIDTH,)),),
+        nodes=(
+            Node("outer/fc", linear, (("x", 0),)),
+            Node("inner/fc", linear, (("outer/fc", 0),)),
+            Node("inner/add", L["Add"](), (("inner/fc", 0), ("outer/fc", 0))),
+            Node("outer/add", L["Add"](), (("inner/add", 0), ("x", 0))),
+            Node("fc", L["Linear"](3), (("outer/add", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("fc", 0)),),
+    )
+    parameters = initial_parameters(graph, 2)
+    x = np.random.default_rng(0).normal(size=(1, WIDTH))
+    outer, inner = path_parts(graph, parameters, {"x": x}, {"loss": np.array([0])})
+    assert (outer.block, outer.counts) == ("outer", (1, 1, 1))
+    assert (inner.block, inner.counts) == ("inner", (0, 1, 1))
+    p = {k: np.asarray(v, np.float64) for k, v in parameters.items()}
+    weights = [p[name, "weight"] for name in ("outer/fc", "inner/fc", "fc")]
+    plan = full_gradients(graph, parameters, x, np.array([0]))
+    sent = plan.gradient(("outer/add", 0))[0]
+    first, second = weights[0].T @ sent, weights[0].T @ weights[1].T @ sent
+    np.testing.assert_allclose(outer.parts, [sent, first, second], atol=1e-14)
+
+
+def test_in_little_memory_the_numbers_are_the_same() -> None:
+    graph = resnet_digits()
+    parameters = initial_parameters(graph, 5)
+    x = {"image": np.random.default_rng(3).random((1, 1, 8, 8))}
+    target = {"loss": np.array([4])}
+    whole = path_parts(graph, parameters, x, target)
+    for rows in (1, 3):  # of 4: one by one, and a last batch that is not full
+        specs = graph.infer().specs
+        row = path_work(graph, specs, graph.costs(specs), 1.0)
+        assert row.chunk == 1
+        cells = sum(math.prod(spec.shape[1:]) for spec in specs.values())
+        memory = 40.0 * cells * rows
+        assert path_work(graph, specs, graph.costs(specs), memory).chunk == rows
+        some = path_parts(graph, parameters, x, target, memory=memory)
+        for a, b in zip(some, whole, strict=True):
+            np.testing.assert_allclose(a.parts, b.parts, atol=1e-14 * np.abs(b.parts).max())
+
+
+def test_the_work_is_known_beforehand_and_can_be_given_up() -> None:
+    graph = resnet_digits()
+    parameters = initial_parameters(graph, 5)
+    x = {"image": np.random.default_rng(3).random((1, 1, 8, 8))}
+    target = {"loss": np.array([4])}
+    specs = graph.infer().specs
+    work = path_work(graph, specs, graph.costs(specs))
+    told: list[tuple[int, int]] = []
+    measured = path_parts(
+        graph, parameters, x, target, keep=False, progress=lambda *now: told.append(now)
+    )
+    assert told[-1] == (work.multiply_adds, work.multiply_adds)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    kept = path_parts(graph, parameters, x, target)
+    assert [p.shares for p in measured] == [p.shares for p in kept]
+    assert all(p.parts is None for p in measured)
+    with pytest.raises(GraphError, match="parts that were kept"):
+        _ = measured[0].total
+
+    def stop(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        path_parts(graph, parameters, x, target, progress=stop)
+
+
+def test_no_more_parts_go_through_a_layer_than_have_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """About half of L + 1 passes: what leaves the last block has crossed one branch at most."""
+    graph = resnet_digits()
+    rows: list[int] = []
+    original = Conv2d.backward
+
+    def counted(self: Conv2d, p: Any, saved: Any, dys: Any, need: Any, ctx: Any = None) -> Any:
+        rows.append(len(dys[0]))
+        return original(self, p, saved, dys, need, ctx)
+
+    monkeypatch.setattr(Conv2d, "backward", counted)
+    x = np.random.default_rng(3).random((1, 1, 8, 8))
+    parameters = initial_parameters(graph, 5)
+    path_parts(graph, parameters, {"image": x}, {"loss": np.array([4])}, memory=1.0)
+    # third block: 2 on its branch; second: 3, and 2 on its shortcut; first: 4; stem: 4
+    assert rows == [1] * (2 * 2 + (2 * 3 + 2) + 2 * 4 + 4)

@@ -18,7 +18,7 @@ from explorer.panels import PathsPanel
 
 
 def made(block: str, rows: Sequence[Sequence[float]], counts: tuple[int, ...]) -> PathParts:
-    return PathParts((f"{block}/in", 0), block, np.array(rows, float), counts)
+    return PathParts.of((f"{block}/in", 0), block, np.array(rows, float), counts)
 
 
 ONE = made("stage1", [[1.0, 0.0], [2.0, 1.0], [-0.5, 0.0]], (1, 2, 1))

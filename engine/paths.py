@@ -396,23 +396,19 @@ def _sent_back(
 def _places(graph: Graph, joins: Sequence[Meeting]) -> dict[Ref, tuple[str, str]]:
     """The tensors at which gradients are taken apart: inputs, and where each block begins.
 
-    With the block's name, and the node that ends it.
+    With the block's name, and the node that ends it. Where a dense block has a line from each
+    layer to each later one, all its Concats begin at one tensor: it is one block.
     """
     places: dict[Ref, tuple[str, str]] = {(entry.id, 0): (entry.id, "") for entry in graph.inputs}
-    order = {node.id: i for i, node in enumerate(graph.order)}
-    concats = [j.node for j in joins if isinstance(graph.node(j.node).layer, Concat)]
     for join in joins:
         if join.fork is None:
             continue
-        start = join.fork
-        if join.node in concats:
-            # with a line from each layer to each later one, what the newest of them has read
-            newest = max(graph.node(join.node).sources, key=lambda ref: order.get(ref[0], -1))
-            behind = graph.ancestors(newest[0])
-            read = [node for node in concats if node in behind]
-            last = max(read, key=order.__getitem__, default="")
-            if last and order[last] > order.get(start[0], -1):
-                start = (last, 0)
-        if not places.get(start, ("", ""))[1]:  # a block may begin at the input itself
-            places[start] = (join.node.rpartition("/")[0] or join.node, join.node)
+        block = join.node.rpartition("/")[0] or join.node
+        before, ends = places.get(join.fork, ("", ""))
+        if ends:
+            shared = [
+                a for a, b in zip(before.split("/"), block.split("/"), strict=False) if a == b
+            ]
+            block = "/".join(shared) or before
+        places[join.fork] = (block, join.node)
     return places

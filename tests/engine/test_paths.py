@@ -221,40 +221,57 @@ def test_what_no_loss_reads_takes_no_part() -> None:
 class TestDense:
     """At a Concat that keeps a tensor beside what a layer made of it, the tensor is the skip."""
 
-    @pytest.fixture
-    def parts(self) -> tuple[Any, Any, Any]:
-        graph = densenet_digits()
+    @pytest.mark.parametrize("lines", [True, False])
+    def test_they_add_up_to_the_gradient_at_every_layer(self, lines: bool) -> None:
+        graph = densenet_digits() if lines else chained_densenet()
         parameters = initial_parameters(graph, 5)
         x = np.random.default_rng(3).random((1, 1, 8, 8))
         found = path_parts(graph, parameters, {"image": x}, {"loss": np.array([4])})
-        return graph, found, full_gradients(graph, parameters, x, np.array([4]))
-
-    def test_they_add_up_to_the_gradient_at_every_layer(self, parts: Any) -> None:
-        _, found, plan = parts
+        plan = full_gradients(graph, parameters, x, np.array([4]))
         names = [f"block{b}/layer{n}" for b in (1, 2) for n in (1, 2, 3)]
-        assert [p.block for p in found] == ["image", *names]
-        assert found[0].counts == (1, 6, 15, 20, 15, 6, 1)
-        assert [len(p.counts) - 1 for p in found] == [6, 6, 5, 4, 3, 2, 1]
+        assert [p.block for p in found] == ["image", *(("block1", "block2") if lines else names)]
+        depths = [6, 6, 3] if lines else [6, 6, 5, 4, 3, 2, 1]
+        assert [p.counts for p in found] == [
+            tuple(math.comb(n, k) for k in range(n + 1)) for n in depths
+        ]
         for part in found:
             recorded = plan.gradient(part.ref)[0]
             assert np.abs(part.total - recorded).max() <= 1e-12 * np.abs(recorded).max()
             assert sum(part.shares) == pytest.approx(1.0, abs=1e-12)
 
-    def test_its_last_layer_is_worked_out_by_hand(self, parts: Any) -> None:
+    def test_its_last_layer_is_worked_out_by_hand(self) -> None:
         """What passed the last Concat on the tensor's own channels crossed no branch."""
-        _, found, plan = parts
-        last = found[-1]
+        graph = chained_densenet()
+        parameters = initial_parameters(graph, 5)
+        x = np.random.default_rng(3).random((1, 1, 8, 8))
+        last = path_parts(graph, parameters, {"image": x}, {"loss": np.array([4])})[-1]
+        plan = full_gradients(graph, parameters, x, np.array([4]))
         sent = plan.gradient((last.join, 0))[0]
-        channels = last.parts.shape[1]
-        np.testing.assert_allclose(last.parts[0], sent[:channels], atol=1e-16)
-        np.testing.assert_allclose(last.parts[1], last.total - sent[:channels], atol=1e-16)
+        assert last.parts is not None and last.join == "block2/layer3/concat"
+        own = sent[: last.parts.shape[1]]
+        np.testing.assert_allclose(last.parts[0], own, atol=1e-16)
+        np.testing.assert_allclose(last.parts[1], last.total - own, atol=1e-16)
 
     def test_a_join_of_several_branches_has_no_skip(self) -> None:
         assert residual_joins(googlenet_digits()) == residual_joins(squeezenet_digits()) == ()
 
-    def test_lines_and_a_chain_of_concats_are_one_network(self) -> None:
+    def test_the_paths_of_a_deep_one_are_counted_exactly(self) -> None:
         counts = path_counts(densenet_bc100())
         assert counts["image", 0] == tuple(math.comb(48, k) for k in range(49))
+
+
+def chained_densenet() -> Graph:
+    """The dense network for digits, with the channels passed on from Concat to Concat."""
+    graph = densenet_digits()
+
+    def passed_on(node: Node) -> Node:
+        block, layer, _ = (*node.id.split("/"), "", "")[:3]
+        if not isinstance(node.layer, L["Concat"]) or layer == "layer1":
+            return node
+        before = (f"{block}/layer{int(layer[-1]) - 1}/concat", 0)
+        return replace(node, inputs=(before, node.inputs[-1]))
+
+    return replace(graph, nodes=tuple(passed_on(node) for node in graph.nodes))
 
 
 @pytest.mark.parametrize("preactivation", [False, True])

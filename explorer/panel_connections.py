@@ -125,8 +125,13 @@ def paths(
     d.what_if_changed.connect(show_gains)
     d.network_changed.connect(show_gains)
 
+    panel.begin_requested.connect(shares.begin)
+    panel.cancel_requested.connect(shares.cancel)
+
     def show() -> None:
         panel.set_parts(shares.parts, shares.note)
+        offer = shares.offer
+        panel.set_work(offer.text if offer else "", offer.done if offer else None)
         panel.set_selection(d.selection)
 
     shares.changed.connect(show)

@@ -12,6 +12,8 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QProgressBar,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -26,6 +28,51 @@ from explorer.narration import percent
 from explorer.panels.gains import GainsBox
 from explorer.panels.labels import wrapped
 from explorer.tensors.scales import format_number
+
+MANY_PATHS = 10_000_000
+THOUSAND = 1000  # how finely progress is told
+
+
+class _Work(QWidget):
+    """What the work would take, with a button to begin it; or how far it is, and one to end it."""
+
+    begin_requested = Signal()
+    cancel_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        m = theme.metrics()
+        self.label = wrapped("muted")
+        self.begin = QPushButton(self.tr("Work them out"))
+        self.begin.clicked.connect(self.begin_requested)
+        self.cancel = QPushButton(self.tr("Cancel"))
+        self.cancel.clicked.connect(self.cancel_requested)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, THOUSAND)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(m.space_3)
+        self.bar.setAccessibleName(self.tr("Working out the paths"))
+        row = QHBoxLayout()
+        row.setSpacing(m.space_2)
+        row.addWidget(self.begin)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel)
+        row.addStretch(0)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(m.space_2)
+        box.addWidget(self.label)
+        box.addLayout(row)
+        self.hide()
+
+    def set_work(self, text: str, done: int | None) -> None:
+        """Say what is offered, or how far it has come (of ``THOUSAND``); nothing: hide."""
+        self.label.setText(text)
+        self.begin.setVisible(done is None)
+        for widget in (self.bar, self.cancel):
+            widget.setVisible(done is not None)
+        self.bar.setValue(done or 0)
+        self.setVisible(bool(text))
 
 
 class _Bars(QWidget):
@@ -73,12 +120,16 @@ class _Bars(QWidget):
         m = theme.metrics()
         metrics = QFontMetricsF(theme.font("number"))
         label = metrics.horizontalAdvance("00") + 2 * m.space_2
-        number = metrics.horizontalAdvance("−100.0%") + m.space_2
+        widest = max(("−100.0%", *map(_count, self._counts())), key=len)
+        number = metrics.horizontalAdvance(widest) + m.space_2
         room = max(20.0, self.width() - label - 2 * number - m.space_4)
         paths = room * 0.4
         left = label
         right = left + paths + number + m.space_4
         return left, paths, right, room - paths
+
+    def _counts(self) -> tuple[int, ...]:
+        return self._parts.counts if self._parts is not None else ()
 
     def share_rect(self, k: int) -> QRectF:
         """The bar of a share, from the line of zero."""
@@ -138,7 +189,7 @@ class _Bars(QWidget):
             painter.drawText(QPointF(m.space_1, base), str(k))
             bar = self.count_rect(k)
             painter.fillRect(bar, QColor(tokens.border_strong))
-            painter.drawText(QPointF(bar.right() + m.space_1, base), f"{count:,}")
+            painter.drawText(QPointF(bar.right() + m.space_1, base), _count(count))
             bar = self.share_rect(k)
             colour = QColor(tokens.skip if k == 0 else tokens.branch)
             fill = QColor(colour)
@@ -156,6 +207,11 @@ class _Bars(QWidget):
         painter.end()
 
 
+def _count(paths: int) -> str:
+    """A number of paths, in full while it is short enough to read."""
+    return f"{paths:,}" if paths < MANY_PATHS else format_number(float(paths))
+
+
 def _signed(share: float) -> str:
     if not math.isfinite(share):
         return format_number(share)
@@ -166,7 +222,9 @@ class PathsPanel(QWidget):
     """Shows the parts of the gradient at one block; which one is chosen here or by a selection."""
 
     select_requested = Signal(object)  # frozenset of ids
-    gain_requested = Signal(str, int, float)  # an Add, its input, its factor
+    gain_requested = Signal(str, int, float)  # a join, its input, its factor
+    begin_requested = Signal()
+    cancel_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -195,6 +253,9 @@ class PathsPanel(QWidget):
                 "all paths of that length, not of single paths."
             )
         )
+        self.work = _Work()
+        self.work.begin_requested.connect(self.begin_requested)
+        self.work.cancel_requested.connect(self.cancel_requested)
         self.empty = wrapped("muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         head = QHBoxLayout()
@@ -221,6 +282,7 @@ class PathsPanel(QWidget):
         box.setContentsMargins(m.space_3, m.space_2, m.space_3, m.space_2)
         box.setSpacing(m.space_2)
         box.addLayout(head)
+        box.addWidget(self.work)
         box.addWidget(self.area, 1)
         box.addWidget(self.empty, 1)
         self._show()
@@ -236,6 +298,12 @@ class PathsPanel(QWidget):
             return
         self._parts, self._note = found, note
         self._show()
+
+    def set_work(self, text: str, done: int | None = None) -> None:
+        """Work that is offered (``done`` None), or goes on: so many thousandths; "" for none."""
+        self.work.set_work(text, done)
+        if not self._parts:
+            self.empty.setVisible(not text)
 
     def set_gains(self, graph: Graph, gains: Gains) -> None:
         """The what-if, of which the factors at the block in sight are shown."""
@@ -264,7 +332,7 @@ class PathsPanel(QWidget):
         there = bool(self._parts)
         for widget in (self.label, self.block, self.area):
             widget.setVisible(there)
-        self.empty.setVisible(not there)
+        self.empty.setVisible(not there and self.work.isHidden())
         self.empty.setText(self._note or self.tr("The paths are being worked out…"))
         self._show_block()
 

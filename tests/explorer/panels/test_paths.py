@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,3 +95,39 @@ def test_a_zero_gradient_has_no_shares(panel: PathsPanel) -> None:
     panel.set_parts((made("wild", [[np.nan], [1.0]], (1, 1)),))
     assert "NaN" in panel.bars.text()
     panel.grab()
+
+
+class TestWork:
+    def test_an_offer_says_what_it_takes_and_asks(self, panel: PathsPanel) -> None:
+        asked: list[str] = []
+        panel.begin_requested.connect(lambda: asked.append("begin"))
+        panel.cancel_requested.connect(lambda: asked.append("cancel"))
+        panel.set_work("54 joins: 16,208 million multiply-adds")
+        work = panel.work
+        assert work.isVisible() and work.begin.isVisible() and not work.cancel.isVisible()
+        assert work.label.text() == "54 joins: 16,208 million multiply-adds"
+        assert not panel.empty.isVisible()
+        QTest.mouseClick(work.begin, Qt.MouseButton.LeftButton)
+        panel.set_work("54 joins", 400)
+        assert not work.begin.isVisible() and work.bar.isVisible() and work.bar.value() == 400
+        QTest.mouseClick(work.cancel, Qt.MouseButton.LeftButton)
+        assert asked == ["begin", "cancel"]
+
+    def test_it_goes_when_the_parts_are_there(self, panel: PathsPanel) -> None:
+        panel.set_work("54 joins", 900)
+        panel.set_parts((ONE,))
+        panel.set_work("")
+        assert not panel.work.isVisible() and panel.area.isVisible()
+        panel.set_parts((), "no skip")
+        assert panel.empty.isVisible()
+
+
+def test_many_paths_stay_readable(panel: PathsPanel) -> None:
+    """1,946,939,425,648,112 ways through 27 of 54 blocks: no bar or number leaves the panel."""
+    counts = tuple(math.comb(54, k) for k in range(55))
+    panel.set_parts((made("deep", np.full((55, 1), 1 / 55).tolist(), counts),))
+    bars = panel.bars
+    middle, right = bars.count_rect(27), bars.share_rect(27)
+    assert middle.right() + bars.fontMetrics().horizontalAdvance("1.95e15") < right.left()
+    assert right.right() < bars.width()
+    assert "1,946,939,425,648,112 paths" in bars.text()

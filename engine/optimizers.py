@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from engine.layers.base import Array
+from engine.layers.base import Array, HyperparameterError
 from engine.statistics import norm
 
 
@@ -38,9 +40,38 @@ class Optimizer(Protocol):
     ) -> None: ...
 
 
+_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "lr": (lambda v: 0 < v <= 100, "a number above 0, at most 100"),
+    "momentum": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
+    "beta1": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
+    "beta2": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
+    "eps": (lambda v: 0 < v <= 1, "a number above 0, at most 1"),
+    "alpha": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
+    "weight_decay": (lambda v: 0 <= v <= 1, "a number from 0 to 1"),
+    "clip_norm": (lambda v: 0 <= v <= 1e6, "a number from 0 (never clip) to 1000000"),
+}
+"""By the name of a number: what is allowed, and that in words."""
+_SWITCHES = ("nesterov", "decay_biases")
+_TITLES = {"lr": "Learning rate", "weight_decay": "Weight decay"}
+
+
+def _check(name: str, value: Any) -> None:
+    if name in _SWITCHES:
+        if not isinstance(value, bool):
+            raise HyperparameterError(f"{name}: expected true or false, received {value!r}.")
+        return
+    allowed, words = _RANGES[name]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not allowed(value):
+        title = _TITLES.get(name, name.capitalize().replace("_", " "))
+        raise HyperparameterError(f"{title}: expected {words}, received {value!r}.")
+
+
 @dataclass(frozen=True)
 class Rule:
     """What all optimizers have: bounds of the gradient, and what weight decay concerns.
+
+    A number out of its range raises HyperparameterError.
 
     ``decay_in_gradient``: weight decay is added to the gradient; else the weights shrink apart
     from it, by lr · weight_decay.
@@ -53,6 +84,10 @@ class Rule:
     _: KW_ONLY
     clip_norm: float = 0.0
     decay_biases: bool = True
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field.name, getattr(self, field.name))
 
     @property
     def lr(self) -> float:

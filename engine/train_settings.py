@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -77,8 +76,6 @@ class TrainSettings(Described):
                 f"Optimizer: expected {', '.join(names)} or {last}, "
                 f"received {type(self.optimizer).__name__}."
             )
-        for number in dataclasses.fields(self.optimizer):
-            _check_optimizer(number.name, getattr(self.optimizer, number.name))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON and the project file; ``from_dict`` reads it back, equal."""
@@ -134,30 +131,3 @@ class TrainSettings(Described):
 def _between(start: float, end: float, share: float) -> float:
     """From ``start`` (share 0) to ``end`` (share 1) along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-# Name of an optimizer's number: (allowed, in words).
-_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
-    "lr": (lambda v: 0 < v <= 100, "a number above 0, at most 100"),
-    "momentum": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "beta1": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "beta2": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "eps": (lambda v: 0 < v <= 1, "a number above 0, at most 1"),
-    "alpha": (lambda v: 0 <= v < 1, "a number from 0 to below 1"),
-    "weight_decay": (lambda v: 0 <= v <= 1, "a number from 0 to 1"),
-    "clip_norm": (lambda v: 0 <= v <= 1e6, "a number from 0 (never clip) to 1000000"),
-}
-_SWITCHES = ("nesterov", "decay_biases")
-_TITLES = {"lr": "Learning rate", "weight_decay": "Weight decay"}
-
-
-def _check_optimizer(name: str, value: Any) -> None:
-    if name in _SWITCHES:
-        if not isinstance(value, bool):
-            raise TrainingError(f"{name}: expected true or false, received {value!r}.")
-        return
-    allowed, words = _RANGES[name]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not allowed(value):
-        title = _TITLES.get(name, name.capitalize().replace("_", " "))
-        raise TrainingError(f"{title}: expected {words}, received {value!r}.")

@@ -61,6 +61,14 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """An argument that is a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, received {text!r}") from None
+
+
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """The option for sizes that an ONNX file leaves open."""
     parser.add_argument(
@@ -114,14 +122,25 @@ def open_network(name: str, shapes: Sequence[tuple[str, tuple[int, ...]]] = ()) 
                 f"{name}: expected its weights in {file}, received {error.strerror}. "
                 "Install the program again."
             ) from error
-    if Path(name).suffix or Path(name).exists():
-        if Path(name).suffix.lower() == ONNX_SUFFIX:
-            return open_onnx(name, shapes).project()
+    suffix = Path(name).suffix.lower()
+    if suffix == ONNX_SUFFIX:
+        return open_onnx(name, shapes).project()
+    if suffix == project_file.SUFFIX or (Path(name).is_file() and _is_archive(name)):
         return project_file.load(name)
+    received = f"a {suffix} file" if suffix and Path(name).is_file() else "none of them"
     raise NetworkError(
-        f"{name}: expected a network of the command gallery or a {project_file.SUFFIX} file, "
-        "received neither. Check the name."
+        f"{name}: expected a network of the command gallery, a project ({project_file.SUFFIX}) or "
+        f"an ONNX file ({ONNX_SUFFIX}), received {received}. Check the name."
     )
+
+
+def _is_archive(name: str) -> bool:
+    """Whether a file is a zip archive, as a project under another name is."""
+    try:
+        with open(name, "rb") as file:
+            return file.read(2) == b"PK"
+    except OSError:
+        return False
 
 
 def plain_preprocessing(graph: Graph) -> Preprocessing:

@@ -11,6 +11,7 @@ from engine.cli.common import (
     NetworkError,
     add_shape,
     new_parser,
+    number,
     open_network,
     optimizer,
     plain_preprocessing,
@@ -66,7 +67,7 @@ def add_step(commands: Commands) -> None:
         help="end with an update of the weights (in memory only)",
     )
     parser.add_argument(
-        "--lr", type=float, metavar="RATE", help="learning rate of that update (default: its own)"
+        "--lr", type=number, metavar="RATE", help="learning rate of that update (default: its own)"
     )
     parser.add_argument(
         "--mode",
@@ -102,7 +103,7 @@ def _run_step(chosen: argparse.Namespace) -> int:
     scores = _scores(graph, plan.value)
     guess = int(scores.argmax()) if scores is not None else None
 
-    named = chosen.label if chosen.label is not None else shown.label
+    named = chosen.label if chosen.label is not None else _known(graph, shown.label)
     target = guess if named is None else _class_index(graph, named, chosen.label is not None)
     weights = project.metadata.get("weights")
     state = f" (weights: {weights})" if weights else ""
@@ -163,16 +164,28 @@ def _prediction(graph: Graph, scores: Any, label: str | None) -> str:
     return f"{text} ({verdict})"
 
 
+def _known(graph: Graph, label: str | None) -> str | None:
+    """The digit that a shipped picture shows, where the network's classes are the digits."""
+    digits = [str(digit) for digit in range(10)]
+    classes = graph.labels or tuple(map(str, range(_count(graph))))
+    return label if list(classes) == digits or label in graph.labels else None
+
+
+def _count(graph: Graph) -> int:
+    """How many classes the network has; 0 where its outputs are none."""
+    specs = graph.infer().specs
+    judged = [x.input for x in graph.losses] or [ref for _, ref in graph.outputs]
+    sizes = [specs[ref].shape[1] for ref in judged if len(specs[ref].shape) == 2]
+    return min(sizes, default=len(graph.labels))
+
+
 def _class_name(graph: Graph, index: int) -> str:
     return graph.labels[index] if index < len(graph.labels) else str(index)
 
 
 def _class_index(graph: Graph, label: str, strict: bool) -> int | None:
     """The class of that name or number; None (``strict``: NetworkError) where there is none."""
-    specs = graph.infer().specs
-    judged = [x.input for x in graph.losses] or [ref for _, ref in graph.outputs]
-    sizes = [specs[ref].shape[1] for ref in judged if len(specs[ref].shape) == 2]
-    count = min(sizes, default=len(graph.labels))
+    count = _count(graph)
     if label in graph.labels[:count]:
         return graph.labels.index(label)
     if label.isascii() and label.isdigit() and int(label) < count:

@@ -16,6 +16,7 @@ from engine.cli.common import (
     NEW_WEIGHTS,
     Commands,
     new_parser,
+    number,
     open_network,
     optimizer,
     plain_preprocessing,
@@ -109,7 +110,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("eps", "Adam, AdamW, RMSProp: added to the divisor (1e-8)"),
         ("clip-norm", "longest gradient; longer ones are shortened (0: never)"),
     ):
-        step.add_argument(f"--{name}", type=float, metavar="NUMBER", help=words)
+        step.add_argument(f"--{name}", type=number, metavar="NUMBER", help=words)
     step.add_argument(
         "--nesterov", action="store_const", const=True, help="SGD: look ahead along the momentum"
     )
@@ -126,12 +127,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="how the learning rate changes (default: cosine)",
     )
     step.add_argument(
-        "--warmup", type=float, metavar="SHARE", help="of the run in which the rate rises (0)"
+        "--warmup", type=number, metavar="SHARE", help="of the run in which the rate rises (0)"
     )
     loss = parser.add_argument_group("loss")
     loss.add_argument(
         "--label-smoothing",
-        type=float,
+        type=number,
         metavar="SHARE",
         help="of the right answer that all classes get alike (0)",
     )
@@ -144,9 +145,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     augment.add_argument(
         "--shift", type=whole_number, metavar="PIXELS", help="move each picture by up to so much"
     )
-    augment.add_argument("--rotate", type=float, metavar="DEGREES", help="turn it by up to so much")
     augment.add_argument(
-        "--crop", type=float, metavar="SHARE", help="cut off up to so much, enlarge the rest"
+        "--rotate", type=number, metavar="DEGREES", help="turn it by up to so much"
+    )
+    augment.add_argument(
+        "--crop", type=number, metavar="SHARE", help="cut off up to so much, enlarge the rest"
     )
     augment.add_argument(
         "--flip",

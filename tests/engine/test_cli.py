@@ -95,6 +95,8 @@ def test_help_has_an_example_and_the_exit_codes(capsys: Output, name: str) -> No
         ["step", "lenet5"],
         ["step", "lenet5", "--image", "strokes:7", "--phase", "sideways"],
         ["step", "lenet5", "--image", "strokes:7", "--lr", "0.1"],
+        ["step", "lenet5", "--image", "strokes:7", "--optimizer", "SGD", "--lr", "abc"],
+        ["train", "lenet5", "--momentum", "much"],
         ["train", "lenet5", "--epochs", "many"],
         ["train", "lenet5", "--optimizer", "Lion"],
         ["export", "lenet5"],
@@ -108,6 +110,24 @@ def test_wrong_usage_is_code_2(capsys: Output, words: list[str]) -> None:
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("usage: gradient-flow-explorer")
+
+
+def test_a_word_in_place_of_a_number_is_named(capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        main.main(["train", "lenet5", "--lr", "abc"])
+    assert "argument --lr: expected a number, received 'abc'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "received"), [("notes.md", "a .md file"), ("no-such", "none of them")]
+)
+def test_what_is_no_network_says_which_kinds_are(
+    capsys: Output, tmp_path: Path, name: str, received: str
+) -> None:
+    (tmp_path / "notes.md").write_text("# Notes", encoding="utf-8")
+    code, lines, err = run(capsys, "inspect", tmp_path / name)
+    assert (code, lines) == (main.BAD_INPUT, [])
+    assert f"a project (.gflow) or an ONNX file (.onnx), received {received}." in err
 
 
 # ---- gallery ---------------------------------------------------------------------------------
@@ -167,7 +187,7 @@ def test_a_network_without_shipped_weights_starts_with_new_ones_and_says_so(
 
 def test_an_unknown_network_says_where_they_are_listed(capsys: Output) -> None:
     words = refused(capsys, "step", "alexnet2", "--image", "strokes:7")
-    assert "alexnet2: expected a network of the command gallery or a .gflow file" in words
+    assert "alexnet2: expected a network of the command gallery, a project (.gflow) or an ONNX" in words
     with pytest.raises(NetworkError):
         open_network("alexnet2")
 
@@ -384,6 +404,18 @@ def test_a_drawing_of_a_class_that_the_network_lacks_is_neither_right_nor_wrong(
     save(Project(graph, initial_parameters(graph, 0)), path)
     code, out, _ = run(capsys, "step", path, "--image", "strokes:7")
     assert code == main.OK and re.fullmatch(r"prediction: (nought|one|two) with [\d.]+%", out[-1])
+
+
+def test_a_shipped_digit_is_no_answer_where_the_classes_are_not_digits(
+    capsys: Output, tmp_path: Path
+) -> None:
+    graph = small_graph()
+    graph = dataclasses.replace(graph.replace_node("fc", layer=Linear(12)), labels=())
+    path = tmp_path / "twelve.gflow"
+    save(Project(graph, initial_parameters(graph, 0)), path)
+    code, out, _ = run(capsys, "step", path, "--image", "strokes:7")
+    assert code == main.OK and "no label: the network's own guess" in out[0]
+    assert re.fullmatch(r"prediction: \d+ with [\d.]+%", out[-1])
 
 
 def test_pictures_of_each_kind_and_their_labels() -> None:

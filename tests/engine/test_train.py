@@ -543,20 +543,33 @@ def test_the_reported_rate_is_the_one_that_moved_the_weights() -> None:
             "schedule: expected one of constant, cosine, step, one-cycle, rec",
         ),
         ({"optimizer": "SGD"}, "Optimizer: expected SGD, Adam, AdamW or RMSProp, received str"),
-        ({"optimizer": SGD(lr=0.0)}, "Learning rate: expected a number above 0"),
-        ({"optimizer": SGD(lr=math.nan)}, "Learning rate: expected a number above 0"),
-        ({"optimizer": SGD(momentum=1.0)}, "Momentum: expected a number from 0 to below 1"),
-        ({"optimizer": Adam(beta2=1.5)}, "Beta2: expected a number from 0 to below 1"),
-        ({"optimizer": SGD(clip_norm=-1.0)}, "Clip norm: expected a number from 0"),
-        ({"optimizer": SGD(nesterov=1)}, "nesterov: expected true or false, received 1"),  # type: ignore[arg-type]
-        ({"optimizer": RMSProp(alpha=1.0)}, "Alpha: expected a number from 0 to below 1"),
         ({"warmup": 0.95}, "warmup: expected at most 0.9"),
-        ({"optimizer": Adam(weight_decay=-1.0)}, "Weight decay: expected a number from 0 to 1"),
     ],
 )
 def test_settings_out_of_range_say_so(values: dict[str, Any], words: str) -> None:
     with pytest.raises((TrainingError, HyperparameterError), match=words):
         TrainSettings(**values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        (SGD, {"lr": 0.0}, "Learning rate: expected a number above 0"),
+        (Adam, {"lr": -1}, "Learning rate: expected a number above 0"),
+        (SGD, {"lr": math.nan}, "Learning rate: expected a number above 0"),
+        (SGD, {"momentum": 1.0}, "Momentum: expected a number from 0 to below 1"),
+        (Adam, {"beta2": 1.5}, "Beta2: expected a number from 0 to below 1"),
+        (SGD, {"clip_norm": -1.0}, "Clip norm: expected a number from 0"),
+        (SGD, {"nesterov": 1}, "nesterov: expected true or false, received 1"),
+        (RMSProp, {"alpha": 1.0}, "Alpha: expected a number from 0 to below 1"),
+        (Adam, {"weight_decay": -1.0}, "Weight decay: expected a number from 0 to 1"),
+    ],
+)
+def test_an_optimizer_out_of_range_says_so(
+    kind: type[Any], values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(HyperparameterError, match=words):
+        kind(**values)
 
 
 @pytest.mark.parametrize(

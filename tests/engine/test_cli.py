@@ -187,7 +187,7 @@ def test_a_network_without_shipped_weights_starts_with_new_ones_and_says_so(
 
 def test_an_unknown_network_says_where_they_are_listed(capsys: Output) -> None:
     words = refused(capsys, "step", "alexnet2", "--image", "strokes:7")
-    assert "alexnet2: expected a network of the command gallery, a project (.gflow) or an ONNX" in words
+    assert "alexnet2: expected a network of the command gallery, a project (.gflow)" in words
     with pytest.raises(NetworkError):
         open_network("alexnet2")
 

@@ -7,9 +7,11 @@ which a tensor is called vanishing, exploding or dead.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
 
 from engine.graph import Graph, Ref
 from engine.layers.base import Array
@@ -81,7 +83,13 @@ def dead_units(value: Array) -> tuple[int, int]:
     if value.ndim < 2 or not value.size:
         return 0, 0
     units = value.shape[1]
-    alive = (value != 0).any(tuple(i for i in range(value.ndim) if i != 1))
+    alive = np.zeros(units, np.bool_)
+    some = max(1, len(value) // 8)
+    for at in range(0, len(value), some):  # mostly the first samples show all units alive
+        marks = np.moveaxis(value[at : at + some] != 0, 1, -1).reshape(-1, units)
+        alive |= marks.view(np.uint8).max(0).view(np.bool_)
+        if alive.all():
+            break
     dead = units - int(alive.sum())
     if value.size // units < SEEN and dead < units:
         dead = 0
@@ -90,22 +98,54 @@ def dead_units(value: Array) -> tuple[int, int]:
 
 def flags_of(flow: Flow, start: float | None) -> tuple[Flag, ...]:
     """The flags of a tensor by ``RULES``; ``start`` is ‖gradient‖ where it started, if known."""
-    found: list[Flag] = []
-    known = [s for s in (flow.value, flow.gradient) if s is not None]
-    if not all(s.finite for s in known):
-        found.append("not finite")
-    gradient = flow.gradient
-    if gradient is not None and gradient.finite:
-        if gradient.norm == 0:
-            found.append("no gradient")
-        elif start is not None and math.isfinite(start) and start > 0:
-            if gradient.norm < FAINT * start:
-                found.append("vanishing")
-            elif gradient.norm * FAINT > start:
-                found.append("exploding")
-    if flow.dead_share > DEAD_SHARE:
-        found.append("dead")
-    return tuple(found)
+    return _flags_of((flow,), start)[0]
+
+
+def _flags_of(flows: Sequence[Flow], start: float | None) -> list[tuple[Flag, ...]]:
+    value, gradient = (
+        np.array([math.nan if s is None else s.norm if s.finite else math.inf for s in found])
+        for found in ([flow.value for flow in flows], [flow.gradient for flow in flows])
+    )
+    dead = np.array([flow.dead_share for flow in flows])
+    return flags_by(value, gradient, dead, math.nan if start is None else start)
+
+
+def flags_by(
+    value: Array, gradient: Array, dead_share: Array, start: Array | float
+) -> list[tuple[Flag, ...]]:
+    """The flags of many tensors by ``RULES``, from arrays (n,) of their norms and dead shares.
+
+    A norm is infinite where some numbers are not finite, and NaN where it is not known. ``start``
+    is the norm of the gradient where it started, for all or each.
+    """
+    known = np.isfinite(gradient) & (gradient > 0) & np.isfinite(start) & (np.asarray(start) > 0)
+    met: dict[Flag, Array] = {
+        "not finite": np.isinf(value) | np.isinf(gradient),
+        "no gradient": gradient == 0,
+        "vanishing": known & (gradient < FAINT * np.asarray(start)),
+        "exploding": known & (gradient * FAINT > start),
+        "dead": dead_share > DEAD_SHARE,
+    }
+    codes = sum(met[flag].astype(np.uint8) << bit for bit, flag in enumerate(RULES))
+    return [_COMBINED[code] for code in np.asarray(codes).tolist()]
+
+
+_COMBINED: tuple[tuple[Flag, ...], ...] = tuple(
+    tuple(flag for bit, flag in enumerate(RULES) if code >> bit & 1)
+    for code in range(1 << len(RULES))
+)
+"""The flags of each code: bit n stands for the rule n."""
+
+
+def measured_refs(graph: Graph) -> tuple[Ref, ...]:
+    """The tensors that are measured, from the inputs to the outputs."""
+    made = [ref for ref in graph.infer().specs if ref[0] in graph.by_id]
+    return (*((entry.id, 0) for entry in graph.inputs), *made)
+
+
+def started_refs(graph: Graph) -> frozenset[Ref]:
+    """The tensors at which a gradient starts: those that a loss reads."""
+    return frozenset(loss.input for loss in graph.losses)
 
 
 class Meter:
@@ -115,8 +155,7 @@ class Meter:
         self.graph, self.trace = graph, trace
         self.complete = True
         specs = graph.infer().specs
-        made = [ref for ref in specs if ref[0] in graph.by_id]
-        self._refs = (*((entry.id, 0) for entry in graph.inputs), *made)
+        self._refs = measured_refs(graph)
         self._weights: dict[str, list[str]] = {}
         for (owner, name), spec in graph.parameter_specs(specs).items():
             if spec.kind == "weight":
@@ -136,10 +175,14 @@ class Meter:
         """
         self.complete, self._going_on = True, going_on or _always
         flows = [self._flow(ref, position) for ref in self._refs]
-        begun = {loss.input for loss in self.graph.losses}
+        begun = started_refs(self.graph)
         starts = [f.gradient.norm for f in flows if f.ref in begun and f.gradient is not None]
         start = max(starts, default=None)
-        return tuple(replace(flow, flags=flags_of(flow, start)) for flow in flows)
+        flags = _flags_of(flows, start)
+        return tuple(
+            replace(flow, flags=met) if met else flow
+            for flow, met in zip(flows, flags, strict=True)
+        )
 
     def _flow(self, ref: Ref, position: int | None) -> Flow:
         value = self._measured(self.trace.latest("value", ref, position), units=True)

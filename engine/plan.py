@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +30,9 @@ TRACE_ROOM = 24 << 20
 KERNELS_VARIABLE = "GRADIENT_FLOW_KERNELS"
 """Environment variable that pins kernels where ``compile`` is given none: "plain" for every node,
 or entries NODE=KERNEL with commas between them; nodes of other networks are passed over."""
+
+Watch = Callable[[Operation, tuple[Array, ...]], None]
+"""Hears an operation, and the arrays that it has just written."""
 
 
 class BatchError(ValueError):
@@ -182,16 +185,18 @@ class Plan:
         optimizer: Optimizer | None = None,
         trace: Trace | None = None,
         gains: Gains | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[Step]:
         """Run once, yielding a Step after each operation has been carried out.
 
         ``key`` = (seed, step) decides all randomness. Without targets the run ends after forward;
         with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, as a
         copy. ``gains`` is a what-if, by (id of an Add, input slot): that input counts times the
-        factor, and so does the gradient that goes back along it; 0 mutes it. A run
-        may be abandoned; once another has started, it cannot go on. Raises BatchError, or
-        GraphError for the gain of an input that is not there, at the first step, and RunError when
-        a later run has taken its buffers.
+        factor, and so does the gradient that goes back along it; 0 mutes it. ``watch`` hears each
+        operation with the arrays that it wrote, in the order of its writes: it may read them while
+        it is called, later operations may use their memory. A run may be abandoned; once another
+        has started, it cannot go on. Raises BatchError, or GraphError for the gain of an input that
+        is not there, at the first step, and RunError when a later run has taken its buffers.
         """
         gains = self._checked_gains(gains)
         inputs = self._inputs(batch, copy=trace is not None)
@@ -219,6 +224,8 @@ class Plan:
                         f"run {self._runs - 1} has started. Exhaust or close a run before the next."
                     )
                 arrays = op.work()
+                if watch is not None:
+                    watch(op.operation, arrays)
                 step = Step(index, op.operation, run, updates)
                 if trace is not None:
                     if op.operation.phase == "update":

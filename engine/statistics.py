@@ -9,11 +9,30 @@ import numpy as np
 
 from engine.layers.base import Array
 
+BLOCK = 8192
+"""Numbers that are turned into float64 at a time: they stay in the cache, and are too few for BLAS
+to wake its threads."""
+
+TAME = (1e-100, 1e100)
+"""Largest magnitudes whose squares neither vanish nor overflow in float64."""
+
 
 def norm(array: Array) -> float:
     """The Euclidean norm in float64; infinite where the squares are."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
+        return math.sqrt(_sums(np.asarray(array).ravel("K"), 1.0)[1])
+
+
+def _sums(flat: Array, divisor: float) -> tuple[float, float]:
+    """Sum and sum of squares of the numbers (n,) over ``divisor``, in float64."""
+    total = squares = 0.0
+    for at in range(0, flat.size, BLOCK):
+        block = flat[at : at + BLOCK].astype(np.float64)
+        if divisor != 1:
+            block /= divisor
+        total += float(block.sum())
+        squares += float(np.dot(block, block))
+    return total, squares
 
 
 @dataclass(frozen=True)
@@ -69,24 +88,28 @@ def statistics_of(array: Array) -> Statistics:
             high = float(values.max()) if values.size else 0.0
     if not values.size:
         return Statistics(size, 0.0, 0.0, 0.0, 0.0, 0, nan, infinity, minus)
-    zeros = int(values.size - np.count_nonzero(values))
-    # Divided by the largest magnitude, the squares neither overflow nor vanish.
+    flat = values.ravel("K")  # in the order of memory: nothing here depends on the order
+    zeros = int(flat.size - np.count_nonzero(flat != 0))
     largest = max(abs(low), abs(high))
     if largest == 0:
         return Statistics(size, low, high, 0.0, 0.0, zeros, nan, infinity, minus)
-    scaled = values.reshape(-1) / np.asarray(largest, values.dtype)
-    mean = float(scaled.mean(dtype=np.float64))
-    length = math.sqrt(float(np.square(scaled, dtype=np.float64).sum()))
-    spread = math.sqrt(float(np.square(scaled - mean, dtype=np.float64).mean()))
+    unit = 1.0 if TAME[0] < largest < TAME[1] else largest
+    total, squares = _sums(flat, unit)
+    mean, length = total / flat.size, math.sqrt(squares)
+    variance = squares / flat.size - mean * mean
+    if variance < 1e-6 * mean * mean:  # the difference of two nearly equal numbers
+        varied = flat.astype(np.float64) / unit - mean
+        variance = float(np.dot(varied, varied)) / flat.size
+    spread = 0.0 if low == high else math.sqrt(variance)
     return Statistics(
         size,
         low,
         high,
-        mean * largest,
-        length * largest,
+        mean * unit,
+        length * unit,
         zeros,
         nan,
         infinity,
         minus,
-        spread * largest,
+        spread * unit,
     )

@@ -26,6 +26,7 @@ from engine.parameters import Parameters
 from engine.plan import Batch, Plan, compile, exhaust
 from engine.trace import Trace
 from engine.train_settings import ClassWeights, Schedule, TrainingError, TrainSettings
+from engine.training_flow import FlowPoint, FlowProbe
 from engine.weights import OwnerName
 
 __all__ = [
@@ -44,6 +45,12 @@ Augment = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float3
 
 WINDOW = 50
 """Batches that a report's running accuracy and speed look back on."""
+
+
+GRACE = 0.1
+"""Seconds for measuring the flow beyond its share, in steps whose distance grows with their number:
+most happens in the first steps, which are over before a share of their time is worth anything."""
+DENSER = 1.1
 
 
 class TrainingDiverged(TrainingError):  # noqa: N818 (what happened, not a mistake of the caller)
@@ -123,6 +130,11 @@ class Trainer:
     augmentation: it gets float32 (n, C, H, W) inputs, as the network sees them, and a generator
     that depends on seed and step alone. ``pin`` and ``threads`` as ``compile`` has them.
 
+    ``flow_share`` is the share of the time that may go into measuring activations and gradients of
+    a step, layer by layer: the first step is measured, and then as many as that, and ``GRACE``,
+    leave time for (``math.inf``: all). ``flow`` is the newest point. The numbers of training do not
+    depend on it.
+
     Every epoch shuffles the samples and takes whole batches; the rest, fewer than ``batch_size``
     samples and others in each epoch, sits out. A data set smaller than a batch makes one batch.
 
@@ -145,6 +157,7 @@ class Trainer:
         augment: Augment | None = None,
         pin: dict[str, str] | None = None,
         threads: int = 1,
+        flow_share: float = 0.0,
     ) -> None:
         for dataset in (training, validation):
             if dataset is not None:
@@ -175,6 +188,10 @@ class Trainer:
         self._good = self._state()
         self._mark: dict[str, Any] | None = None
         self._diverged = False
+        self.flow: FlowPoint | None = None
+        self._probe = FlowProbe(graph, self._plan.weights) if flow_share else None
+        self._flow_share = flow_share
+        self._probed = self._elapsed = 0.0
 
     @property
     def plan(self) -> Plan:
@@ -255,13 +272,15 @@ class Trainer:
         *,
         graph: Graph | None = None,
         augment: Augment | None = None,
+        flow_share: float = 0.0,
     ) -> Trainer:
         """The trainer of a checkpoint, which goes on to the same numbers.
 
         ``graph``, if given, is the network that the run should belong to. Kernels and threads are
         those of the run. Where numbers may yet differ (another number of threads, another
-        NumPy), ``notes`` says so in sentences. Raises CheckpointError for another network, other
-        data, or kernels that are not there, and TrainingError as ``Trainer`` does.
+        NumPy), ``notes`` says so in sentences. ``flow_share`` as ``Trainer`` has it. Raises
+        CheckpointError for another network, other data, or kernels that are not there, and
+        TrainingError as ``Trainer`` does.
         """
         standing = checkpoint.standing
         if graph is not None and graph != standing.graph:
@@ -295,6 +314,7 @@ class Trainer:
                 augment=augment,
                 pin=kernels,
                 threads=standing.threads,
+                flow_share=flow_share,
             )
         except GraphError as error:
             raise CheckpointError(
@@ -353,9 +373,14 @@ class Trainer:
         optimizer = dataclasses.replace(settings.optimizer, lr=rate)
         batch = Batch.of(self.graph, x, labels)
         last_loss = self.graph.losses[-1].id
+        probe = self._due_probe()
+        if probe is not None:
+            probe.begin(batch.inputs)
         # The overflow that a diverging run makes is found below, and said in words.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for event in plan.run(batch, key=(settings.seed, self._step), optimizer=optimizer):
+            for event in plan.run(
+                batch, key=(settings.seed, self._step), optimizer=optimizer, watch=probe
+            ):
                 if event.phase == "loss" and event.node == last_loss:
                     self._remember_or_stop(batch, rate)
             if not self._finite():
@@ -365,11 +390,16 @@ class Trainer:
         seconds = time.perf_counter() - started
         self._recent.append((correct, seconds))
         self._step += 1
+        if probe is not None:
+            self.flow = probe.point(self._step)
+            self._probed += probe.seconds
         epoch = (self._step - 1) // self.steps_per_epoch + 1
         if self.validation is not None and self._step % self.steps_per_epoch == 0:
             found = evaluate(self.graph, self.parameters(), self.validation)
             self._validated = found.accuracy, found.loss
-        self._seconds += time.perf_counter() - started
+        took = time.perf_counter() - started
+        self._seconds += took
+        self._elapsed += took
         seen = len(self._recent) * self.batch_size
         return Report(
             step=self._step,
@@ -383,6 +413,17 @@ class Trainer:
             samples_per_second=seen / max(sum(s for _, s in self._recent), 1e-9),
             seconds=self._seconds,
         )
+
+    def _due_probe(self) -> FlowProbe | None:
+        """What measures this step, where the time so far leaves room for it."""
+        probe = self._probe
+        if probe is None or self._elapsed == 0:
+            return probe
+        before = self.flow.step if self.flow is not None else 0
+        room = self._flow_share * self._elapsed
+        if self._step + 1 >= DENSER * before:
+            room += GRACE
+        return probe if self._probed + probe.seconds <= room else None
 
     # ---- divergence ------------------------------------------------------------------------
 

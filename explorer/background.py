@@ -70,6 +70,12 @@ class Background(QObject):
         thread.start()
         self._timer.start()
 
+    def finish(self) -> None:
+        """Wait for what is running, and hand its results over."""
+        for thread, _, _ in self._running:
+            thread.join()
+        self._poll()
+
     def _poll(self) -> None:
         for entry in [e for e in self._running if not e[0].is_alive()]:
             thread, results, done = entry

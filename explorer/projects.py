@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,17 +62,22 @@ class Projects(QObject):
         self.unsaved = session.Unsaved()
         self.held = session.Held()
         self.copies, self.builders = Background(self), Background(self)
+        self._writer = Background(self)
+        self._disk = threading.Lock()
+        self._written = True
         self._keeper = QTimer(self)
         self._keeper.setSingleShot(True)
         self._keeper.setInterval(KEEP_MILLISECONDS)
         self._keeper.timeout.connect(self._keep_copy)
         self._changed_besides = False
+        self._changes, self._shown = 0, 0
         self._opening = 0
 
     # ---- what is not saved -----------------------------------------------------------------
 
     def note_edit(self) -> None:
         """The network changed, or what is saved is what it is: write a safety copy before long."""
+        self._changes += 1
         self._show_modified()
         if not self._keeper.isActive():
             self._keeper.start()
@@ -89,16 +95,21 @@ class Projects(QObject):
         """Write what is not saved where the next start finds it, without holding the window."""
         if not self.document.modified:
             return
-        if self.copies.busy:
+        if self.copies.busy or self.saving:
             self._keeper.start()
             return
         try:
             project = self.document.project()
         except ProjectError:
             return  # said when the user saves
-        keep = self.unsaved.keep
+        keep, disk = self.unsaved.keep, self._disk
+
+        def write() -> None:
+            with disk:
+                keep(project)
+
         # a copy that cannot be written is no reason to disturb: closing says so
-        self.copies.run(lambda: keep(project), lambda _result: None)
+        self.copies.run(write, lambda _result: None)
 
     # ---- opening and saving ----------------------------------------------------------------
 
@@ -127,6 +138,7 @@ class Projects(QObject):
         An ONNX file is read beside the window: True says that reading has begun.
         """
         path = path.absolute()
+        self.finish()  # it may be the file that is being written
         if path.suffix.lower() == onnx_import.SUFFIX:
             self._open_onnx(path)
             return True
@@ -353,6 +365,7 @@ class Projects(QObject):
             if not folded and blocks is None:
                 layout = self.layouts.place(folding.view(project.graph, ()))
         self._changed_besides = False
+        self._shown += 1
         if path is None:
             self.held.release()
         self.pictures.forget()
@@ -376,8 +389,23 @@ class Projects(QObject):
             self._keeper.stop()
         self.arranged.emit()
 
+    @property
+    def saving(self) -> bool:
+        """Whether a file is being written."""
+        return self._writer.busy
+
+    def finish(self) -> bool:
+        """Wait for what is being written; whether the last file was."""
+        self._writer.finish()
+        return self._written
+
     def save(self, path: Path) -> bool:
-        """Write the project; says so, or says why not."""
+        """Begin to write the project, beside the window; says when it is done, or why not.
+
+        True when the writing has begun. What is changed meanwhile is not in the file, and counts
+        as not saved.
+        """
+        self.finish()  # of two for the same file the later wins
         chosen = path.absolute()
         path = session.with_suffix(chosen)
         if path != chosen and path.exists() and path != self.document.path:
@@ -395,26 +423,65 @@ class Projects(QObject):
             )
             return False
         try:
-            session.save(self.document.project(), path)
-        except (ProjectError, OSError, MemoryError) as error:
-            if self.document.path is None:
-                self.held.release()
-            else:
-                self.held.take(self.document.path)
-            self._say("error", str(error) or type(error).__name__)
+            project = self.document.project()
+        except ProjectError as error:
+            self._refuse(error)
             return False
+        before, shown, disk = self._state(), self._shown, self._disk
+        slow = QTimer(self)
+        slow.setSingleShot(True)
+        slow.setInterval(PROGRESS_MILLISECONDS)
+        slow.timeout.connect(lambda: self._say("info", self.tr("Saving {0}.").format(path.name)))
+
+        def write() -> None:
+            with disk:  # after a safety copy on its way, which would come back as unsaved work
+                session.save(project, path)
+
+        def done(result: Any) -> None:
+            slow.stop()
+            slow.deleteLater()
+            self._written = not isinstance(result, Exception)
+            if not self._written:
+                self._refuse(result)
+                return
+            self.settings.remember_recent(path)
+            if shown == self._shown:
+                self._saved(path, unchanged=before == self._state())
+            self._say("success", self.tr("Saved {0}.").format(path.name))
+
+        self._written = False
+        slow.start()
+        self._writer.run(write, done)
+        return True
+
+    def _state(self) -> tuple[int, int]:
+        """Something that is another after every change, so that a save knows of those meanwhile."""
+        return self.undo_stack.index(), self._changes
+
+    def _refuse(self, error: Exception) -> None:
+        """Say why nothing was written, and hold what was held."""
+        if self.document.path is None:
+            self.held.release()
+        else:
+            self.held.take(self.document.path)
+        self._say("error", str(error) or type(error).__name__)
+
+    def _saved(self, path: Path, unchanged: bool) -> None:
+        """The file holds the work as it was when the writing began."""
+        if not unchanged:
+            self.undo_stack.resetClean()  # what was clean is what an older file holds
+            self._changed_besides = True
+            self.document.set_identity(path, modified=True)
+            return
         self._changed_besides = False
         self.undo_stack.setClean()
         self.document.set_identity(path, modified=False)
-        self.settings.remember_recent(path)
         self._keeper.stop()
-        self.copies.close()  # a safety copy on its way would come back as unsaved work
         self.unsaved.forget()
-        self._say("success", self.tr("Saved {0}.").format(path.name))
-        return True
 
     def close(self) -> None:
         """Keep what is not saved, where the next start finds it."""
+        self.finish()
         self._keeper.stop()
         self.copies.close()
         self.builders.close()

@@ -46,7 +46,7 @@ def main(seed: int) -> int:
         name = f"edit{number}"
         print(f"edit {number}", flush=True)
         if rng.integers(SAVE_ONE_IN) == 0:
-            control.projects.save(folder() / "work.gflow")
+            assert control.projects.save(folder() / "work.gflow") and control.projects.finish()
             print(f"saved {number}", flush=True)
 
     timer = QTimer()

@@ -70,7 +70,7 @@ def test_a_layer_is_muted_and_comes_back(window: Window, tmp_path: Path) -> None
     assert window.controller.undo_stack.undoText() == "Mute relu1"
 
     path = tmp_path / "muted.gflow"
-    assert window.controller.projects.save(path)
+    assert window.controller.projects.save(path) and window.controller.projects.finish()
     muted = document.graph
     window.controller.undo()
     assert document.graph == before

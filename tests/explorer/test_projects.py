@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class TestProjects:
         c.adding.insert_layer(ReLU(), "flatten1", 0, 0.0, 0.0)
         c.arranging.move({"relu2": (77.0, 88.0)})
         graph, weights = d.graph, dict(d.parameters)
-        assert c.projects.save(bench.folder / "mine")
+        assert c.projects.save(bench.folder / "mine") and c.projects.finish()
         assert d.path == bench.folder / "mine.gflow" and d.title == "mine" and not d.modified
         c.projects.new()
         assert c.projects.open(bench.folder / "mine.gflow")
@@ -55,7 +56,7 @@ class TestProjects:
         c.layers.delete(["relu1"])
         (bench.folder / "file").write_text("in the way")
         old = d.path
-        assert not c.projects.save(bench.folder / "file" / "mine.gflow")
+        assert not (c.projects.save(bench.folder / "file" / "mine.gflow") and c.projects.finish())
         assert d.modified and d.path == old
         assert bench.notices[-1].level == "error" and "mine.gflow" in bench.notices[-1].text
 
@@ -71,20 +72,81 @@ class TestProjects:
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
-            assert not c.projects.save(d.path)
+            assert not (c.projects.save(d.path) and c.projects.finish())
         assert d.modified and d.path.read_bytes() == old
         assert "room on the disk" in bench.notices[-1].text
         assert [p.name for p in bench.folder.glob("*.part")] == []
-        assert c.projects.save(d.path) and not d.modified
+        assert c.projects.save(d.path) and c.projects.finish() and not d.modified
+
+    def test_what_is_changed_while_the_disk_writes_is_not_saved(
+        self, bench: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        c, d = bench.controller, bench.document
+        c.layers.delete(["relu1"])
+        written, go, fsync = d.graph, threading.Event(), os.fsync
+
+        def slow(handle: int) -> None:
+            assert go.wait(10)
+            fsync(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", slow)
+            assert c.projects.save(bench.folder / "mine.gflow") and c.projects.saving
+            assert d.modified  # until the disk has it
+            c.layers.rename("conv1", "later")
+            go.set()
+            assert c.projects.finish() and not c.projects.saving
+        assert load(bench.folder / "mine.gflow").graph == written
+        assert d.path == bench.folder / "mine.gflow" and d.modified
+        c.undo()
+        assert d.graph == written and d.modified  # what is undone could be anything's: be careful
+        assert c.projects.save(d.path) and c.projects.finish() and not d.modified
+
+    def test_another_project_opened_while_the_disk_writes_keeps_its_own_name(
+        self, bench: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        c, d = bench.controller, bench.document
+        c.layers.delete(["relu1"])
+        graph, go, fsync = d.graph, threading.Event(), os.fsync
+
+        def slow(handle: int) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                assert go.wait(10)
+            fsync(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", slow)
+            assert c.projects.save(bench.folder / "mine.gflow")
+            c.projects.new()
+            go.set()
+            assert c.projects.finish()
+        assert d.path is None and d.title == "new network" and not d.modified
+        assert load(bench.folder / "mine.gflow").graph == graph
+
+    def test_closing_waits_for_the_disk(self, bench: Any, another: Callable[[], Any]) -> None:
+        bench.controller.layers.delete(["relu1"])
+        graph = bench.document.graph
+        assert bench.controller.projects.save(bench.folder / "mine.gflow")
+        bench.controller.close()
+        assert load(bench.folder / "mine.gflow").graph == graph
+        again = another()
+        again.controller.start(None)
+        assert again.document.graph.name.startswith("LeNet-5")  # nothing was left unsaved
+        again.controller.close()
 
     def test_a_name_without_its_suffix_replaces_no_other_file(self, bench: Any) -> None:
         other = bench.folder / "other.gflow"
         other.write_bytes(b"somebody's work")
         bench.controller.layers.delete(["relu1"])
-        assert not bench.controller.projects.save(bench.folder / "other")
+        assert not (
+            bench.controller.projects.save(bench.folder / "other")
+            and bench.controller.projects.finish()
+        )
         assert other.read_bytes() == b"somebody's work" and bench.document.modified
         assert "exists already" in bench.notices[-1].text
-        assert bench.controller.projects.save(other)  # named in full: the dialog has asked
+        assert (
+            bench.controller.projects.save(other) and bench.controller.projects.finish()
+        )  # named in full: the dialog has asked
 
     def test_unsaved_work_comes_back(
         self, bench: Any, another: Callable[[], Any], qtbot: QtBot
@@ -102,7 +164,10 @@ class TestProjects:
         again.controller.arranging.move({"conv1": (1.0, 1.0)})
         again.controller.undo()
         assert d.modified
-        assert again.controller.projects.save(bench.folder / "kept.gflow")
+        assert (
+            again.controller.projects.save(bench.folder / "kept.gflow")
+            and again.controller.projects.finish()
+        )
         again.controller.close()
         third = another()
         third.controller.start(None)
@@ -126,7 +191,10 @@ class TestProjects:
             lambda: kept.exists() and not bench.controller.projects.copies.busy, timeout=10_000
         )
         assert load(kept).graph == bench.document.graph
-        assert bench.controller.projects.save(bench.folder / "mine.gflow")
+        assert (
+            bench.controller.projects.save(bench.folder / "mine.gflow")
+            and bench.controller.projects.finish()
+        )
         assert not kept.exists()
         bench.controller.close()
 
@@ -212,7 +280,7 @@ class TestGallery:
         self.open(bench, qtbot, "vgg16")
         c.layers.rename("fc3", "classes")
         path = bench.folder / "structure.gflow"
-        assert c.projects.save(path) and path.stat().st_size < 50_000
+        assert c.projects.save(path) and c.projects.finish() and path.stat().st_size < 50_000
         graph = d.graph
         bench.open(network())
         assert not d.structure_only
@@ -272,10 +340,13 @@ class TestTwoWindows:
         assert "tiny.gflow is open in another window" in other.notices[-1].text
         before = path.read_bytes()
         other.controller.layers.delete(["relu1"])
-        assert not other.controller.projects.save(path)
+        assert not (other.controller.projects.save(path) and other.controller.projects.finish())
         assert "Choose another name" in other.notices[-1].text
         assert path.read_bytes() == before and other.document.modified
-        assert other.controller.projects.save(bench.folder / "copy.gflow")
+        assert (
+            other.controller.projects.save(bench.folder / "copy.gflow")
+            and other.controller.projects.finish()
+        )
         # now the copy is the second window's own
         assert bench.controller.projects.open(bench.folder / "copy.gflow")
         assert bench.document.path is None
@@ -292,13 +363,20 @@ class TestTwoWindows:
         path = bench.document.path
         assert bench.controller.projects.open(path) and bench.document.path == path
         bench.controller.layers.delete(["relu1"])
-        assert bench.controller.projects.save(path) and not bench.document.modified
+        assert (
+            bench.controller.projects.save(path)
+            and bench.controller.projects.finish()
+            and not bench.document.modified
+        )
 
     def test_a_save_that_fails_keeps_the_old_file_held(
         self, bench: Any, another: Callable[[], Any]
     ) -> None:
         path, other = bench.document.path, another()
         (bench.folder / "file").write_text("in the way")
-        assert not bench.controller.projects.save(bench.folder / "file" / "mine.gflow")
+        assert not (
+            bench.controller.projects.save(bench.folder / "file" / "mine.gflow")
+            and bench.controller.projects.finish()
+        )
         assert other.controller.projects.open(path) and other.document.path is None
         other.controller.close()

@@ -182,7 +182,7 @@ class TestBreakpoints:
         assert d.modified and not c.undo_stack.canUndo()
         c.layers.rename("relu1", "bend")
         assert d.breakpoints == (Breakpoint("node", "bend"),)
-        assert c.projects.save(bench.folder / "mine.gflow")
+        assert c.projects.save(bench.folder / "mine.gflow") and c.projects.finish()
         bench.open(network(), "other.gflow")
         assert d.breakpoints == ()
         assert c.projects.open(bench.folder / "mine.gflow")

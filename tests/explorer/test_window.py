@@ -229,7 +229,8 @@ class TestFiles:
         press(window.canvas, Qt.Key.Key_Delete)
         assert window.isWindowModified()
         press(window.canvas, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
-        assert path.exists() and not window.isWindowModified()
+        qtbot.waitUntil(lambda: not window.isWindowModified())
+        assert path.exists()
         assert window.windowTitle().startswith("mine")
         graph = window.document.graph
         window.close()
@@ -272,7 +273,10 @@ class TestFiles:
     def test_an_unwritable_folder_loses_nothing(self, window: Window, tmp_path: Path) -> None:
         window.controller.layers.delete(["relu1"])
         (tmp_path / "file").write_text("in the way")
-        assert not window.controller.projects.save(tmp_path / "file" / "mine.gflow")
+        assert not (
+            window.controller.projects.save(tmp_path / "file" / "mine.gflow")
+            and window.controller.projects.finish()
+        )
         assert window.document.modified
         assert "mine.gflow" in window.notices.text
 

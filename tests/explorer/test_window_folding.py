@@ -347,7 +347,7 @@ class TestFiles:
         c.folds.fold({BLOCK})
         c.arranging.move({f"{BLOCK}/": (1234.0, 567.0)})
         plain = dict(d.content.layout)
-        assert c.projects.save(tmp_path / "folded.gflow")
+        assert c.projects.save(tmp_path / "folded.gflow") and c.projects.finish()
         c.projects.open_shipped("lenet5")
         assert d.folded == set()
         assert c.projects.open(tmp_path / "folded.gflow")

@@ -18,7 +18,7 @@ from explorer.narration.backward import (
     weights_clause,
     zeros_text,
 )
-from explorer.narration.numbers import percent, shape_text
+from explorer.narration.numbers import count_text, percent, shape_text
 from explorer.narration.record import Describe, Run, out, peak
 from explorer.narration.sentence import Link, Parts, fill, link_to, tr
 from explorer.tensors.scales import format_number
@@ -109,7 +109,7 @@ def _reduce(run: Run, node: Node) -> Parts:
         tr("{node} took {what} of every {count} numbers of {source}: {before} become {after}"),
         node=link_to(node.id),
         what=what,
-        count=str(x.size // y.size),
+        count=count_text(x.size // y.size),
         source=_name(run, 0),
         before=shape_text(x.shape),
         after=shape_text(y.shape),
@@ -123,7 +123,7 @@ def _reduce_back(run: Run, node: Node) -> Parts:
     if not down or up is None:
         return sent(run, node, "")
     ref, dx = down[0]
-    count = str(dx.size // up[1].size)
+    count = count_text(dx.size // up[1].size)
     if layer.operation in ("max", "min"):
         return fill(
             tr("{node} gives each gradient to the one of {count} numbers that it took; {zeros}"),
@@ -177,8 +177,8 @@ def _clip(run: Run, node: Node) -> Parts:
     return fill(
         tr("{node} held {held} of {count} numbers ({share}) at its limits {low} and {high}"),
         node=link_to(node.id),
-        held=str(held),
-        count=str(x.size),
+        held=count_text(held),
+        count=count_text(x.size),
         share=percent(held / x.size),
         low=_limit(layer.low),
         high=_limit(layer.high),
@@ -213,8 +213,8 @@ def _where(run: Run, node: Node) -> Parts:
     return fill(
         tr("{node} took {taken} of {count} cells from {a}, where {condition} is not 0, else {b}"),
         node=link_to(node.id),
-        taken=str(taken),
-        count=str(y.size),
+        taken=count_text(taken),
+        count=count_text(y.size),
         condition=_name(run, 0),
         a=_name(run, 1),
         b=_name(run, 2)
@@ -246,7 +246,7 @@ def _matmul(run: Run, node: Node) -> Parts:
     said += fill(
         tr(": each number of {shape} is a sum of {count} products"),
         shape=shape_text(y.shape),
-        count=str(a.shape[-1]),
+        count=count_text(a.shape[-1]),
     )
     return said + peak(run, y, ref, tr(_STRONGEST), signed=True)
 

@@ -7,7 +7,7 @@ from engine.explain import reads_of
 from engine.graph import Node
 from engine.layers.base import Array
 from explorer.narration.joins import join_at
-from explorer.narration.numbers import norm, shape_text, strongest, tie_text
+from explorer.narration.numbers import count_text, norm, shape_text, strongest, tie_text
 from explorer.narration.record import Describe, Run, number, peak
 from explorer.narration.sentence import Link, Parts, Text, fill, link_to, listed, merged, tr
 from explorer.tensors.scales import format_number
@@ -59,7 +59,7 @@ def by_weights(run: Run, node: Node) -> Parts:
 
 def zeros_text(dx: Array) -> str:
     return tr("{zeros} of {count} cells get exactly zero").format(
-        zeros=int((dx == 0).sum()), count=dx.size
+        zeros=count_text(int((dx == 0).sum())), count=count_text(dx.size)
     )
 
 
@@ -117,7 +117,7 @@ def _max_pool_back(run: Run, node: Node) -> Parts:
     if winners > 1:
         parts += fill(
             tr(" (it won {winners} windows and gets {arrived} in all)"),
-            winners=str(winners),
+            winners=count_text(winners),
             arrived=format_number(arrived),
         )
     return merged(parts + fill("; {zeros}.", zeros=zeros_text(dx)))

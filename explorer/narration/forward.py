@@ -7,7 +7,14 @@ import numpy as np
 from engine.cell import Cell
 from engine.graph import Node
 from explorer.narration.joins import join_at
-from explorer.narration.numbers import percent, shape_text, size_text, strongest, where_text
+from explorer.narration.numbers import (
+    count_text,
+    percent,
+    shape_text,
+    size_text,
+    strongest,
+    where_text,
+)
 from explorer.narration.record import Describe, Run, number, out, peak
 from explorer.narration.sentence import Link, Parts, Text, fill, link_to, listed, tr
 from explorer.tensors.scales import format_number
@@ -21,7 +28,7 @@ def _conv(run: Run, node: Node) -> Parts:
     return fill(
         tr("{node} slid {count} kernels of {size} over {source}"),
         node=link_to(node.id),
-        count=str(y.shape[0]),
+        count=count_text(y.shape[0]),
         size=size,
         source=run.source_name(source),
     ) + peak(run, y, ref, tr("; the strongest answer is {value} in {where}."))
@@ -33,8 +40,8 @@ def _relu(run: Run, node: Node) -> Parts:
     return fill(
         tr("{node} set {zeros} of {count} cells ({share}) to zero"),
         node=link_to(node.id),
-        zeros=str(zeros),
-        count=str(y.size),
+        zeros=count_text(zeros),
+        count=count_text(y.size),
         share=percent(zeros / y.size),
     ) + peak(run, y, ref, tr(" and let the rest through; the largest is {value} in {where}."))
 
@@ -46,8 +53,8 @@ def _leaky(run: Run, node: Node) -> Parts:
     return fill(
         tr("{node} kept only a share of the negative cells, {shrunk} of {count} ({percent})"),
         node=link_to(node.id),
-        shrunk=str(shrunk),
-        count=str(y.size),
+        shrunk=count_text(shrunk),
+        count=count_text(y.size),
         percent=percent(shrunk / y.size),
     ) + peak(run, y, ref, tr(", and let the rest through; the largest is {value} in {where}."))
 
@@ -101,10 +108,10 @@ def _unpool(run: Run, node: Node) -> Parts:
             "among {cells} cells"
         ),
         node=link_to(node.id),
-        placed=str(placed),
-        count=str(x.size),
+        placed=count_text(placed),
+        count=count_text(x.size),
         source=run.source_name(source),
-        cells=str(y.size),
+        cells=count_text(y.size),
     ) + peak(run, y, ref, tr("; all others are zero. The largest is {value} in {where}."))
 
 
@@ -123,7 +130,7 @@ def _global_average(run: Run, node: Node) -> Parts:
     return fill(
         tr("{node} averaged each of {count} maps of {size} to one number"),
         node=link_to(node.id),
-        count=str(x.shape[0]),
+        count=count_text(x.shape[0]),
         size=shape_text(x.shape[1:]),
     ) + peak(run, y, ref, tr("; the largest is {value} in {where}."))
 
@@ -135,7 +142,7 @@ def _flatten(run: Run, node: Node) -> Parts:
         tr("{node} laid the {shape} numbers in one row of {count}; none of them changed"),
         node=link_to(node.id),
         shape=shape_text(x.shape),
-        count=str(y.size),
+        count=count_text(y.size),
     ) + peak(run, y, ref, tr(", the largest is still {value}."))
 
 
@@ -145,8 +152,8 @@ def _linear(run: Run, node: Node) -> Parts:
     parts = fill(
         tr("{node} weighed all {inputs} numbers once for each of {outputs} answers"),
         node=link_to(node.id),
-        inputs=str(x.size),
-        outputs=str(y.size),
+        inputs=count_text(x.size),
+        outputs=count_text(y.size),
     )
     index = strongest(y)
     if index is not None and any(loss.input == ref for loss in run.graph.losses):
@@ -167,7 +174,7 @@ def _batch_norm(run: Run, node: Node) -> Parts:
             "{mean} to {new_mean}, their spread from {spread} to {new_spread}"
         ),
         node=link_to(node.id),
-        count=str(y.shape[0]),
+        count=count_text(y.shape[0]),
         mean=format_number(float(x.mean(dtype=np.float64))),
         new_mean=format_number(float(y.mean(dtype=np.float64))),
         spread=format_number(float(x.std(dtype=np.float64))),
@@ -183,13 +190,13 @@ def _dropout(run: Run, node: Node) -> Parts:
         return fill(
             tr("{node} let all {count} numbers through unchanged"),
             node=link_to(node.id),
-            count=str(y.size),
+            count=count_text(y.size),
         ) + peak(run, y, ref, tr("; the largest is {value} in {where}."))
     return fill(
         tr("{node} set {dropped} of {count} numbers to zero by chance"),
         node=link_to(node.id),
-        dropped=str(dropped),
-        count=str(y.size),
+        dropped=count_text(dropped),
+        count=count_text(y.size),
     ) + peak(run, y, ref, tr(" and enlarged the rest; the largest is {value} in {where}."))
 
 
@@ -245,7 +252,7 @@ def _softmax(run: Run, node: Node) -> Parts:
             "goes to {label}."
         ),
         node=link_to(node.id),
-        count=str(y.size),
+        count=count_text(y.size),
         share=Link(percent(float(y[index])), Cell(ref[0], ref[1], index)),
         label=run.class_name(index[0]),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.explain import reads_of
 from engine.inside import Inside, Level, Sheet
-from explorer.narration.numbers import shape_text, tie_text
+from explorer.narration.numbers import count_text, shape_text, tie_text
 from explorer.narration.sentence import Link, Parts, Sentence, Text, fill, link_to, merged, tr
 from explorer.tensors.scales import format_number
 
@@ -162,8 +162,8 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
         text,
         where=where,
         value=value,
-        count=str(count),
-        products=str(count - 1),
+        count=count_text(count),
+        products=count_text(count - 1),
         node=link_to(sheet.node.id),
         formula=terms.formula,
     )
@@ -190,7 +190,7 @@ def _won_or_lost(sheet: Sheet, at: Inside, where: str) -> Parts:
 def _largest(sheet: Sheet, at: Inside, where: str) -> Parts:
     terms = sheet.terms(sheet.here(at))
     text = tr("{where} is {value}, the largest of {count}")
-    parts = fill(text, where=where, value=_value(sheet, at), count=str(len(terms.terms)))
+    parts = fill(text, where=where, value=_value(sheet, at), count=count_text(len(terms.terms)))
     if terms.chosen is None:
         return (*parts, Text("."))
     kind, *rest = terms.terms[terms.chosen].source
@@ -239,8 +239,8 @@ def _term(sheet: Sheet, at: Inside) -> Parts:
     return fill(
         text,
         where=_capital(_place(sheet.index(number))),
-        term=str(at.terms),
-        count=str(len(terms.terms)),
+        term=count_text(at.terms),
+        count=count_text(len(terms.terms)),
         product=product,
         sum="" if running is None else format_number(running),
     )
@@ -267,6 +267,6 @@ def _weight(sheet: Sheet, at: Inside) -> Parts:
         where=_capital(_place(sheet.index(number))),
         value=Link(format_number(sheet.value(number)), sheet.cell(number)),
         channel=str(channel),
-        size=str(size),
-        done=str(done),
+        size=count_text(size),
+        done=count_text(done),
     )

@@ -21,14 +21,21 @@ def cosine(a: Array, b: Array) -> float | None:
     return float(np.vdot(a.astype(np.float64), b.astype(np.float64)) / length)
 
 
+def count_text(count: int) -> str:
+    """A count of cells, terms or maps: digits in groups of three, as everywhere on the screen."""
+    return f"{count:,}"
+
+
 def tie_text(values: list[float], chosen: int) -> str:
     """Why the first of equal largest numbers counts; empty where another rule chose."""
     same = sum(value == values[chosen] for value in values)
     if same < 2 or values.index(values[chosen]) != chosen:
         return ""
     if same == len(values):
-        return tr("all {0} are equal: the first wins").format(same)
-    return tr("{0} of {1} are equally large: the first of them wins").format(same, len(values))
+        return tr("all {0} are equal: the first wins").format(count_text(same))
+    return tr("{0} of {1} are equally large: the first of them wins").format(
+        count_text(same), count_text(len(values))
+    )
 
 
 def percent(share: float) -> str:

@@ -15,7 +15,7 @@ from engine.explain import reads_of
 from engine.graph import Graph, Node
 from engine.layers.base import Array, Record, Terms
 from engine.trace import Step, Trace
-from explorer.narration.numbers import strongest, tie_text, where_text
+from explorer.narration.numbers import count_text, strongest, tie_text, where_text
 from explorer.narration.sentence import Parts, Text, fill, link_to, tr
 from explorer.tensors.scales import format_number
 
@@ -221,7 +221,7 @@ def _add_back(trace: Trace, step: Step, node: Node, rec: Record) -> Question | N
         dy=format_number(sent),
         where=where_text(index),
         node=link_to(node.id),
-        count=str(count),
+        count=count_text(count),
     )
     why = (Text(tr("a sum grows as each of its terms grows, so each receives all of it.")),)
     return _made(step, text, right, others, why, keep=True)
@@ -245,7 +245,7 @@ def _conv(trace: Trace, step: Step, node: Node, rec: Record) -> Question | None:
         ),
         where=where_text(index),
         node=link_to(node.id),
-        count=str(len(products)),
+        count=count_text(len(products)),
         low=format_number(min(products)),
         high=format_number(max(products)),
         bias=format_number(bias),

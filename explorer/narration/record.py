@@ -11,7 +11,7 @@ from engine.cell import Cell
 from engine.graph import Graph, Node, Ref
 from engine.layers.base import Array
 from engine.trace import Key, Step, Trace
-from explorer.narration.numbers import strongest, where_text
+from explorer.narration.numbers import count_text, strongest, where_text
 from explorer.narration.sentence import Link, Parts, fill, link_to, tr
 from explorer.tensors.scales import format_number
 
@@ -85,12 +85,17 @@ def peak(run: Run, array: Array, ref: Ref, template: str, *, signed: bool = Fals
     """A clause about the strongest cell; ``template`` has {value} and {where}."""
     index = strongest(array, signed=signed)
     if index is None:
-        return fill(tr("; no number of it is finite"))
-    parts = fill(template, value=number(ref, array, index), where=where_text(index))
+        return fill(tr("; no number of it is finite."))
     wrong = int(array.size - np.isfinite(array).sum())
-    if wrong:
-        parts += fill(tr(" ({wrong} are NaN or infinite)"), wrong=str(wrong))
-    return parts
+    if wrong:  # within the sentence, whose full stop may be the template's or come later
+        stop = "." if template.endswith(".") else ""
+        template = template.removesuffix(".") + tr(" ({wrong} are NaN or infinite)") + stop
+    return fill(
+        template,
+        value=number(ref, array, index),
+        where=where_text(index),
+        wrong=count_text(wrong),
+    )
 
 
 def out(run: Run) -> tuple[Ref, Array]:

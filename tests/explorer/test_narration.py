@@ -391,7 +391,18 @@ def test_numbers_that_are_not_finite_are_said():
     trace = run(graph, x=x)
     for position in range(len(trace) + 1):
         assert sentence(graph, trace, position).text
-    assert "no number of it is finite" in tell(graph, trace, "forward", "a").text
+    assert tell(graph, trace, "forward", "a").text.endswith("; no number of it is finite.")
+
+
+def test_a_few_numbers_that_are_not_finite_are_counted_within_the_sentence():
+    x = np.zeros((1, 2, 40, 40), np.float32)
+    x[0, 1, :30] = np.nan
+    graph = chain(L["ReLU"](), shape=(2, 40, 40))
+    text = tell(graph, run(graph, x=x), "forward", "a").text
+    assert text == (
+        "a set 2,000 of 3,200 cells (62.5%) to zero and let the rest through; the largest is 0 in "
+        "channel 0 at row 0, column 0 (1,200 are NaN or infinite)."
+    )
 
 
 def test_before_the_first_step_and_without_a_run():

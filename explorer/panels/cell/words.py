@@ -102,7 +102,7 @@ def numbers_of(found: Explanation) -> str:
         parts.append(
             tr(" + … {0} smaller term").format(rest)
             if rest == 1
-            else tr(" + … {0} smaller terms").format(rest)
+            else tr(" + … {0:,} smaller terms").format(rest)
         )
     return f"{''.join(parts)} = {value}"
 
@@ -120,7 +120,7 @@ def sum_of(found: Explanation) -> str:
     if found.total is None:
         if len(found) == 1:
             return tr("Made of one number by the formula above.")
-        return tr("Made of {0} numbers by the formula above.").format(len(found))
+        return tr("Made of {0:,} numbers by the formula above.").format(len(found))
     if found.combine == "max":
         assert found.chosen is not None
         equal = (found.products == found.products[found.chosen]).nonzero()[0]
@@ -128,19 +128,19 @@ def sum_of(found: Explanation) -> str:
             len(equal) if len(equal) and found.chosen == equal[0] else 1
         )  # of 0 and a floor of 0 the floor
         if same == len(found) > 1:
-            return tr("All {0} numbers are equal: the first wins.").format(same)
+            return tr("All {0:,} numbers are equal: the first wins.").format(same)
         if same > 1:
-            return tr("{0} of {1} numbers are equally large: the first of them wins.").format(
+            return tr("{0:,} of {1:,} numbers are equally large: the first of them wins.").format(
                 same, len(found)
             )
-        return tr("The largest of {0} numbers; the others do not count.").format(len(found))
+        return tr("The largest of {0:,} numbers; the others do not count.").format(len(found))
     if passed_on(found) and not found.difference:
         return tr("One number, passed on unchanged.")
     total, difference = format_number(found.total, 6), found.difference or 0.0
     terms = (
         tr("1 term makes {0}").format(total)
         if len(found) == 1
-        else tr("{0} terms add up to {1}").format(len(found), total)
+        else tr("{0:,} terms add up to {1}").format(len(found), total)
     )
     if difference == 0:
         return tr("{0}, exactly the number shown.").format(terms)
@@ -197,7 +197,7 @@ def _seen(name: str, shape: tuple[int, ...], field: Field) -> str:
 def _numbers(count: int, tensor: str) -> str:
     if count == 1:
         return tr("1 number of {tensor}").format(tensor=tensor)
-    return tr("{count} numbers of {tensor}").format(count=count, tensor=tensor)
+    return tr("{count:,} numbers of {tensor}").format(count=count, tensor=tensor)
 
 
 def _size(size: tuple[int, ...]) -> str:

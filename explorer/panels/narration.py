@@ -115,7 +115,7 @@ class _Words(QTextBrowser):
         A sentence that is too long for the smallest one, such as one behind a check, needs room.
         """
         m = theme.metrics()
-        for size in (m.text_title, m.text_heading, m.text_body):
+        for size in range(m.text_title, m.text_body - 1, -1):
             font = theme.font("title")
             font.setPixelSize(size)
             self.document().setDefaultFont(font)

@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.cell import Cell
+from explorer import theme
 from explorer.narration import Link, Sentence, Text, sentence
 from explorer.panels import Narration
 
@@ -70,6 +71,34 @@ def test_the_area_grows_for_a_sentence_that_fits_at_no_size(qtbot):
 
 def _whole(panel):
     return panel.words.document().size().height() <= panel.words.viewport().height()
+
+
+def test_a_sentence_is_as_large_as_its_area_allows(qtbot):
+    """In a narrow window the next smaller size is taken, and not at once the smallest."""
+    panel = Narration()
+    qtbot.addWidget(panel)
+    panel.resize(455, 90)
+    panel.show()
+    text = (
+        "The weights of fc3 move by 0.0699, 1.6% of their length; weight[7, 36] moves most, "
+        "from 0.2893 to 0.3156."
+    )
+    sizes = []
+    for width in (1100, 700, 600, 520, 455):
+        panel.resize(width, 90)
+        panel.set_sentence(Sentence((Text(text),), "update"))
+        qtbot.waitUntil(lambda: _whole(panel))
+        document = panel.words.document().clone()
+        sizes.append(document.defaultFont().pixelSize())
+        if sizes[-1] < theme.metrics().text_title:  # one larger would not fit
+            font = document.defaultFont()
+            font.setPixelSize(sizes[-1] + 1)
+            document.setDefaultFont(font)
+            document.setTextWidth(panel.words.viewport().width())
+            assert document.size().height() > panel.words.viewport().height()
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == theme.metrics().text_title
+    assert len(set(sizes)) > 2
 
 
 def test_a_long_sentence_is_in_sight_as_a_whole(qtbot):

@@ -7,7 +7,7 @@ prefix is a group.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, cast
@@ -430,6 +430,25 @@ class Graph:
             outputs=tuple((n, after(r)) for n, r in self.outputs),
             losses=tuple(replace(x, input=after(x.input)) for x in self.losses),
         )
+
+    def add_loss(self, loss: Loss) -> Graph:
+        """With one more loss; raises GraphError when the id is taken or its input is unknown."""
+        taken = self.by_id.keys() | self.input_ids | {x.id for x in self.losses}
+        _check_id(loss.id, taken)
+        if loss.input[0] not in self.input_ids:
+            self.node(loss.input[0])
+        return replace(self, losses=(*self.losses, loss))
+
+    def replace_loss(self, loss_id: str, **changes: Any) -> Graph:
+        """With fields of one loss (function, input, weight) changed; raises GraphError."""
+        if loss_id not in {x.id for x in self.losses}:
+            raise GraphError(f"{loss_id}: expected a loss of this name, found none.")
+        losses = tuple(replace(x, **changes) if x.id == loss_id else x for x in self.losses)
+        return replace(self, losses=losses)
+
+    def remove_losses(self, ids: Collection[str]) -> Graph:
+        """Without these losses; what they judged stays an output."""
+        return replace(self, losses=tuple(x for x in self.losses if x.id not in ids))
 
     def rename(self, old: str, new: str) -> Graph:
         """With one node's id changed everywhere it is named; raises GraphError."""

@@ -8,14 +8,17 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from engine.described import Described
 from engine.layers.base import (
     Array,
     Fix,
+    HyperField,
     HyperparameterError,
     ShapeError,
     Spec,
     Term,
     Terms,
+    hyper,
 )
 
 
@@ -27,6 +30,8 @@ class LossFunction(Protocol):
 
     title: ClassVar[str]
 
+    @classmethod
+    def hyperparameters(cls) -> tuple[HyperField, ...]: ...
     def check(self, spec: Spec) -> None: ...
     def forward(self, x: Array, target: Array) -> tuple[Array, Mapping[str, Array]]: ...
     def backward(self, saved: Mapping[str, Array], weight: float = 1.0) -> Array: ...
@@ -89,7 +94,7 @@ def _check_classes(spec: Spec, loss: str) -> None:
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Described):
     """How surprised the network is by the right answer: −log of the share it gave to it.
 
     L = −(1/N) Σ_n log p[n, t_n],  p = softmax(x)
@@ -106,8 +111,15 @@ class CrossEntropy:
 
     title: ClassVar[str] = "Cross-entropy"
 
-    label_smoothing: float = 0.0
-    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = hyper(
+        0.0,
+        "How much of the right answer is given away, in equal parts to all classes",
+        low=0,
+        high=0.99,
+    )
+    class_weights: tuple[float, ...] = hyper(
+        (), "What a sample of each class counts, one number a class; none: all count the same"
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
@@ -199,7 +211,7 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class MeanSquaredError:
+class MeanSquaredError(Described):
     """How far the numbers lie from those that were wanted, squared and averaged.
 
     L = (1/M) Σ (x − y)², over all M numbers of all samples
@@ -256,7 +268,7 @@ class MeanSquaredError:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(Described):
     """Asks of the right score to lead every other one by a margin, and is content beyond that.
 
     L = (1/N) Σ_n (1/K) Σ_{j ≠ t} max(0, margin − x_t + x_j)
@@ -270,7 +282,7 @@ class Hinge:
 
     title: ClassVar[str] = "Hinge"
 
-    margin: float = 1.0
+    margin: float = hyper(1.0, "By how much the right score is to lead every other one")
 
     def __post_init__(self) -> None:
         check_number("Hinge", "margin", self.margin)
@@ -314,7 +326,7 @@ class Hinge:
 
 
 @dataclass(frozen=True)
-class LeNetLoss:
+class LeNetLoss(Described):
     """Asks for a small distance to the right pattern and large ones to all others.
 
     E = (1/N) Σ_n (x_t + log(exp(−j) + Σ_i exp(−x_i))), for distances x such as those of RBF
@@ -329,8 +341,10 @@ class LeNetLoss:
 
     title: ClassVar[str] = "LeNet's loss"
 
-    j: float = 1.0
-    negative: bool = False
+    j: float = hyper(
+        1.0, "Classes whose distance is beyond this one are hardly pushed away any further"
+    )
+    negative: bool = hyper(False, "Whether the numbers are distances with a minus, largest best")
 
     def __post_init__(self) -> None:
         check_number("LeNetLoss", "j", self.j)
@@ -380,7 +394,7 @@ class LeNetLoss:
 
 
 @dataclass(frozen=True)
-class Total:
+class Total(Described):
     """Adds the numbers up as they are: nothing is asked of them, each is followed backward.
 
     L = (1/N) Σ x
@@ -427,3 +441,22 @@ LOSSES: dict[str, type[LossFunction]] = {
     "LeNetLoss": LeNetLoss,
     "Total": Total,
 }
+
+
+def suited(spec: Spec) -> tuple[LossFunction, ...]:
+    """The losses that a tensor fits, with their usual settings, the likeliest first.
+
+    Left out are those whose target, one class a sample, could not be given: the mean squared error
+    of a tensor that is not (N, K).
+    """
+    found: list[LossFunction] = []
+    for kind in LOSSES.values():
+        function = kind()
+        try:
+            function.check(spec)
+            if isinstance(function, MeanSquaredError):
+                _check_classes(spec, "a class")
+        except ShapeError:
+            continue
+        found.append(function)
+    return tuple(found)

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.layers.base import Array, ShapeError, Spec, Term, Terms
+from engine.described import Described
+from engine.layers.base import Array, ShapeError, Spec, Term, Terms, hyper
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Described):
     """The sum of a tensor over all samples, or of what ``index`` picks of each.
 
     ``index`` (class,), (channel,) or (channel, row, column) leaves the batch axis out. Gradient: 1
@@ -21,7 +22,9 @@ class Score:
 
     title: ClassVar[str] = "Score"
 
-    index: tuple[int, ...] = ()
+    index: tuple[int, ...] = hyper(
+        (), "Which number of each sample: class, channel, or channel, row and column; none: all"
+    )
 
     def check(self, spec: Spec) -> None:
         sizes = spec.shape[1:]

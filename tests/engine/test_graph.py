@@ -270,6 +270,30 @@ class TestEdits:
             residual().node("nope")
 
 
+class TestLosses:
+    def test_added_changed_and_taken_away(self) -> None:
+        graph = residual()
+        more = graph.add_loss(Loss("aux", CrossEntropy(0.1), ("flatten", 0), 0.3))
+        assert [x.id for x in more.losses] == ["loss", "aux"] and more.nodes == graph.nodes
+        changed = more.replace_loss("aux", function=MeanSquaredError(), weight=0.5)
+        assert changed.losses[1] == Loss("aux", MeanSquaredError(), ("flatten", 0), 0.5)
+        assert changed.losses[0] == graph.losses[0]
+        assert changed.remove_losses({"aux"}) == graph
+        without = graph.remove_losses({"loss"})
+        assert without.losses == () and without.outputs == graph.outputs
+
+    @pytest.mark.parametrize("name", ["loss", "fc", "image", "a b"])
+    def test_a_name_that_is_taken_or_none_is_refused(self, name: str) -> None:
+        with pytest.raises(GraphError, match=name):
+            residual().add_loss(Loss(name, CrossEntropy(), ("fc", 0)))
+
+    def test_what_is_not_there_cannot_be_judged_or_changed(self) -> None:
+        with pytest.raises(GraphError, match="nothing"):
+            residual().add_loss(Loss("aux", CrossEntropy(), ("nothing", 0)))
+        with pytest.raises(GraphError, match="fc: expected a loss"):
+            residual().replace_loss("fc", weight=2.0)
+
+
 class TestPlainData:
     def test_the_settings_of_a_loss_come_back(self) -> None:
         smoothed = CrossEntropy(label_smoothing=0.1, class_weights=(1.0, 2.0, 0.5, 1.0, 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine.losses import (
     MeanSquaredError,
     TargetError,
     Total,
+    suited,
 )
 
 FILE = Path(__file__).parent / "recorded" / "training.npz"
@@ -211,3 +213,29 @@ def test_settings_of_losses_out_of_range_are_refused() -> None:
             loss(float("nan"))
     with pytest.raises(ShapeError, match="3 classes, as many as class_weights, received 4"):
         CrossEntropy(0.0, (1.0, 1.0, 1.0)).check(Spec((1, 4)))
+
+
+def test_each_setting_of_a_loss_is_described() -> None:
+    for kind in LOSSES.values():
+        names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        assert {field.name for field in kind.hyperparameters()} == names
+        assert all(len(field.help) > 20 for field in kind.hyperparameters())
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((4, 3), ["CrossEntropy", "MeanSquaredError", "Hinge", "LeNetLoss", "Total"]),
+        ((4, 1), ["Total"]),
+        ((4, 3, 8, 8), ["Total"]),
+    ],
+)
+def test_the_losses_that_suit_a_tensor_take_a_class_as_their_target(
+    shape: tuple[int, ...], expected: list[str]
+) -> None:
+    found = suited(Spec(shape))
+    assert [type(function).__name__ for function in found] == expected
+    x = np.random.default_rng(5).normal(size=shape)
+    for function in found:
+        value, saved = function.forward(x, np.zeros(4, np.int64))
+        assert np.isfinite(value) and np.any(function.backward(saved))

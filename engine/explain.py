@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.cell import Cell
+from engine.gains import is_product
 from engine.graph import Graph, Loss, Node, Ref
 from engine.layers.base import Array, Record, Term, Terms
 from engine.trace import Key, Operation, Trace
@@ -483,8 +484,10 @@ def feeds_of(
 ) -> Terms:
     """The terms of an input cell's gradient, with the factor of a what-if on that input."""
     terms = node.layer.feeds(index, record, slot)
-    gain = _gains_of(node, trace).get(slot)
-    if gain is None:
+    gains = _gains_of(node, trace)
+    # of a product, what the other inputs count for is in each gradient
+    gain = math.prod(gains.values()) if is_product(node) else gains.get(slot, 1.0)
+    if gain == 1.0:
         return terms
     return terms._replace(
         terms=tuple(t._replace(coefficient=t.coefficient * gain) for t in terms.terms)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.binding import Binding, Blueprint, Choice, Kept, Situation
+from engine.gains import takes_gains
 from engine.graph import Graph, GraphError, Ref
 from engine.kernels import PLAIN
-from engine.layers.add import Add
 from engine.layers.base import Array, Mode
 from engine.optimizers import Optimizer
 from engine.parameters import ParameterError, Parameters
@@ -191,8 +191,9 @@ class Plan:
 
         ``key`` = (seed, step) decides all randomness. Without targets the run ends after forward;
         with ``optimizer`` it ends with the updates. With ``trace`` every array is recorded, as a
-        copy. ``gains`` is a what-if, by (id of an Add, input slot): that input counts times the
-        factor, and so does the gradient that goes back along it; 0 mutes it. ``watch`` hears each
+        copy. ``gains`` is a what-if, by (id of a join, input slot; see ``engine.gains``): that
+        input counts times the factor, and so does the gradient that goes back along it; 0 mutes
+        it. ``watch`` hears each
         operation with the arrays that it wrote, in the order of its writes: it may read them while
         it is called, later operations may use their memory. A run may be abandoned; once another
         has started, it cannot go on. Raises BatchError, or GraphError for the gain of an input that
@@ -238,11 +239,11 @@ class Plan:
     def _checked_gains(self, gains: Gains | None) -> Gains:
         for node_id, slot in gains or ():
             node = self.graph.by_id.get(node_id)
-            inputs = node.inputs if node is not None and type(node.layer) is Add else ()
+            inputs = node.inputs if node is not None and takes_gains(node.layer) else ()
             if not 0 <= slot < len(inputs) or inputs[slot] is None:
                 raise GraphError(
-                    f"What-if: expected a connected input of an Add, received {node_id}, input "
-                    f"{slot + 1}. Reset the what-if."
+                    "What-if: expected a connected input of an Add, a Concat or a Mul, received "
+                    f"{node_id}, input {slot + 1}. Reset the what-if."
                 )
         return dict(gains or {})
 

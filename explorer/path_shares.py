@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.graph import Graph
 from engine.paths import PathParts, PathWork, path_parts, path_work
+from engine.workers import single_blas
 from explorer.background import Background
 from explorer.document import Document
 from explorer.run import Run
@@ -163,7 +164,9 @@ class PathShares(QObject):
 
         def calculate() -> Any:
             started = time.perf_counter()
-            with np.errstate(all="ignore"):  # weights that are not finite have no shares
+            # threads of BLAS beside the window's wait for each other: five times as long;
+            # weights that are not finite have no shares
+            with single_blas(), np.errstate(all="ignore"):
                 parts = path_parts(
                     graph, parameters, inputs, targets, gains, keep=little, progress=count
                 )

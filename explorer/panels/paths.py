@@ -42,6 +42,7 @@ class _Work(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         m = theme.metrics()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.label = wrapped("muted")
         self.begin = QPushButton(self.tr("Work them out"))
         self.begin.clicked.connect(self.begin_requested)
@@ -55,9 +56,9 @@ class _Work(QWidget):
         row = QHBoxLayout()
         row.setSpacing(m.space_2)
         row.addWidget(self.begin)
-        row.addWidget(self.bar, 1)
+        row.addWidget(self.bar, 1000)
         row.addWidget(self.cancel)
-        row.addStretch(0)
+        row.addStretch(1)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(m.space_2)
@@ -285,6 +286,7 @@ class PathsPanel(QWidget):
         box.addWidget(self.work)
         box.addWidget(self.area, 1)
         box.addWidget(self.empty, 1)
+        box.addStretch()
         self._show()
 
     def set_parts(self, parts: Sequence[PathParts], note: str = "") -> None:

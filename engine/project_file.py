@@ -237,7 +237,13 @@ def _read(file: BinaryIO, where: str) -> Project:
     # Damaged bytes make zipfile, json and the .npy reader raise a dozen types.
     except Exception as error:
         empty = file.seek(0, os.SEEK_END) == 0
-        received = "an empty file" if empty else f"a damaged or other file ({_short(error)})"
+        file.seek(0)
+        if empty:
+            received = "an empty file"
+        elif isinstance(error, zipfile.BadZipFile) and file.read(2) != b"PK":
+            received = "a file of another kind"
+        else:
+            received = f"a damaged or other file ({_short(error)})"
         raise ProjectError(
             f"{where}: expected a project file ({SUFFIX}), received {received}. "
             "Choose another file, or an earlier copy of this one."

@@ -33,7 +33,7 @@ from engine.export import (
     Form,
     SoftmaxChoice,
 )
-from explorer import theme
+from explorer import session, theme
 
 Stage = Literal["idle", "writing", "comparing", "stopped", "failed", "done", "differs"]
 _BUSY = ("writing", "comparing")
@@ -254,7 +254,7 @@ class ExportDialog(QDialog):
         }
         self.about.setText(abouts[form])
         if not self._named:
-            name = f"{offer.title or self.tr('network')}{FORMS[form][1]}".replace("/", "-")
+            name = session.file_name(offer.title or self.tr("network"), FORMS[form][1])
             self.file.setText(str(offer.folder / name))
         for widget in (self.form, self.file, self.browse, *self._only_onnx):
             widget.setEnabled(not busy)

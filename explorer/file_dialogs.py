@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from engine import recording
 from engine.project_file import SUFFIX
+from explorer import onnx_import, session
 from explorer.background import Background
 from explorer.canvas import Canvas, picture
 from explorer.controller import Controller
@@ -25,7 +27,9 @@ from explorer.settings import Settings
 
 PICTURE_SCALE = 2.0
 """Pixels for each unit of the canvas in a picture of the network."""
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".npy", ".webp")
+_PHOTOS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (*_PHOTOS, ".pgm", ".ppm", ".npy")
+NETWORK_SUFFIXES = (SUFFIX, onnx_import.SUFFIX, recording.SUFFIX)
 
 
 class FileDialogs(QObject):
@@ -43,14 +47,17 @@ class FileDialogs(QObject):
         run_files: RunFiles,
         export: ExportSession,
         say: Say,
+        unsay: Callable[[], None],
         closed: Callable[[], None],
     ) -> None:
-        """``closed`` is called when a dialog was closed, for the keyboard."""
+        """``unsay`` takes back what was said of another file; ``closed`` is called when a dialog
+        was closed, for the keyboard.
+        """
         super().__init__(window)
         self._window, self._document, self._settings = window, document, settings
         self._projects, self._pictures = controller.projects, controller.pictures
         self._canvas, self._sample_bar, self._run_files = canvas, sample_bar, run_files
-        self._export, self._say, self._closed = export, say, closed
+        self._export, self._say, self._unsay, self._closed = export, say, unsay, closed
         self._export_dialog: ExportDialog | None = None
         self._writer = Background(self)
 
@@ -65,6 +72,7 @@ class FileDialogs(QObject):
         pattern = self.tr("Networks and runs (*{0} *.onnx *{1})").format(SUFFIX, recording.SUFFIX)
         self._sample_bar.close_pad()  # it would stand over the dialog
         if path := self._ask(self.tr("Open a project"), pattern, saving=False):
+            self._unsay()
             self._projects.open(path)
 
     def save(self) -> None:
@@ -77,7 +85,7 @@ class FileDialogs(QObject):
     def save_as(self) -> None:
         """Let the user choose where to save."""
         pattern = self.tr("Projects (*{0})").format(SUFFIX)
-        name = f"{self._document.title}{SUFFIX}"
+        name = session.file_name(self._document.title, SUFFIX)
         if path := self._ask(self.tr("Save the project"), pattern, saving=True, name=name):
             self._projects.save(path)
 
@@ -100,7 +108,8 @@ class FileDialogs(QObject):
             ".gif": self.tr("Animated GIF (*.gif)"),
         }
         title, patterns = self.tr("Save the run"), ";;".join(kinds.values())
-        path, kind = self._chosen(title, patterns, saving=True, name=self._document.title)
+        name = session.file_name(self._document.title, "")
+        path, kind = self._chosen(title, patterns, saving=True, name=name)
         if path is None:
             return
         if path.suffix.lower() not in kinds:  # a name without one is of the kind that was chosen
@@ -119,11 +128,12 @@ class FileDialogs(QObject):
         kinds = " ".join(f"*{s}" for s in PICTURE_SUFFIXES)
         pattern = self.tr("Pictures ({0})").format(kinds)
         if path := self._ask(self.tr("Open a picture"), pattern, saving=False):
+            self._unsay()
             self._pictures.open(path)
 
     def save_network_picture(self) -> None:
         """Let the user choose where a picture of the network goes."""
-        name = f"{self._document.title}.png"
+        name = session.file_name(self._document.title, ".png")
         kinds = self.tr("Pictures (*.png *.svg)")
         title = self.tr("Save picture of the network")
         if path := self._ask(title, kinds, saving=True, name=name):
@@ -146,8 +156,7 @@ class FileDialogs(QObject):
     def save_picture(self, made: object, name: str) -> None:
         """Let the user choose where a picture that is drawn already goes."""
         title, kinds = self.tr("Save picture"), self.tr("Pictures (*.png)")
-        name = f"{name.replace('/', ' ')}.png"
-        path = self._ask(title, kinds, saving=True, name=name)
+        path = self._ask(title, kinds, saving=True, name=session.file_name(name, ".png"))
         if path is not None and isinstance(made, QImage):
             path = path if path.suffix else path.with_suffix(".png")
             self._writer.run(lambda: picture.write_png(made, path), self._written)
@@ -164,10 +173,24 @@ class FileDialogs(QObject):
         """Open the first file that was dropped: a picture for the network, or a network."""
         for url in urls[:1]:
             path = Path(url.toLocalFile())
+            self._unsay()
             if path.suffix.lower() in PICTURE_SUFFIXES:
                 self._pictures.open(path)
-            else:
+            elif path.suffix.lower() in NETWORK_SUFFIXES or zipfile.is_zipfile(path):
                 self._projects.open(path)
+            else:
+                self._say(
+                    "error",
+                    self.tr(
+                        "{0} is no file that can be opened here. Expected a network ({1}), a run "
+                        "({2}) or a picture ({3})."
+                    ).format(
+                        path.name or url.toDisplayString(),
+                        f"{SUFFIX}, {onnx_import.SUFFIX}",
+                        recording.SUFFIX,
+                        ", ".join(PICTURE_SUFFIXES),
+                    ),
+                )
 
     def _ask(self, title: str, patterns: str, *, saving: bool, name: str = "") -> Path | None:
         return self._chosen(title, patterns, saving=saving, name=name)[0]

@@ -25,6 +25,8 @@ ASIDE = 10
 """How many works that were set aside are kept; the oldest go."""
 LEFT_SECONDS = 3600
 """No file takes that long to write."""
+LONGEST_NAME = 80
+"""Letters of a file's name that is proposed."""
 WINDOWS = 9
 """How many programs at the same time have a place of their own for unsaved work."""
 
@@ -45,6 +47,15 @@ def with_suffix(path: Path) -> Path:
     if path.suffix.lower() == project_file.SUFFIX or path.is_file():
         return path
     return path.with_name(path.name + project_file.SUFFIX)
+
+
+def file_name(title: str, suffix: str) -> str:
+    """A name for a file of this title that Windows, macOS and Linux all take."""
+    name = re.sub(r'[<>:"|?*\x00-\x1f]+', " ", re.sub(r"[/\\]", "-", title))
+    name = " ".join(name.split()).strip("-. ")[:LONGEST_NAME].rstrip("-. ")
+    if re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name, re.IGNORECASE):
+        name = f"{name}_"  # Windows would write to a device
+    return f"{name or 'network'}{suffix}"
 
 
 def save(project: Project, path: Path) -> None:

@@ -94,6 +94,7 @@ class Window(QMainWindow):
             run_files=self.run_files,
             export=self.export,
             say=self._say,
+            unsay=self.notices.clear,
             closed=self._take_keys_back,
         )
         self.answers = AnswerPanels(

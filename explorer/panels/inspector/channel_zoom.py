@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject
+from PySide6.QtCore import QEvent, QObject, Signal
 
 from engine.cell import Cell
 from explorer import theme
@@ -12,6 +12,9 @@ from explorer.tensors.pair import TensorPair
 
 class ChannelZoom(QObject):
     """Follows the size of a pair's grids; the user's own zoom holds until another channel."""
+
+    changed = Signal()
+    """The pair is looked at from nearer or farther."""
 
     def __init__(self, pair: TensorPair) -> None:
         super().__init__(pair)
@@ -44,6 +47,7 @@ class ChannelZoom(QObject):
             view = self._view(grid)
             if view is not None:
                 grid.set_view(view)
+        self.changed.emit()
 
     def _view(self, grid: TensorGrid) -> View | None:
         maps = grid.maps

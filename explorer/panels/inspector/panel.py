@@ -29,6 +29,8 @@ from explorer.narration import strongest
 from explorer.panels.gains import GainsBox
 from explorer.panels.inspector.channel_zoom import ChannelZoom
 from explorer.panels.inspector.lens import Lens, is_kind, name_of
+from explorer.panels.inspector.mark_legend import Entry, MarkLegend
+from explorer.panels.inspector.marks_in_sight import mark_entries, place_entries
 from explorer.panels.inspector.numbers import class_rows, tensor_rows
 from explorer.panels.inspector.numbers_table import NumbersTable
 from explorer.panels.inspector.paths_box import PathsBox
@@ -77,6 +79,7 @@ class Inspector(QWidget):
         self._channel_of: tuple[str, int, bool] = ("", 0, False)
         self._channel_told = 0
         self._channel_focus: Cell | None = None
+        self._windowed, self._outlined = False, ""  # what is marked for the focused cell
         self._phase = ""  # of the step shown last
         self._follows = True  # the page comes to the front that the step wrote
         m = theme.metrics()
@@ -111,6 +114,9 @@ class Inspector(QWidget):
         self.pool_route.setContentsMargins(m.space_2, 0, m.space_2, 0)
         self.pool_route.hide()
         self._zooms = (ChannelZoom(self.source), ChannelZoom(self.output))
+        self.source_legend, self.input_legend = MarkLegend(), MarkLegend()
+        self._zooms[0].changed.connect(self._show_mark_legend)
+        self._fields: Fields | None = None
         self.join, self.fork = PathsBox(), PathsBox()
         self.gains = GainsBox()
         self.gains.setContentsMargins(m.space_3, 0, m.space_2, m.space_2)
@@ -126,11 +132,12 @@ class Inspector(QWidget):
             self.gains,
             self.fork,
             self.source,
+            self.source_legend,
             self.pool_route,
             self.pool_note,
             self.output,
         )
-        self._add_page(INPUT, self.input)
+        self._add_page(INPUT, self.input, self.input_legend)
         self._add_page(WEIGHTS, self.weights)
         self._pages[STATISTICS] = self.stack.addWidget(self.table)
         self._add_page(ABOUT, self.about)
@@ -154,6 +161,9 @@ class Inspector(QWidget):
         for pair in (self.output, self.source, self.input):
             pair.focus_requested.connect(self.focus_requested)
             pair.forward_grid.value_requested.connect(self.value_requested)
+        for pair in (self.source, self.input):
+            for grid in (pair.forward_grid, pair.gradient_grid):
+                grid.view_changed.connect(self._show_mark_legend)
         self.weights.forward_grid.selected.connect(lambda c: self._weight_chosen(c, "forward"))
         self.weights.gradient_grid.selected.connect(lambda c: self._weight_chosen(c, "gradient"))
         for pair in (self.output, self.source, self.input, self.weights):
@@ -232,6 +242,8 @@ class Inspector(QWidget):
         """Outline what the focused cell sees and changes in the maps shown; None: nothing."""
         for pair in (self.output, self.source, self.input):
             pair.set_fields(fields)
+        self._fields = fields
+        self._show_mark_legend()
 
     def set_gains(self, gains: Gains) -> None:
         """The what-if, of which the factors at the Add in sight are shown."""
@@ -654,6 +666,13 @@ class Inspector(QWidget):
             pair.set_highlights(())
         self.weights.set_focus(self._weight_cell())
         self.pool_route.hide()
+        self._outlined = ""
+        self._show_places()
+        self._show_mark_legend()
+
+    def _show_places(self) -> None:
+        """The window of a focused output cell, and the cells that belong to the focused one."""
+        self._windowed = False
         node, cell = self._lens.node, self._focus
         if node is None or node.inputs[:1] in ((), (None,)):
             return
@@ -666,12 +685,14 @@ class Inspector(QWidget):
         if cell is not None and (cell.node, cell.port) == (node.id, 0) and len(cell.index) == 3:
             window = window_at(layer, cell.row, cell.column)
             windows = (window,) if window is not None else ()
+            self._windowed = window is not None
             argmax = self._lens.array(self._lens.key("saved", (node.id, "argmax")))
             value = self._lens.array(self._lens.key("value", ref)) if ref is not None else None
             if argmax is not None and value is not None and ref is not None:
                 row, column = divmod(int(argmax[0][cell.index]), value.shape[-1])
                 winner = Cell(ref[0], ref[1], (cell.channel, row, column))
                 self.source.set_highlights((winner,))
+                self._outlined = self.tr("the cell that won it")
                 self._say_route(
                     cell, winner, self._lens.array(self._lens.key("grad", (node.id, 0)))
                 )
@@ -683,3 +704,33 @@ class Inspector(QWidget):
                 )
         for pair in inputs:
             pair.set_windows(windows, padding_of(layer))
+
+    def _show_mark_legend(self) -> None:
+        """Explain the marks that are in sight, and no others."""
+        node = self._lens.node
+        ref = node.inputs[0] if node is not None and node.inputs else None
+        entries: dict[MarkLegend, tuple[Entry, ...]] = {
+            self.source_legend: (),
+            self.input_legend: (),
+        }
+        if node is not None and ref is not None:
+            padding = ""
+            if any(padding_of(node.layer)):
+                pooling = is_kind(node, "MaxPool2d")
+                padding = self.tr("padding: never wins") if pooling else self.tr("padding")
+            legend, pair = self.input_legend, self.input
+            marks: tuple[Entry, ...] = ()
+            if self.tab == OUTPUT and is_kind(node, "MaxPool2d"):
+                legend, pair = self.source_legend, self.source
+                marks = mark_entries(pair, *self.marks)
+            places = place_entries(
+                pair,
+                ref,
+                self._fields,
+                window=self._windowed,
+                outline=self._outlined,
+                padding=padding,
+            )
+            entries[legend] = marks + places
+        for legend, found in entries.items():
+            legend.set_entries(found)

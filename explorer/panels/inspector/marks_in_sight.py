@@ -1,0 +1,67 @@
+"""Which marks a pair of maps shows now, as entries of its legend."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QCoreApplication
+
+from engine.fields import Fields
+from engine.graph import Ref
+from explorer.panels.inspector.mark_legend import Entry
+from explorer.tensors.grid import MARKS_FROM, WINDOWS_FROM, Marks
+from explorer.tensors.pair import TensorPair
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("MarkLegend", text)
+
+
+def mark_entries(
+    pair: TensorPair, forward: Marks | None, gradient: Marks | None
+) -> tuple[Entry, ...]:
+    """Those of the chosen cells of a max pooling, and of its zeros in backward."""
+    grid = pair.forward_grid
+    if forward is None or not len(forward.windows):
+        return ()
+    if grid.view.zoom < MARKS_FROM:
+        return (Entry("small", _tr("Zoom in (wheel) to see a mark for each window.")),)
+    found = [Entry("won", _tr("won its window"))]
+    if gradient is not None:
+        found.append(Entry("gets", _tr("gets its window's gradient")))
+        found.append(Entry("zero", _tr("exactly zero: won nothing")))
+    _, counts = np.unique(forward.places, axis=0, return_counts=True)
+    if (counts > 1).any():
+        found.append(Entry("several", _tr("won several (number): gradients add")))
+    if forward.tied is not None and forward.tied.any():
+        found.append(Entry("tie", _tr("square: a tie, the first cell won")))
+    return tuple(found)
+
+
+def place_entries(
+    pair: TensorPair,
+    ref: Ref,
+    fields: Fields | None,
+    *,
+    window: bool,
+    outline: str,
+    padding: str,
+) -> tuple[Entry, ...]:
+    """Those of the chosen cell: its window, its cells (``outline`` says which), what it sees.
+
+    ``padding`` says what the hatched cells are; empty texts stand for what is not drawn.
+    """
+    grid = pair.forward_grid
+    if not grid.maps.size:
+        return ()
+    found = []
+    if window and grid.view.zoom >= WINDOWS_FROM:
+        found.append(Entry("window", _tr("window of the chosen cell")))
+    if outline:
+        found.append(Entry("outline", outline))
+    if padding:
+        found.append(Entry("padding", padding))
+    if fields is not None and grid.field_rects():
+        changed = ref in fields.changed
+        text = _tr("what the chosen cell changes") if changed else _tr("what the chosen cell sees")
+        found.append(Entry("changes" if changed else "sees", text))
+    return tuple(found)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -278,9 +279,14 @@ class TrainingFlow:
             "starts": list(self.starts),
             "fields": list(FIELDS),
             "steps": list(self.steps),
-            # single precision shows all digits that are said, in half the room
-            "numbers": packed(np.array(self.numbers, np.float32).astype(np.float64)),
+            "numbers": self._text,
         }
+
+    @cached_property
+    def _text(self) -> str:
+        """The numbers in single precision: it has all digits that are said, in half the room."""
+        with np.errstate(over="ignore"):
+            return packed(np.array(self.numbers), 4)
 
     @classmethod
     def from_plain(cls, data: object) -> TrainingFlow | None:
@@ -299,7 +305,7 @@ class TrainingFlow:
             return None
         shape = len(steps), len(tensors), len(FIELDS)
         try:
-            numbers = unpacked(data.get("numbers")).reshape(shape)
+            numbers = unpacked(data.get("numbers"), 4).reshape(shape)
         except ValueError:
             return None
         refs = tuple((node, port) for node, port in tensors)

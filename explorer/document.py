@@ -91,6 +91,11 @@ class Document(QObject):
     renamed = Signal(str, str)
     """Old and new id of a node, before the network is announced."""
     identity_changed = Signal()
+    loaded = Signal()
+    """Another project is there, and its settings have what was kept with it."""
+    keeping = Signal(object)
+    """The project is to be saved: who keeps something with it enters plain data into this dict, by
+    its name in the settings; nothing where there is nothing to keep any more."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -226,8 +231,12 @@ class Document(QObject):
         )
 
     def _settings(self) -> dict[str, Any]:
-        """The project's settings, with breakpoints and folded blocks where there are any."""
-        others = {k: v for k, v in self.settings.items() if k not in ("breakpoints", "blocks")}
+        """The project's settings, with breakpoints, folded blocks and what else is kept."""
+        kept: dict[str, Any] = {}
+        self.keeping.emit(kept)
+        own = ("breakpoints", "blocks", *kept)
+        others = {k: v for k, v in self.settings.items() if k not in own}
+        others.update((name, data) for name, data in kept.items() if data)
         if self.folded or self.content.arrangements:
             others["blocks"] = folding.to_plain(self.folded, self.content.arrangements)
         if self.breakpoints:
@@ -279,6 +288,7 @@ class Document(QObject):
         self.breakpoints_changed.emit()
         self.what_if_changed.emit()
         self.parameters_changed.emit()
+        self.loaded.emit()
         self.set_identity(path, modified=False)
 
     def set_content(

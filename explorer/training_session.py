@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
+import math
+import re
 import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine import checkpoint as checkpoints
 from engine.checkpoint import CheckpointError, Standing
 from engine.data import catalogue
 from engine.graph import Graph
+from engine.packed import packed, unpacked
 from engine.train import Report, TrainSettings
+from engine.training_flow import FlowPoint, TrainingFlow
 from explorer.controller import Controller
 from explorer.document import Document
 from explorer.notices import Notice
@@ -35,12 +42,25 @@ LOOK_MILLISECONDS = 300
 """How long after an edit a run of the network is looked for that can be gone on with."""
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(Report))
+MOST_RUNS = 4
+"""Runs of a project, and of those that were open before it, whose flow is kept."""
+KEPT_CURVES, KEPT_FLOWS = "training_curves", "training_flow"
+"""Names in the settings of a project."""
+
+
 class TrainingSession(QObject):
-    """Starts, pauses and stops training; brings its weights into the document."""
+    """Starts, pauses and stops training; brings its weights into the document.
+
+    The curves of the last run, and what flowed through the layers in the last runs, are kept with
+    the project. ``flows`` are the latter, the newest last; ``earlier_flows`` those of projects that
+    were open before.
+    """
 
     progressed = Signal(int, int)
     """Steps done, and of how many, a few times a second."""
     state_changed = Signal(str)
+    flows_changed = Signal()
 
     def __init__(
         self, document: Document, controller: Controller, parent: QObject | None = None
@@ -49,6 +69,14 @@ class TrainingSession(QObject):
         self.document, self.controller = document, controller
         self.worker = Worker(self)
         self.reports: list[Report] = []
+        self.flows: tuple[TrainingFlow, ...] = ()
+        self.earlier_flows: tuple[TrainingFlow, ...] = ()
+        self._flow: TrainingFlow | None = None
+        """The run under way, while nothing of it is measured."""
+        self._flow_told = QTimer(self)
+        self._flow_told.setSingleShot(True)
+        self._flow_told.setInterval(round(1000 * SHOW_SECONDS))
+        self._flow_told.timeout.connect(self.flows_changed)
         self.last_settings = TrainSettings()
         self.last_dataset = "digits"
         self._panel: TrainingPanel | None = None
@@ -62,6 +90,7 @@ class TrainingSession(QObject):
         self._look.timeout.connect(self._look_for_run)
         self.worker.noted.connect(lambda text: controller.notice.emit(Notice("info", text)))
         self.worker.reported.connect(self._reported)
+        self.worker.flow_measured.connect(self._flow_measured)
         self.worker.finished.connect(self._finished)
         self.worker.failed.connect(self._failed)
         self.worker.state_changed.connect(self._show_state)
@@ -69,6 +98,9 @@ class TrainingSession(QObject):
         controller.project_replaced.connect(self._abandon)
         document.identity_changed.connect(self._read_settings)
         document.network_changed.connect(self._network_changed)
+        document.renamed.connect(self._rename)
+        document.loaded.connect(self._read_runs)
+        document.keeping.connect(self._keep_runs)
 
     def attach(self, panel: TrainingPanel) -> None:
         """Connect the panel, when it is first shown."""
@@ -89,12 +121,41 @@ class TrainingSession(QObject):
         """Another project comes: training of this one ends, and its weights go nowhere else."""
         self.worker.close()
         self.reports = []
+        self.earlier_flows = (*self.earlier_flows, *self.flows)[-MOST_RUNS:]
+        self.flows, self._flow = (), None
+        self.flows_changed.emit()
         self._outcome = ("idle", "")
         if self._panel is not None:
             self._panel.set_reports(())
             self._panel.set_restorable(False)
             self._show_state("idle")
         self._seen = None
+
+    def _keep_runs(self, kept: dict[str, Any]) -> None:
+        kept[KEPT_CURVES] = reports_to_plain(self.reports)
+        kept[KEPT_FLOWS] = [flow.to_plain() for flow in self.flows]
+
+    def _read_runs(self) -> None:
+        """Take over the curves and the flow of a project that was opened."""
+        settings = self.document.settings
+        self.reports = reports_from_plain(settings.get(KEPT_CURVES))
+        stored = settings.get(KEPT_FLOWS)
+        entries = stored[-MOST_RUNS:] if isinstance(stored, list) else []
+        found = (TrainingFlow.from_plain(entry) for entry in entries)
+        self.flows = tuple(flow for flow in found if flow is not None)
+        again = {(flow.title, flow.refs, flow.steps) for flow in self.flows}
+        self.earlier_flows = tuple(
+            flow for flow in self.earlier_flows if (flow.title, flow.refs, flow.steps) not in again
+        )
+        self.flows_changed.emit()
+        if self._panel is not None:
+            self._panel.set_reports(tuple(self.reports))
+
+    def _rename(self, old: str, new: str) -> None:
+        self.flows = tuple(flow.renamed(old, new) for flow in self.flows)
+        if self._flow is not None:
+            self._flow = self._flow.renamed(old, new)
+        self.flows_changed.emit()
 
     def _read_settings(self) -> None:
         """Take over the training settings of a project that was opened."""
@@ -152,6 +213,7 @@ class TrainingSession(QObject):
         # the curves go on where they ended, if it is they that are shown
         step = self._standing.step if resume and self._standing else 0
         self.reports = [report for report in self.reports if report.step <= step]
+        self._begin_flow(settings, step)
         self._outcome = ("idle", "")
         self.controller.before_training()
         self._show_reports()
@@ -166,6 +228,28 @@ class TrainingSession(QObject):
                 resume,
             )
         )
+
+    def _begin_flow(self, settings: TrainSettings, step: int) -> None:
+        """A series of its own for a run from the start; one that goes on continues the last."""
+        optimizer = settings.optimizer
+        title = self.tr("{0}, run {1}: {2}, learning rate {3}").format(
+            self.document.title,
+            1 + max((number_of(flow.title) for flow in self.flows), default=0),
+            type(optimizer).__name__,
+            f"{optimizer.lr:g}",
+        )
+        self._flow = TrainingFlow.of(self.document.graph, title)
+        if step and self.flows and self.flows[-1].refs == self._flow.refs:
+            *before, last = self.flows
+            self.flows, self._flow = tuple(before), last.until(step)
+
+    def _flow_measured(self, point: FlowPoint) -> None:
+        if self._flow is not None:
+            self.flows, self._flow = (*self.flows, self._flow)[-MOST_RUNS:], None
+        *before, last = self.flows
+        self.flows = (*before, last.with_point(point))
+        if not self._flow_told.isActive():
+            self._flow_told.start()
 
     def place_of(self, graph: Graph) -> Path:
         """The file in which a run of this network is kept."""
@@ -223,6 +307,8 @@ class TrainingSession(QObject):
     def close(self) -> None:
         """The window closes: no process outlives it. What was reached is kept."""
         training = self.worker.busy
+        self._look.stop()
+        self._flow_told.stop()
         self.worker.close()
         if training:
             self._adopt()
@@ -297,6 +383,43 @@ class TrainingSession(QObject):
             text = str(error)
             return text if node_id in text else f"{node_id}: {text}"
         return ""
+
+
+def number_of(title: str) -> int:
+    """The number of a run in its title; 0 where there is none."""
+    found = re.search(r", run (\d+): ", title)
+    return int(found[1]) if found else 0
+
+
+def reports_to_plain(reports: Sequence[Report]) -> dict[str, Any]:
+    """For the project's settings; nothing where there are none."""
+    if not reports:
+        return {}
+    rows = [[math.nan if x is None else x for x in dataclasses.astuple(r)] for r in reports]
+    return {"fields": list(_FIELDS), "numbers": packed(np.array(rows, np.float64))}
+
+
+def reports_from_plain(data: object) -> list[Report]:
+    """What ``reports_to_plain`` wrote; nothing for what is no such thing."""
+    if not isinstance(data, dict) or data.get("fields") != list(_FIELDS):
+        return []
+    try:
+        rows = unpacked(data.get("numbers")).reshape(-1, len(_FIELDS))
+    except ValueError:
+        return []
+    if len(rows) > 2 * MOST_REPORTS:
+        return []
+    found = []
+    for row in rows.tolist():
+        values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+        for name in ("step", "steps_total", "epoch"):
+            if not values[name] >= 0 or not values[name].is_integer():
+                return []
+            values[name] = int(values[name])
+        for name in ("validation_accuracy", "validation_loss"):
+            values[name] = None if math.isnan(values[name]) else values[name]
+        found.append(Report(**values))
+    return found
 
 
 def thinned(reports: list[Report]) -> list[Report]:

@@ -59,6 +59,7 @@ class Window(QMainWindow):
         self.paths = PathShares(self.document, self)
         self.watches = Watches(self.document, self._training_step, self)
         self.controller.project_replaced.connect(self.watches.clear)
+        self.watches.edited.connect(self.controller.projects.note_change)
         self.run_files = RunFiles(self.document, self._say, self)
         self.fields = FieldsInSight(self.document, self.settings, self)
         self.setMinimumSize(1024, 680)

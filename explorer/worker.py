@@ -74,6 +74,9 @@ class Worker(QObject):
     state_changed = Signal(str)
     reported = Signal(object)
     """The newest report (of a training, ``engine.train.Report``)."""
+    flow_measured = Signal(object)
+    """What flowed through the layers in a step (``engine.training_flow.FlowPoint``); none is left
+    out."""
     noted = Signal(str)
     """A sentence about the task that is under way."""
     finished = Signal(object)
@@ -191,6 +194,8 @@ class Worker(QObject):
                         self._set_state("running")
                 elif message.kind == "report":
                     report = message
+                elif message.kind == "flow":
+                    self.flow_measured.emit(message.value)
                 elif message.kind == "note":
                     self.noted.emit(message.value)
                 else:

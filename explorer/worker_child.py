@@ -36,6 +36,8 @@ KEEP_SECONDS = 10.0
 """A checkpoint is not written more often than this, nor for more than a tenth of the time."""
 MOST_CHECKPOINTS = 5
 """How many checkpoints a folder keeps; the oldest go."""
+FLOW_SHARE = 0.02
+"""Share of the time in which training measures what flows through the layers."""
 NICENESS = 10
 ORPHAN_SECONDS = 1.0
 """How long what is being written may take to be cleaned up when the parent is gone."""
@@ -76,7 +78,7 @@ class ExportTask:
 Task = TrainTask | ExportTask
 
 
-Kind = Literal["started", "note", "report", "done", "failed"]
+Kind = Literal["started", "note", "report", "flow", "done", "failed"]
 
 
 class Message(NamedTuple):
@@ -245,9 +247,11 @@ def _train(
     training, held_out = catalogue.load(task.dataset, task.preprocessing)
     if task.resume and task.checkpoint is not None:
         run = checkpoints.load(task.checkpoint)
-        trainer = Trainer.resume(run, training, held_out, graph=task.graph)
+        trainer = Trainer.resume(run, training, held_out, graph=task.graph, flow_share=FLOW_SHARE)
     else:
-        trainer = Trainer(task.graph, parameters, training, held_out, task.settings)
+        trainer = Trainer(
+            task.graph, parameters, training, held_out, task.settings, flow_share=FLOW_SHARE
+        )
     for note in trainer.notes:
         send("note", note)
     weights = trainer.plan.weights
@@ -262,6 +266,8 @@ def _train(
     reports = trainer.reports()
     try:
         while not stopped and (report := next(reports, None)) is not None:
+            if trainer.flow is not None and trainer.flow.step == report.step:
+                send("flow", trainer.flow)
             now = time.monotonic()
             if now >= publish_after:
                 published.write(weights)

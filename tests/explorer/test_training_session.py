@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,12 @@ from explorer.controller import Controller, Notice
 from explorer.document import Document
 from explorer.panels import TrainingPanel
 from explorer.settings import Settings
-from explorer.training_session import TrainingSession, thinned
+from explorer.training_session import (
+    TrainingSession,
+    reports_from_plain,
+    reports_to_plain,
+    thinned,
+)
 
 LONG = TrainSettings(epochs=10_000, batch_size=256, optimizer=SGD(lr=0.1))
 SHORT = TrainSettings(epochs=4, batch_size=64, optimizer=SGD(lr=0.1))
@@ -270,3 +276,50 @@ def test_reports_that_are_thinned_keep_each_validation_and_the_last() -> None:
     reports = [report(i + 1, v) for i, v in enumerate(validations)]
     kept = [r.step for r in thinned(reports)]
     assert kept == [1, 3, 5, 6, 7, 9, 11, 13, 14]
+
+
+def test_the_flow_of_each_run_is_kept_with_the_project(bench: Bench, qtbot: QtBot) -> None:
+    t, d = bench.training, bench.document
+    for _ in range(2):
+        with qtbot.waitSignal(t.worker.finished, timeout=20_000):
+            t.start(SHORT, "digits")
+    assert [flow.title for flow in t.flows] == [
+        "tiny, run 1: SGD, learning rate 0.1",
+        "tiny, run 2: SGD, learning rate 0.1",
+    ]
+    for flow in t.flows:
+        assert flow.names == ("image", "flatten1", "linear1")
+        assert flow.steps[0] == 1 and len(flow.steps) > 5
+        assert (flow.series("weight ratio")[2] > 0).all()
+        # the same seed and weights to begin with are not the same: run 2 goes on with run 1's
+    first, second = (flow.series("activation")[2, 0] for flow in t.flows)
+    assert second > first
+    reports = list(t.reports)
+    assert bench.controller.projects.save(bench.folder / "trained.gflow")
+    assert bench.controller.projects.finish()
+    flows = t.flows
+    bench.open(network(5), "other.gflow")
+    assert t.flows == () and t.reports == [] and t.earlier_flows == flows
+    bench.controller.projects.open(bench.folder / "trained.gflow")
+    assert t.reports == reports
+    assert [flow.title for flow in t.flows] == [flow.title for flow in flows]
+    assert t.earlier_flows == ()  # they are these
+    for mine, theirs in zip(flows, t.flows, strict=True):
+        assert (mine.steps, mine.refs, mine.flags) == (theirs.steps, theirs.refs, theirs.flags)
+        for a, b in zip(mine.numbers, theirs.numbers, strict=True):
+            assert np.allclose(a, b, rtol=1e-6, equal_nan=True)
+    bench.controller.layers.rename("linear1", "scores")
+    assert t.flows[0].names[-1] == "scores"
+    assert d.modified
+
+
+def test_curves_of_another_program_are_left_out() -> None:
+    report = Report(3, 9, 1, 0.5, 0.25, None, None, 0.1, 100.0, 1.0)
+    other = Report(4, 9, 1, 0.4, 0.5, 0.75, 0.3, 0.1, 100.0, 1.0)
+    plain = reports_to_plain([report, other])
+    assert reports_from_plain(plain) == [report, other]
+    assert reports_to_plain([]) == {}
+    nan = reports_to_plain([dataclasses.replace(report, epoch=float("nan"))])
+    half = reports_to_plain([dataclasses.replace(report, step=1.5)])
+    for wrong in ({}, [], {**plain, "fields": []}, {**plain, "numbers": "AAAA"}, nan, half):
+        assert reports_from_plain(wrong) == []

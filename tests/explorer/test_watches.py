@@ -11,7 +11,8 @@ import pytest
 from engine.cell import Cell
 from engine.explain import Weight
 from engine.graph import Graph
-from explorer.watches import MOST, Watch, Watches
+from engine.packed import packed
+from explorer.watches import KEPT, KEPT_POINTS, MOST, Watch, Watches, from_plain, to_plain
 
 CELL = Watch("conv1", "value", Cell("conv1", 0, (1, 2, 3)))
 GRADIENT = Watch("conv1", "gradient", Cell("conv1", 0, (1, 2, 3)))
@@ -119,3 +120,98 @@ def test_there_is_an_end_to_them(watches: Watches) -> None:
     assert watches.add(Watch("conv1", "value", Cell("conv1", 0, (0, 0, 3))))  # is there already
     watches.remove(NORM)
     assert len(watches.lines) == MOST
+
+
+def note(watches: Watches, bench: Any) -> None:
+    bench.controller.stepping.to_end()
+    watches.document.run_changed.emit()
+
+
+@pytest.fixture
+def kept(watches: Watches, bench: Any, step: list[int]) -> dict[Watch, Any]:
+    """Lines of three points each, saved to a file that is open."""
+    for watch in (CELL, GRADIENT, NORM, WEIGHT):
+        watches.add(watch)
+    for to, factor in ((10, 1.1), (25, 0.8), (40, 1.3)):
+        train(bench, step, to, factor)
+        note(watches, bench)
+    assert bench.controller.projects.save(bench.folder / "watched.gflow")
+    assert bench.controller.projects.finish()
+    lines = dict(watches.lines)
+    watches.clear()
+    return lines
+
+
+def test_they_come_back_with_the_project(
+    watches: Watches, bench: Any, step: list[int], kept: dict[Watch, Any]
+) -> None:
+    assert {len(line) for line in kept.values()} == {3}
+    assert bench.controller.projects.open(bench.folder / "watched.gflow")
+    assert watches.lines == kept
+    note(watches, bench)  # with the same picture: the last point is measured again
+    again = {w: [(s, pytest.approx(v, rel=1e-5)) for s, v in line] for w, line in kept.items()}
+    assert {w: list(line) for w, line in watches.lines.items()} == again
+    train(bench, step, 55, 1.1)
+    note(watches, bench)
+    assert {len(line) for line in watches.lines.values()} == {4}
+    for watch, line in watches.lines.items():
+        assert list(line[:2]) == list(kept[watch][:2]) and line[3][0] == 55
+
+
+def test_with_another_picture_they_stay_until_training_goes_on(
+    watches: Watches, bench: Any, step: list[int], kept: dict[Watch, Any]
+) -> None:
+    bench.controller.projects.open(bench.folder / "watched.gflow")
+    bench.controller.pictures.next()
+    note(watches, bench)
+    assert watches.lines == kept
+    train(bench, step, 55, 1.1)
+    note(watches, bench)
+    assert {tuple(s for s, _ in line) for line in watches.lines.values()} == {(55,)}
+    value = bench.document.trace.look("value", ("conv1", 0))[0, 1, 2, 3]
+    assert watches.lines[CELL][0][1] == pytest.approx(float(value))
+
+
+def test_adding_and_removing_one_is_a_change_of_the_project(watches: Watches, qtbot: Any) -> None:
+    with qtbot.waitSignal(watches.edited):
+        watches.add(NORM)
+    with qtbot.waitSignal(watches.edited):
+        watches.remove(NORM)
+
+
+def test_one_that_was_removed_is_not_in_the_file(
+    watches: Watches, bench: Any, kept: dict[Watch, Any]
+) -> None:
+    bench.controller.projects.open(bench.folder / "watched.gflow")
+    for watch in list(watches.lines):
+        watches.remove(watch)
+    assert KEPT not in bench.document.project().settings
+
+
+def test_a_long_line_is_thinned_in_the_file_and_keeps_its_end() -> None:
+    line = tuple((i, float(i) / 3) for i in range(3 * KEPT_POINTS - 1))
+    (found,) = from_plain(to_plain({NORM: line}, 7, {})).values()
+    assert found[1] == 7 and found[0][-1] == line[-1] and len(found[0]) <= KEPT_POINTS
+    assert set(found[0]) <= set(line)
+    special = ((1, float("nan")), (2, float("-inf")))
+    ((again, _),) = from_plain(to_plain({NORM: special}, 0, {})).values()
+    assert np.isnan(again[0][1]) and again[1] == special[1]
+
+
+def test_what_another_program_wrote_is_left_out() -> None:
+    (good,) = to_plain({CELL: ((1, 2.0), (3, 4.0))}, 5, {})
+    assert from_plain([good]) == {CELL: (((1, 2.0), (3, 4.0)), 5)}
+    for name, wrong in (
+        ("node", 3),
+        ("measure", "loudness"),
+        ("measure", "norm"),  # of all cells: it has no place
+        ("index", [1, -2, 3]),
+        ("index", "1, 2"),
+        ("port", "first"),
+        ("picture", None),
+        ("line", "no base64"),
+        ("line", packed(np.array([1.0, 2.0, 3.0]))),
+        ("line", packed(np.array([3.0, 0.0, 1.0, 0.0]))),
+    ):
+        assert from_plain([{**good, name: wrong}]) == {}, (name, wrong)
+    assert from_plain("watches") == from_plain([3, None]) == {}

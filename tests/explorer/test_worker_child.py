@@ -154,6 +154,8 @@ class TestTraining:
         assert found is not None
         for key, array in trainer.parameters().items():
             assert np.array_equal(found[key], array)
+        flows = [m.value for m in messages if m.kind == "flow"]
+        assert flows[0].step == 1 and np.isfinite(flows[0].numbers[2]).any()
         assert own_process == [worker_child.NICENESS]
 
     def test_told_to_stop_before_it_began_it_makes_no_step(

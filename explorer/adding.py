@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import QObject
 
@@ -15,7 +15,7 @@ from explorer import edits
 from explorer.canvas import geometry
 from explorer.document import Document
 from explorer.editing import Editing
-from explorer.folding import common_group, view
+from explorer.folding import common_group
 from explorer.notices import Say
 from explorer.own_blocks import BlockError, OwnBlocks, part
 
@@ -108,7 +108,8 @@ class Adding(QObject):
         spec = self.document.inference.specs.get(ref)
         path = blocks.free_path(graph, block.description.path)
         text = self.tr("Add {0}").format(path)
-        if self._splice(text, lambda g: blocks.appended(g, block, ref, spec, path), ref):
+        change = lambda g: blocks.appended(g, block, ref, spec, path)  # noqa: E731
+        if self._editing.splice(text, change, self.document.view.card(ref[0])):
             self.document.select(self._members(path))
 
     def append_own_block(self, name: str, factor: float = 1.0) -> None:
@@ -124,7 +125,8 @@ class Adding(QObject):
             self._say("warning", str(error))
             return
         text = self.tr("Add {0}").format(path)
-        if self._splice(text, lambda g: blocks.spliced(g, nodes, ref, end), ref):
+        change = lambda g: blocks.spliced(g, nodes, ref, end)  # noqa: E731
+        if self._editing.splice(text, change, self.document.view.card(ref[0])):
             self.document.select(self._members(path))
 
     def _entry(self) -> Ref | None:
@@ -145,29 +147,6 @@ class Adding(QObject):
 
     def _members(self, path: str) -> list[str]:
         return [n.id for n in self.document.graph.nodes if n.id.startswith(f"{path}/")]
-
-    def _splice(self, text: str, change: Callable[[Graph], Graph], ref: Ref) -> bool:
-        """Add several layers behind a tensor: those below make room, or all is laid out anew."""
-        document = self.document
-        automatic = self._editing.layouts.is_automatic(document.view, document.layout)
-        before = set(document.graph.by_id)
-        try:
-            graph = change(document.graph)
-        except GraphError as error:
-            self._say("warning", str(error))
-            return False
-        positions: dict[str, tuple[float, float]] = {}
-        new = {n.id for n in graph.nodes} - before
-        if automatic:
-            positions = self._editing.layouts.place(view(graph, document.folded))
-        else:
-            spots = edits.placed_behind(document.layout, graph, new, document.view.card(ref[0]))
-            positions = spots
-        if not self._editing.change(text, lambda _: graph, positions):
-            return False
-        if automatic:
-            self._editing.arranged.emit()
-        return True
 
     def _end_of(self, ids: Sequence[str]) -> Ref:
         """The tensor behind which a layer is put: a folded block's output, else the first's."""

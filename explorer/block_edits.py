@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QObject
 
+from engine.graph import Graph
+from explorer import dragged_blocks, edits
 from explorer.clipping import clip
 from explorer.document import Document
+from explorer.dragged_blocks import AnyBlock
 from explorer.editing import Editing
-from explorer.folding import common_group, grouped, groups, regrouped, ungrouped
+from explorer.folding import EdgeKey, common_group, grouped, groups, regrouped, ungrouped
 from explorer.folds import Folds
 from explorer.notices import Say
 from explorer.own_blocks import BlockError, OwnBlocks
@@ -64,6 +67,56 @@ class BlockEdits(QObject):
         names = regrouped(graph, path, new)
         text = self.tr("Rename {0} to {1}").format(path, new)
         self._editing.change(text, lambda g: g.renamed(names), renamed=names)
+
+    # ---- dropped on the canvas ---------------------------------------------------------------
+
+    def insert(self, block: AnyBlock, inputs: Sequence[EdgeKey]) -> None:
+        """Put a block between a tensor and those inputs that read it."""
+        document = self.document
+        source = document.graph.source_of(*inputs[0])
+        above = document.view.card(source[0]) if source is not None else ""
+        text = self.tr("Insert {0}").format(dragged_blocks.title(block))
+        inference = document.inference
+        self._splice(text, lambda g: dragged_blocks.inserted(g, inference, block, inputs), above)
+
+    def put_instead(self, block: AnyBlock, ids: Iterable[str]) -> None:
+        """Put a block in the place of layers, of their width and stride."""
+        document, chosen = self.document, frozenset(ids)
+        members = [n for n in document.graph.nodes if n.id in chosen]
+        sources = [r[0] for n in members for r in n.sources if r[0] not in chosen]
+        above = document.view.card(sources[0]) if sources else ""
+        old = members[0].id if len(members) == 1 else common_group(chosen)
+        text = self.tr("Replace {0} by {1}").format(old, dragged_blocks.title(block))
+        inference = document.inference
+        self._splice(text, lambda g: dragged_blocks.instead(g, inference, block, chosen), above)
+
+    def add(self, block: AnyBlock, x: float, y: float) -> None:
+        """Put a block onto the canvas, connected to nothing."""
+        document = self.document
+        graph, path = dragged_blocks.loose(document.graph, block)
+        new = {n.id for n in graph.nodes} - document.graph.by_id.keys()
+        places = edits.placed_at(graph, new, x, y)
+        text = self.tr("Add {0}").format(dragged_blocks.title(block))
+        if self._editing.change(text, lambda _: graph, places):
+            self._select(path)
+
+    def _splice(self, text: str, made: Callable[[Graph], tuple[Graph, str]], above: str) -> None:
+        paths: list[str] = []
+
+        def change(graph: Graph) -> Graph:
+            after, path = made(graph)
+            paths.append(path)
+            return after
+
+        if self._editing.splice(text, change, above):
+            self._select(paths[-1])
+
+    def _select(self, path: str) -> None:
+        self.document.select(
+            {n.id for n in self.document.graph.nodes if n.id.startswith(f"{path}/")}
+        )
+
+    # ---- the user's own ----------------------------------------------------------------------
 
     def save_block(self, ids: Iterable[str]) -> str:
         """Keep layers in the user's palette; returns the name, empty where that cannot be."""

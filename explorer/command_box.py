@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence
@@ -17,19 +17,27 @@ from explorer.typed import Typed, meanings
 class CommandBox(QFrame):
     """Type part of a command's name, a layer, or a place; Up and Down choose, Enter runs.
 
-    ``nodes`` are the places there are. Escape closes.
+    Tab completes the line to what is chosen. ``nodes`` are the places there are, ``own`` the user's
+    blocks with their channels. Escape closes.
     """
 
     layer_requested = Signal(object)
     block_requested = Signal(object)
+    own_block_requested = Signal(str, float)  # name, times its channels
     node_requested = Signal(str)
     closed = Signal()
 
-    def __init__(self, actions: Actions, parent: QWidget, nodes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        actions: Actions,
+        parent: QWidget,
+        nodes: Iterable[str] = (),
+        own: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setObjectName("command-box")
-        self._actions, self._nodes = actions, tuple(nodes)
+        self._actions, self._nodes, self._own = actions, tuple(nodes), dict(own or {})
         m = theme.metrics()
         column = QVBoxLayout(self)
         column.setContentsMargins(m.space_2, m.space_2, m.space_2, m.space_2)
@@ -67,7 +75,7 @@ class CommandBox(QFrame):
             if action.isEnabled() and all(w in name.lower() for w in words):
                 found.append((not name.lower().startswith(text.lower()), name, command))
         self.list.clear()
-        typed = meanings(text, self._nodes)
+        typed = meanings(text, self._nodes, self._own)
         for one in typed:
             if one.sure:
                 self._offer(one)
@@ -91,6 +99,8 @@ class CommandBox(QFrame):
             item.setIcon(theme.icon(icon_name(type(typed.layer).__name__)))
         elif typed.block is not None:
             item.setIcon(theme.icon("group"))
+        elif typed.own:
+            item.setIcon(theme.icon("layer"))
         elif typed.node:
             item.setIcon(theme.icon("search"))
         else:
@@ -110,12 +120,25 @@ class CommandBox(QFrame):
             elif chosen.block is not None:
                 self.line.clear()
                 self.block_requested.emit(chosen.block)
+            elif chosen.own:
+                self.line.clear()
+                self.own_block_requested.emit(chosen.own, chosen.factor)
             else:
                 self.close()
                 self.node_requested.emit(chosen.node)
             return
         self.close()
         self._actions[chosen].trigger()
+
+    def _complete(self) -> None:
+        """Type the rest of what is chosen, so that its numbers can be typed behind it."""
+        item = self.list.currentItem()
+        chosen = item.data(Qt.ItemDataRole.UserRole) if item is not None else None
+        if isinstance(chosen, Typed):
+            if chosen.line:
+                self.line.setText(f"{chosen.line} ")
+        elif chosen is not None:
+            self.line.setText(tr(next(c.text for c in COMMANDS if c.id == chosen)))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
@@ -129,6 +152,9 @@ class CommandBox(QFrame):
                 return True
             if event.key() == Qt.Key.Key_Up:
                 self.list.setCurrentRow(max(row - 1, 0))
+                return True
+            if event.key() == Qt.Key.Key_Tab:
+                self._complete()
                 return True
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self._run(self.list.currentItem())

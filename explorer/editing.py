@@ -81,6 +81,31 @@ class Editing(QObject):
             self.arranged.emit()
         return True
 
+    def splice(self, text: str, change: Callable[[Graph], Graph], above: str) -> bool:
+        """Add several layers below a card: those below make room, or all is laid out anew.
+
+        As ``change``: one undo entry, or it is said why it cannot be.
+        """
+        document = self.document
+        automatic = self.layouts.is_automatic(document.view, document.layout)
+        before = set(document.graph.by_id)
+        try:
+            graph = change(document.graph)
+        except (GraphError, HyperparameterError) as error:
+            self._say("warning", str(error))
+            return False
+        positions: dict[str, tuple[float, float]] = {}
+        new = {n.id for n in graph.nodes} - before
+        if automatic:
+            positions = self.layouts.place(view(graph, document.folded))
+        else:
+            positions = edits.placed_behind(document.layout, graph, new, above)
+        if not self.change(text, lambda _: graph, positions):
+            return False
+        if automatic:
+            self.arranged.emit()
+        return True
+
     def push(self, after: Content, text: str, gesture: str = "") -> None:
         """One undo entry that only moves cards."""
         document = self.document

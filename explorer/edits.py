@@ -137,20 +137,26 @@ def replaced(graph: Graph, node_id: str, layer: Layer) -> Graph:
     return graph.replace_node(node_id, layer=layer, inputs=inputs, params=None)
 
 
-def placed_behind(
-    layout: Layout, graph: Graph, new: Collection[str], above: str
+def placed_at(
+    graph: Graph, new: Collection[str], x: float, y: float
 ) -> dict[str, tuple[float, float]]:
-    """Places for new layers below a card, and for the cards below it, which make room."""
+    """Places for new layers in one column whose upper left corner is there."""
     nodes = tuple(n for n in graph.nodes if n.id in new)
     part = tuple(
         replace(n, inputs=tuple(r if r and r[0] in new else None for r in n.inputs)) for n in nodes
     )
     places = place(Graph(nodes=part), aspect=0.01)  # one column
+    left = min((px for px, _ in places.values()), default=0.0)
+    return {name: (px - left + x, py + y) for name, (px, py) in places.items()}
+
+
+def placed_behind(
+    layout: Layout, graph: Graph, new: Collection[str], above: str
+) -> dict[str, tuple[float, float]]:
+    """Places for new layers below a card, and for the cards below it, which make room."""
     x, y = layout.get(above, (0.0, 0.0))
     width, height = geometry.size_of()
-    top = y + height + geometry.ROW_GAP
-    left = min((px for px, _ in places.values()), default=0.0)
-    found = {name: (px - left + x, py + top) for name, (px, py) in places.items()}
+    found = placed_at(graph, new, x, y + height + geometry.ROW_GAP)
     end = max((py for _, py in found.values()), default=y) + height + geometry.ROW_GAP
     right = max((px for px, _ in found.values()), default=x) + width
     below = {n: (px, py) for n, (px, py) in layout.items() if py > y and x - width < px < right}

@@ -70,6 +70,18 @@ class OwnBlocks(QObject):
             raise BlockError(reason(error, path)) from error
         self.changed.emit()
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """By name the channels of the last layer that has such; 0 where none has, or unreadable."""
+        return {name: self._width(name) for name in self.names}
+
+    def _width(self, name: str) -> int:
+        try:
+            order = Graph(nodes=self.load(name).nodes).order
+        except BlockError:
+            return 0
+        return next((w for node in reversed(order) if (w := width_of(node.layer))), 0)
+
     def load(self, name: str) -> Clipping:
         """The layers of a block; raises BlockError."""
         try:
@@ -106,6 +118,11 @@ class OwnBlocks(QObject):
                 )
             )
         return self.folder / f"{name}{SUFFIX}"
+
+
+def width_of(layer: Any) -> int:
+    """The channels or features that a layer is set to; 0 for one without."""
+    return next((int(getattr(layer, name)) for name in WIDTHS if hasattr(layer, name)), 0)
 
 
 def scaled(layer: Any, factor: float) -> Any:

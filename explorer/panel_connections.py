@@ -12,6 +12,7 @@ from explorer import panels
 from explorer.controller import Controller
 from explorer.document import Document
 from explorer.fields import FieldsInSight
+from explorer.notices import Notice
 from explorer.path_shares import PathShares
 from explorer.tensors.grid import TensorGrid
 from explorer.training_session import TrainingSession
@@ -25,8 +26,9 @@ def layers(controller: Controller, parent: QWidget) -> QWidget:
     palette.own_block_requested.connect(controller.adding.append_own_block)
     palette.rename_requested.connect(controller.blocks.rename_own_block)
     palette.delete_requested.connect(controller.blocks.delete_own_block)
-    own.changed.connect(lambda: palette.set_own_blocks(own.names))
-    palette.set_own_blocks(own.names)
+    palette.refused.connect(lambda text: controller.notice.emit(Notice("warning", text)))
+    own.changed.connect(lambda: palette.set_own_blocks(own.names, own.load))
+    palette.set_own_blocks(own.names, own.load)
     return palette
 
 

@@ -18,6 +18,9 @@ def from_canvas(canvas: Canvas, controller: Controller, answers: AnswerPanels) -
     c = controller
     canvas.insert_requested.connect(c.adding.insert_layer)
     canvas.insert_before_requested.connect(c.adding.insert_before)
+    canvas.insert_block_requested.connect(c.blocks.insert)
+    canvas.put_instead_requested.connect(c.blocks.put_instead)
+    canvas.add_block_requested.connect(c.blocks.add)
     canvas.fold_requested.connect(c.folds.fold)
     canvas.unfold_requested.connect(c.folds.unfold)
     canvas.fold_all_requested.connect(c.folds.fold_all)

@@ -6,13 +6,15 @@ fc 120                  a fully connected layer
 dropout 0.3             the first number with a point is the first such setting
 gn groups=4             any setting by its name
 residual block 32 s2    a block of layers, with its channels and stride
+mine x0.5               one of the user's blocks, with so many times its channels
+mine 64                 the same with that many channels in its last layer
 goto fc2                to that layer
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +41,10 @@ ALSO = {
 }
 """Other words for a layer than its short name and its class."""
 LETTERS = {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation", "g": "groups"}
+MOST_TIMES = 64
+"""So many times its channels one of the user's blocks can have."""
 _SIZE = re.compile(r"(\d+)[x×*](\d+)")
+_FACTOR = re.compile(r"[x×*](\d*\.?\d+)|(\d*\.?\d+)[x×*]")
 _LETTER = re.compile(r"([kspdg])(\d+)(?:[x×*](\d+))?")
 
 
@@ -47,6 +52,7 @@ _LETTER = re.compile(r"([kspdg])(\d+)(?:[x×*](\d+))?")
 class Typed:
     """One thing that a line may mean: ``layer`` or ``block`` to add, ``node`` to go to, or neither.
 
+    ``own`` is the name of one of the user's blocks, to be added with ``factor`` times its channels.
     Neither means that ``text`` says what could not be read.
     """
 
@@ -54,8 +60,12 @@ class Typed:
     layer: Layer | None = None
     block: Block | None = None
     node: str = ""
+    own: str = ""
+    factor: float = 1.0
     sure: bool = True
     """Named in full; else the beginning of a name, which may begin a command as well."""
+    line: str = ""
+    """What can be typed for it, where that goes on from what was typed: Tab completes to it."""
 
 
 def _tr(text: str) -> str:
@@ -161,7 +171,8 @@ def _layer(kind: type[Layer], words: list[str]) -> Typed:
         bad = word if not same or word != "same" else "same"
         names = ", ".join(f"{f.name}=" for f in layer.hyperparameters()) or _tr("nothing more")
         return Typed(_tr("{0}: expected {1}, received {2!r}").format(kind.title, names, bad))
-    return Typed(_tr("Add {0}").format(described(layer)), layer)
+    line = " ".join([kind.slug, *words])
+    return Typed(_tr("Add {0}").format(described(layer)), layer, line=line)
 
 
 def described(layer: Layer) -> str:
@@ -212,21 +223,61 @@ def _block(name: str, words: list[str]) -> Typed:
         parts.append(f"{_tr(kind.width)} {width}")
     if stride > 1:
         parts.append(_tr("stride {0}").format(stride))
-    return Typed(_tr("Add {0}").format(", ".join(parts)), block=Block(name, width, stride))
+    return Typed(
+        _tr("Add {0}").format(", ".join(parts)),
+        block=Block(name, width, stride),
+        line=" ".join([kind.words[0], *words]),
+    )
 
 
-def meanings(line: str, nodes: Iterable[str]) -> list[Typed]:
-    """What a line may mean, the likeliest first; empty for what is neither layer nor place."""
+def _own_blocks(plain: str, own: Mapping[str, int]) -> list[Typed]:
+    """The user's blocks whose name a line begins with, or is the beginning of."""
+    named = [name for name in own if f"{plain} ".startswith(f"{name.lower()} ")]
+    if named:
+        name = max(named, key=len)
+        return [_own_block(name, own[name], plain[len(name) :].split())]
+    begun = [name for name in own if len(plain) > 1 and name.lower().startswith(plain)]
+    return [replace(_own_block(name, own[name], []), sure=False) for name in begun]
+
+
+def _own_block(name: str, width: int, words: list[str]) -> Typed:
+    factor = 1.0
+    for word in words:
+        times = _FACTOR.fullmatch(word)
+        if times:
+            factor = float(times[1] or times[2])
+        elif width and re.fullmatch(r"\d{1,5}", word):
+            factor = int(word) / width
+        if not 0 < factor <= MOST_TIMES or not (times or (width and word.isdigit())):
+            wanted = _tr("channels, or a factor such as x2 up to x{0}").format(MOST_TIMES)
+            return Typed(_tr("{0}: expected {1}, received {2!r}").format(name, wanted, word))
+    text = _tr("Add your block {0}").format(name)
+    if width and factor != 1:
+        text = _tr("{0}, channels {1}").format(text, max(1, round(width * factor)))
+    return Typed(text, own=name, factor=factor, line=" ".join([name, *words]))
+
+
+def meanings(line: str, nodes: Iterable[str], own: Mapping[str, int] | None = None) -> list[Typed]:
+    """What a line may mean, the likeliest first; empty for what is neither layer nor place.
+
+    ``own`` are the user's blocks by name, with the channels of the last layer that has such (0:
+    none has).
+    """
     words = line.strip().lower().split()
     if not words:
         return []
     if words[0] in ("goto", "go") and len(words) > 1:
         wanted = words[-1]
         found = sorted((n for n in nodes if wanted in n.lower()), key=lambda n: (len(n), n))
-        return [Typed(_tr("Go to {0}").format(name), node=name) for name in found]
+        return [
+            Typed(_tr("Go to {0}").format(name), node=name, line=f"{words[0]} {name}")
+            for name in found
+        ]
+    kept = _own_blocks(" ".join(words), own or {})
     blocks = _blocks(words)
     if blocks and blocks[0].sure:
-        return blocks
+        return blocks + kept
     kinds, sure = _kinds(words[0])
     layers = [replace(_layer(kind, words[1:]), sure=sure) for kind in kinds]
-    return layers + blocks
+    # A block that is named in full says more than a layer whose name begins so.
+    return kept + layers + blocks if kept and kept[0].sure and not sure else layers + blocks + kept

@@ -415,12 +415,14 @@ class Window(QMainWindow):
     def find_command(self) -> None:
         """The box that runs every command by its name."""
         places = self.document.known_ids | folding.groups(self.document.graph).keys()
-        box = CommandBox(self.actions_by_id, self, sorted(places))
+        own = self.controller.own_blocks.widths
+        box = CommandBox(self.actions_by_id, self, sorted(places), own)
         box.layer_requested.connect(self.controller.adding.append_layer)
         box.block_requested.connect(self.controller.adding.append_block)
         box.node_requested.connect(self._go_to)
         box.closed.connect(self._take_keys_back)
         box.open_over(self.canvas)
+        box.own_block_requested.connect(self.controller.adding.append_own_block)
 
     def _go_to(self, node_id: str) -> None:
         c, canvas = self.controller, self.canvas

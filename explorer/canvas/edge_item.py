@@ -135,7 +135,9 @@ class EdgeItem(QGraphicsItem):
             mark = {"illegal": tokens.error, "warning": tokens.warning}.get(
                 self.mark, tokens.success
             )
-            colour, width = mark, max(width, now.line_strong + 1)
+            # One that would take a drop is lit; the one under the mouse stands out among them.
+            colour = mark
+            width = max(width, now.line_strong + (self.mark != "legal"))
             dash = (2.0, 2.0) if self.mark == "illegal" else ()
         zoom = option.levelOfDetailFromTransform(painter.worldTransform())
         if self.norm is None and not dash:

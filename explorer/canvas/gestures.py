@@ -12,10 +12,12 @@ from PySide6.QtCore import QCoreApplication, QPoint, QPointF, QRectF, Qt
 
 from engine.graph import GraphError, Ref
 from engine.layers.base import Fix, Layer
+from explorer import dragged_blocks
 from explorer.canvas import geometry, legality
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.legality import Verdict
 from explorer.canvas.node_item import NodeItem
+from explorer.dragged_blocks import AnyBlock
 
 if TYPE_CHECKING:
     from explorer.canvas.view import Canvas
@@ -397,28 +399,61 @@ class Wire(Gesture):
         super().cancel()
 
 
+Target = tuple[str, str, int]
+"""What a drop would do ("add", "replace", "insert"), and at which card or edge."""
+
+
 class Drop(Gesture):
-    """A layer from the palette over the canvas: onto an edge, onto a card or onto nothing."""
+    """Something from the palette over the canvas: onto an edge, onto a card or onto nothing.
+
+    Edges and cards that take it are lit from the beginning; the one under the mouse says more.
+    """
 
     cursor = Qt.CursorShape.DragCopyCursor
 
-    def __init__(self, canvas: Canvas, layer: Layer) -> None:
+    def __init__(self, canvas: Canvas, title: str) -> None:
         super().__init__(canvas)
-        self.layer = layer
+        self.title = title
         self.verdict: Verdict | None = None
-        self._target: tuple[str, str, int] | None = None
+        self._target: Target | None = None
         self._inputs: tuple[tuple[str, int], ...] = ()
+        self._lit: tuple[EdgeItem, ...] | None = None
 
     @property
     def accepted(self) -> bool:
         """Whether a drop here would be taken."""
         return self.verdict is not None and self.verdict.accepted
 
+    def _takes(self, edge: EdgeItem) -> bool:
+        """Whether an edge would take it, at a quick look."""
+        raise NotImplementedError
+
+    def _on_card(self, item: NodeItem) -> Verdict:
+        raise NotImplementedError
+
+    def _on_edge(self, edge: EdgeItem) -> Verdict:
+        raise NotImplementedError
+
+    def _on_nothing(self) -> Verdict:
+        return Verdict("legal", tr("Add {layer} here").format(layer=self.title))
+
+    def _ask(self, target: Target, at: QPointF) -> None:
+        """Ask for what was accepted; ``at`` is the corner of the new card."""
+        raise NotImplementedError
+
+    def _light(self) -> None:
+        """Mark the edges that would take it, but for the one under the mouse."""
+        if self._lit is None:
+            self._lit = tuple(e for e in self.network.edges.values() if self._takes(e))
+        for edge in self._lit:
+            if not edge.mark:
+                self.network.set_mark(edge, "legal")
+
     def move(self, at: QPointF, pixel: QPoint) -> None:
         network = self.network
         item = network.node_at(at)
         edge = None if item is not None else network.edge_at(at, self.canvas.reach * 1.5)
-        target: tuple[str, str, int] = ("add", "", 0)
+        target: Target = ("add", "", 0)
         if item is not None:
             target = ("replace", item.facts.id, 0)
         elif edge is not None:
@@ -427,26 +462,19 @@ class Drop(Gesture):
             self._target = target
             network.clear_marks()
             if item is not None:
-                if item.facts.kind == "block":
-                    text = tr("{block} is a block: unfold it to replace a layer of it")
-                    self.verdict = Verdict("illegal", text.format(block=item.facts.name))
-                else:
-                    self.verdict = legality.may_replace(
-                        network.graph, network.inference, item.facts.id, self.layer
-                    )
+                self.verdict = self._on_card(item)
                 network.set_mark(item, self.verdict.mark)
             elif edge is not None:
                 self._inputs = edge.facts.inputs
-                self.verdict = legality.may_insert(
-                    network.graph, network.inference, self.layer, *self._inputs[0]
-                )
-                network.set_mark(edge, self.verdict.mark)
+                self.verdict = self._on_edge(edge)
+                mark = self.verdict.mark
+                network.set_mark(edge, "target" if mark == "legal" else mark)
             else:
-                text = tr("Add {layer} here").format(layer=self.layer.title)
-                self.verdict = Verdict("legal", text)
+                self.verdict = self._on_nothing()
+            self._light()
         assert self.verdict is not None
         ghosts = [] if item is not None else [self._rect(at)]
-        self.canvas.sketch.draw_ghosts(ghosts, self.layer.title, self.verdict.mark)
+        self.canvas.sketch.draw_ghosts(ghosts, self.title, self.verdict.mark)
         self.canvas.say(self.verdict.text, self.verdict.mark, pixel)
 
     def _rect(self, at: QPointF) -> QRectF:
@@ -457,16 +485,77 @@ class Drop(Gesture):
         target, accepted = self._target, self.accepted
         corner = self._rect(at).topLeft()
         self.cancel()
-        if target is None or not accepted:
-            return
-        kind, name, _ = target
-        canvas = self.canvas
+        if target is not None and accepted:
+            self._ask(target, corner)
+
+
+class DropLayer(Drop):
+    """A layer is inserted, put in the place of another, or added."""
+
+    def __init__(self, canvas: Canvas, layer: Layer) -> None:
+        super().__init__(canvas, layer.title)
+        self.layer = layer
+
+    def _takes(self, edge: EdgeItem) -> bool:
+        return legality.may_stand(self.network.inference, self.layer, edge.facts.ref)
+
+    def _on_card(self, item: NodeItem) -> Verdict:
+        if item.facts.kind == "block":
+            text = tr("{block} is a block: unfold it to replace a layer of it")
+            return Verdict("illegal", text.format(block=item.facts.name))
+        network = self.network
+        return legality.may_replace(network.graph, network.inference, item.facts.id, self.layer)
+
+    def _on_edge(self, edge: EdgeItem) -> Verdict:
+        network = self.network
+        return legality.may_insert(
+            network.graph, network.inference, self.layer, *edge.facts.inputs[0]
+        )
+
+    def _ask(self, target: Target, at: QPointF) -> None:
+        canvas, (kind, name, _) = self.canvas, target
         if kind == "insert" and len(self._inputs) > 1:
-            canvas.insert_before_requested.emit(self.layer, self._inputs, corner.x(), corner.y())
+            canvas.insert_before_requested.emit(self.layer, self._inputs, at.x(), at.y())
         elif kind == "insert":
-            (name, slot), *_ = self._inputs
-            canvas.insert_requested.emit(self.layer, name, slot, corner.x(), corner.y())
+            canvas.insert_requested.emit(self.layer, *self._inputs[0], at.x(), at.y())
         elif kind == "replace":
             canvas.replace_requested.emit(name, self.layer)
         else:
-            canvas.add_requested.emit(self.layer, corner.x(), corner.y())
+            canvas.add_requested.emit(self.layer, at.x(), at.y())
+
+
+class DropBlock(Drop):
+    """A block of layers is inserted, put in the place of a layer or a block, or added."""
+
+    def __init__(self, canvas: Canvas, block: AnyBlock) -> None:
+        super().__init__(canvas, dragged_blocks.title(block))
+        self.block = block
+
+    def _takes(self, edge: EdgeItem) -> bool:
+        return dragged_blocks.takes(self.block, self.network.inference.specs.get(edge.facts.ref))
+
+    def _on_card(self, item: NodeItem) -> Verdict:
+        network = self.network
+        ids = network.view.ids({item.facts.id})
+        return legality.may_put_instead(
+            network.graph, network.inference, self.block, ids, item.facts.name
+        )
+
+    def _on_edge(self, edge: EdgeItem) -> Verdict:
+        network = self.network
+        return legality.may_insert_block(
+            network.graph, network.inference, self.block, edge.facts.inputs
+        )
+
+    def _on_nothing(self) -> Verdict:
+        text = tr("Add {block} here, connected to nothing. Drop it on a connection to insert it")
+        return Verdict("legal", text.format(block=self.title))
+
+    def _ask(self, target: Target, at: QPointF) -> None:
+        canvas, (kind, name, _) = self.canvas, target
+        if kind == "insert":
+            canvas.insert_block_requested.emit(self.block, self._inputs)
+        elif kind == "replace":
+            canvas.put_instead_requested.emit(self.block, self.network.view.ids({name}))
+        else:
+            canvas.add_block_requested.emit(self.block, at.x(), at.y())

@@ -5,7 +5,7 @@ A check raises what the engine raises; "may I" is a try around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,9 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.graph import Graph, GraphError, Inference, Node, Ref
 from engine.layers.base import HyperparameterError, Layer, ShapeError, Spec
+from explorer import dragged_blocks
+from explorer.dragged_blocks import AnyBlock
+from explorer.folding import EdgeKey
 
 
 def tr(text: str) -> str:
@@ -90,6 +93,17 @@ def may_insert(graph: Graph, inference: Inference, layer: Layer, reader: str, sl
     return _verdict(lambda: insert(graph, layer, reader, slot), good, inference, set())
 
 
+def may_stand(inference: Inference, layer: Layer, ref: Ref) -> bool:
+    """A quick look whether a layer can stand behind a tensor; used to light up many edges."""
+    spec = inference.specs.get(ref)
+    try:
+        if spec is not None:
+            _alone(layer, spec)
+    except ShapeError:
+        return False
+    return spec is not None
+
+
 def replaced(graph: Graph, node_id: str, layer: Layer) -> Graph:
     """The graph with another layer at a node; raises GraphError or the node's ShapeError."""
     node = graph.node(node_id)
@@ -113,6 +127,37 @@ def may_replace(graph: Graph, inference: Inference, node_id: str, layer: Layer) 
         return Verdict("illegal", tr("{id} is not a layer and stays").format(id=node_id))
     good = tr("Replace {old} by {new}").format(old=node_id, new=layer.title)
     return _verdict(lambda: replaced(graph, node_id, layer), good, inference, {node_id})
+
+
+def may_insert_block(
+    graph: Graph, inference: Inference, block: AnyBlock, inputs: Sequence[EdgeKey]
+) -> Verdict:
+    """The verdict on dropping a block onto the edge that enters these inputs."""
+    source = graph.source_of(*inputs[0])
+    good = tr("Insert {block} between {source} and {reader}").format(
+        block=dragged_blocks.title(block), source=source[0] if source else "", reader=inputs[0][0]
+    )
+    made = lambda: dragged_blocks.inserted(graph, inference, block, inputs)  # noqa: E731
+    return _verdict(lambda: _sound(*made()), good, inference, set())
+
+
+def may_put_instead(
+    graph: Graph, inference: Inference, block: AnyBlock, ids: Collection[str], name: str
+) -> Verdict:
+    """The verdict on dropping a block onto the card of these layers, which is called ``name``."""
+    if not set(ids) <= graph.by_id.keys():
+        return Verdict("illegal", tr("{id} is not a layer and stays").format(id=name))
+    good = tr("Replace {old} by {new}").format(old=name, new=dragged_blocks.title(block))
+    made = lambda: dragged_blocks.instead(graph, inference, block, ids)  # noqa: E731
+    return _verdict(lambda: _sound(*made()), good, inference, set(ids))
+
+
+def _sound(graph: Graph, path: str) -> Graph:
+    """The graph, unless a layer of its new block cannot stand where it is."""
+    for name, error in graph.infer().errors.items():
+        if name.startswith(f"{path}/") and isinstance(error, ShapeError):
+            raise error
+    return graph
 
 
 def _raise_shape_error(graph: Graph, name: str, layer: Layer, source: Ref | None) -> None:

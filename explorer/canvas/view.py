@@ -30,7 +30,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QGraphicsView, QToolTip, QWi
 from engine.cell import Cell
 from engine.fields import Fields
 from engine.graph import Graph, Inference
-from engine.layers.base import Cost, HyperparameterError, Layer, layer_from_dict
+from engine.layers.base import Cost, layer_from_dict
 from engine.trace import Step, Trace
 from explorer import folding, theme
 from explorer.canvas import gestures, ink
@@ -42,6 +42,7 @@ from explorer.canvas.overlay import Bubble, Legend, Minimap
 from explorer.canvas.scene import NetworkScene
 from explorer.canvas.sketch import Sketch
 from explorer.canvas.tips import tip
+from explorer.dragged_blocks import BLOCK_MIME, block_of
 
 LAYER_MIME = "application/x-gradient-flow-layer"
 MIN_ZOOM, MAX_ZOOM = 0.05, 4.0
@@ -71,6 +72,9 @@ class Canvas(QGraphicsView):
     insert_requested = Signal(object, str, int, float, float)
     insert_before_requested = Signal(object, object, float, float)  # before several inputs
     add_requested = Signal(object, float, float)
+    insert_block_requested = Signal(object, object)  # before these inputs
+    put_instead_requested = Signal(object, object)  # a block in the place of ids
+    add_block_requested = Signal(object, float, float)
     replace_requested = Signal(str, object)
     connect_requested = Signal(object, str, int)
     disconnect_requested = Signal(str, int)
@@ -617,23 +621,26 @@ class Canvas(QGraphicsView):
 
     # ---- drag and drop -----------------------------------------------------------------------
 
-    def _layer_of(self, event: QDropEvent) -> Layer | None:
-        if not event.mimeData().hasFormat(LAYER_MIME):
-            return None
+    def _drop_of(self, event: QDropEvent) -> gestures.Drop | None:
+        """The gesture of a layer or block that is dragged in; None for anything else."""
+        data = event.mimeData()
         try:
-            data = json.loads(bytes(event.mimeData().data(LAYER_MIME).data()).decode("utf-8"))
-            return layer_from_dict(data)
-        except (ValueError, AttributeError, TypeError, HyperparameterError) as error:
+            if data.hasFormat(BLOCK_MIME):
+                return gestures.DropBlock(self, block_of(data))
+            if data.hasFormat(LAYER_MIME):
+                plain = json.loads(bytes(data.data(LAYER_MIME).data()).decode("utf-8"))
+                return gestures.DropLayer(self, layer_from_dict(plain))
+        except (ValueError, AttributeError, TypeError) as error:
             self.say(str(error), "illegal", event.position().toPoint())
             return None
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        layer = self._layer_of(event)
-        if layer is None:
+        drop = self._drop_of(event)
+        if drop is None:
             event.ignore()
             return
         self.cancel_gesture()
-        self.gesture = gestures.Drop(self, layer)
+        self.gesture = drop
         event.acceptProposedAction()
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:

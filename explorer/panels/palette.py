@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from PySide6.QtCore import QMimeData, QPoint, QSize, Qt, Signal
@@ -22,7 +22,10 @@ from PySide6.QtWidgets import (
 import engine.layers  # noqa: F401  (fills the registry)
 from engine.building_blocks import KINDS, Block
 from engine.layers.base import REGISTRY, Layer, layer_to_dict
-from explorer import theme
+from explorer import dragged_blocks, theme
+from explorer.clipping import Clipping
+from explorer.dragged_blocks import AnyBlock, OwnBlock
+from explorer.own_blocks import BlockError
 from explorer.panels.icons import icon_name
 from explorer.panels.properties import first_sentence
 
@@ -55,16 +58,17 @@ def mime_of(layer: Layer) -> QMimeData:
 
 
 class LayerDrag:
-    """One drag of a layer out of the palette; a test replaces ``exec``."""
+    """One drag of a layer or block out of the palette; a test replaces ``exec``."""
 
-    def __init__(self, source: QWidget, layer: Layer) -> None:
+    def __init__(self, source: QWidget, dragged: Layer | AnyBlock, icon: str) -> None:
         self.drag = QDrag(source)
-        self.drag.setMimeData(mime_of(layer))
+        if isinstance(dragged, Block | OwnBlock):
+            self.drag.setMimeData(dragged_blocks.mime_of(dragged))
+        else:
+            self.drag.setMimeData(mime_of(dragged))
         side = theme.metrics().icon_large
         self.drag.setPixmap(
-            theme.icon(icon_name(type(layer).__name__), "accent").pixmap(
-                QSize(side, side), source.devicePixelRatioF()
-            )
+            theme.icon(icon, "accent").pixmap(QSize(side, side), source.devicePixelRatioF())
         )
         self.drag.setHotSpot(QPoint(side // 2, side // 2))
 
@@ -74,16 +78,16 @@ class LayerDrag:
 
 
 class _Tree(QTreeWidget):
-    """A tree whose layers are dragged by the press that began on them."""
+    """A tree whose layers and blocks are dragged by the press that began on them."""
 
     chosen = Signal(object)  # Layer
     block_chosen = Signal(object)  # Block, or the name of one of the user's
     delete_chosen = Signal(str)
-    leave_upwards = Signal()
+    drag_started = Signal(object)  # Layer, Block, or the name of one of the user's
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._press: tuple[QPoint, Layer] | None = None
+        self._press: tuple[QPoint, Layer | Block | str] | None = None
         self.setHeaderHidden(True)
         self.setRootIsDecorated(False)
         self.setIndentation(theme.metrics().space_2)
@@ -101,20 +105,20 @@ class _Tree(QTreeWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)
         item = self.itemAt(event.position().toPoint())
-        layer = item.data(0, _LAYER) if item is not None else None
+        dragged = (item.data(0, _LAYER) or item.data(0, _BLOCK)) if item is not None else None
         self._press = None
-        if event.button() == Qt.MouseButton.LeftButton and layer is not None:
-            self._press = (event.position().toPoint(), layer)
+        if event.button() == Qt.MouseButton.LeftButton and dragged is not None:
+            self._press = (event.position().toPoint(), dragged)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._press is None:
             super().mouseMoveEvent(event)
             return
-        start, layer = self._press
+        start, dragged = self._press
         distance = (event.position().toPoint() - start).manhattanLength()
         if distance >= QApplication.startDragDistance():
             self._press = None
-            LayerDrag(self, layer).exec()
+            self.drag_started.emit(dragged)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._press = None
@@ -153,6 +157,7 @@ class Palette(QWidget):
     add_requested = Signal(object)  # Layer
     block_requested = Signal(object)  # Block
     own_block_requested = Signal(str, float)  # name, times its channels
+    refused = Signal(str)  # why one of the user's blocks cannot be dragged
     rename_requested = Signal(str, str)
     delete_requested = Signal(str)
 
@@ -182,6 +187,7 @@ class Palette(QWidget):
         self.search.down.connect(self._enter_list)
         self.tree.chosen.connect(self.add_requested)
         self.tree.block_chosen.connect(self._add_block)
+        self.tree.drag_started.connect(self._drag)
         self.tree.delete_chosen.connect(self.delete_requested)
         self.tree.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         self.tree.itemChanged.connect(self._renamed)
@@ -190,6 +196,7 @@ class Palette(QWidget):
         theme.theme().changed.connect(self._style)
         self._items: list[tuple[QTreeWidgetItem, str]] = []
         self._own: dict[str, QTreeWidgetItem] = {}
+        self._read: Callable[[str], Clipping] | None = None
         self._none = QTreeWidgetItem([""])
         self._fill()
         self._style()
@@ -233,8 +240,14 @@ class Palette(QWidget):
 
     # ---- the user's own blocks ---------------------------------------------------------------
 
-    def set_own_blocks(self, names: Sequence[str]) -> None:
-        """The blocks that the user has kept, behind those of the program."""
+    def set_own_blocks(
+        self, names: Sequence[str], read: Callable[[str], Clipping] | None = None
+    ) -> None:
+        """The blocks that the user has kept, behind those of the program.
+
+        ``read`` gives the layers of one when it is dragged, or raises BlockError.
+        """
+        self._read = read
         current = self.tree.currentItem()
         chosen = current.text(0) if current is not None else ""
         self.tree.blockSignals(True)
@@ -247,7 +260,10 @@ class Palette(QWidget):
             item = QTreeWidgetItem([name])
             item.setData(0, _BLOCK, name)
             item.setIcon(0, theme.icon("layer"))
-            tip = self.tr("One of your blocks: Enter adds it, F2 renames it, Delete removes it.")
+            tip = self.tr(
+                "One of your blocks: drag it, or press Enter to add it; F2 renames it, "
+                "Delete removes it."
+            )
             item.setToolTip(0, tip)
             item.setData(0, Qt.ItemDataRole.AccessibleDescriptionRole, tip)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
@@ -273,6 +289,19 @@ class Palette(QWidget):
             self.own_block_requested.emit(block, 1.0)
         else:
             self.block_requested.emit(block)
+
+    def _drag(self, dragged: Layer | Block | str) -> None:
+        if isinstance(dragged, Block):
+            LayerDrag(self.tree, dragged, "group").exec()
+        elif not isinstance(dragged, str):
+            LayerDrag(self.tree, dragged, icon_name(type(dragged).__name__)).exec()
+        elif self._read is not None:
+            try:
+                block = OwnBlock(dragged, self._read(dragged))
+            except BlockError as error:
+                self.refused.emit(str(error))
+                return
+            LayerDrag(self.tree, block, "layer").exec()
 
     def _renamed(self, item: QTreeWidgetItem) -> None:
         name, new = item.data(0, _BLOCK), item.text(0)

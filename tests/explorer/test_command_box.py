@@ -176,3 +176,27 @@ class TestLayersAndPlaces:
         QTest.keyClicks(box.line, "train")
         QTest.keyClick(box.line, Key.Key_Return)
         assert len(ran) == 1 and ran[0] in ("view.train", "train.start") and not found
+
+
+def test_tab_completes_and_an_own_block_is_added(
+    host: QWidget, actions: Actions, qtbot: QtBot
+) -> None:
+    box = CommandBox(actions, host, (), {"my stem": 16})
+    box.open_over(host)
+    asked: list[tuple[str, float]] = []
+    box.own_block_requested.connect(lambda name, factor: asked.append((name, factor)))
+    QTest.keyClicks(box.line, "my")
+    QTest.keyClick(box.line, Key.Key_Tab)
+    assert box.line.text() == "my stem " and box.line.hasFocus()
+    QTest.keyClicks(box.line, "32")
+    assert box.list.item(0).text() == "Add your block my stem, channels 32"
+    QTest.keyClick(box.line, Key.Key_Return)
+    assert asked == [("my stem", 2.0)] and box.isVisible() and box.line.text() == ""
+    QTest.keyClicks(box.line, "bottlen")
+    QTest.keyClick(box.line, Key.Key_Tab)
+    assert box.line.text() == "bottleneck block "
+    box.line.clear()
+    QTest.keyClicks(box.line, "fit")
+    QTest.keyClick(box.line, Key.Key_Tab)
+    assert box.line.text().lower().startswith("fit")
+    box.close()

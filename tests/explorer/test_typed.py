@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from engine.layers.avg_pool2d import AvgPool2d
@@ -97,3 +99,41 @@ def test_a_layer_in_words() -> None:
         == "Convolution, out_channels 64, kernel_size 3, stride 2"
     )
     assert described(Conv2d(8, (3, 5))) == "Convolution, out_channels 8, kernel_size 3×5"
+
+
+class TestOwnBlocks:
+    """Blocks that the user has kept are typed by their names, with other widths."""
+
+    OWN: ClassVar[dict[str, int]] = {"my block": 16, "pool": 0, "Stem": 8}
+
+    @pytest.mark.parametrize(
+        ("line", "name", "factor"),
+        [
+            ("my block", "my block", 1.0),
+            ("My Block 32", "my block", 2.0),
+            ("my block x0.5", "my block", 0.5),
+            ("stem 2x", "Stem", 2.0),
+            ("STEM ×3", "Stem", 3.0),
+        ],
+    )
+    def test_named(self, line: str, name: str, factor: float) -> None:
+        first = meanings(line, (), self.OWN)[0]
+        assert (first.own, first.factor, first.sure) == (name, factor, True)
+
+    def test_the_text_says_the_channels(self) -> None:
+        assert (
+            meanings("my block x2", (), self.OWN)[0].text == "Add your block my block, channels 32"
+        )
+
+    def test_begun(self) -> None:
+        (found,) = [t for t in meanings("my", (), self.OWN) if t.own]
+        assert (found.own, found.sure, found.line) == ("my block", False, "my block")
+
+    def test_a_layer_of_that_name_comes_first(self) -> None:
+        found = meanings("pool", (), self.OWN)
+        assert found[0].layer is not None and [t.own for t in found if t.own] == ["pool"]
+
+    @pytest.mark.parametrize("line", ["my block blue", "my block x0", "my block 99999", "pool 8 x"])
+    def test_what_cannot_be_read_is_said(self, line: str) -> None:
+        found = [t for t in meanings(line, (), self.OWN) if not (t.layer or t.block or t.node)]
+        assert found and not any(t.own for t in found) and "received" in found[-1].text

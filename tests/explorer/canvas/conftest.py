@@ -28,6 +28,7 @@ MIME = "application/x-gradient-flow-layer"
 REQUESTS = (
     *("insert", "add", "replace", "connect", "disconnect", "delete", "move", "select"),
     *("duplicate", "focus", "fix", "run_to", "next", "back", "open", "breakpoint"),
+    *("insert_block", "put_instead", "add_block"),
 )
 
 

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QContextMenuEvent, QHelpEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QToolTip
 
+from engine.building_blocks import Block
 from engine.cell import Cell
 from engine.explain import Place
 from engine.graph import Graph, Input, Node
@@ -20,7 +21,7 @@ from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
 from engine.trace import Step, Trace
-from explorer import theme
+from explorer import dragged_blocks, theme
 from explorer.canvas import Canvas
 
 Run = tuple[Graph, Trace, list[Step]]
@@ -72,7 +73,7 @@ def test_a_layer_dropped_on_an_edge_is_inserted(stage: Any, small: Graph) -> Non
     at = stage.edge("wide")
     assert stage.drop(ReLU(), at, let_go=False)
     edge = stage.canvas.network.edges["wide", 0]
-    assert edge.mark == "legal"
+    assert edge.mark == "target"
     shot = stage.picture()
     assert shot.pixelColor(at) == QColor(theme.current().success) or stage.canvas.bubble.isVisible()
     assert "between join and wide" in stage.canvas.bubble.text
@@ -82,6 +83,52 @@ def test_a_layer_dropped_on_an_edge_is_inserted(stage: Any, small: Graph) -> Non
     assert (layer, reader, slot) == (ReLU(), "wide", 0)
     assert np.isfinite([x, y]).all()
     assert edge.mark == "" and not stage.canvas.bubble.isVisible()
+
+
+def test_edges_that_take_a_layer_light_up_and_others_do_not(stage: Any, small: Graph) -> None:
+    stage.show(small)
+    edges = stage.canvas.network.edges
+    assert stage.drop(Conv2d(4, 3), empty_place(stage), let_go=False)
+    assert {key for key, edge in edges.items() if edge.mark == "legal"} == edges.keys()
+    stage.drop(Conv2d(4, 3), empty_place(stage))
+    # Behind a Flatten there are no maps, which a convolution needs.
+    stage.show(small.insert(Node("flat", Flatten(), ()), "fc", 0))
+    edges = stage.canvas.network.edges
+    assert stage.drop(Conv2d(4, 3), empty_place(stage), let_go=False)
+    assert {key for key, edge in edges.items() if not edge.mark} == {("fc", 0)}
+    assert not stage.drop(Conv2d(4, 3), stage.edge("fc"))
+    assert all(not edge.mark for edge in edges.values())
+
+
+def test_a_block_is_dropped_on_edge_card_and_nothing(stage: Any, small: Graph) -> None:
+    stage.show(small)
+    block = Block("residual")
+    assert stage.drop_mime(dragged_blocks.mime_of(block), stage.edge("wide"))
+    assert stage.named("insert_block") == [(block, (("wide", 0),))]
+    assert stage.drop_mime(dragged_blocks.mime_of(block), stage.header("b"), let_go=False)
+    assert stage.canvas.network.items_by_id["b"].mark == "legal"
+    assert "Replace b by Residual block" in stage.canvas.bubble.text
+    stage.drop_mime(dragged_blocks.mime_of(block), stage.header("b"))
+    assert stage.named("put_instead") == [(block, frozenset({"b"}))]
+    assert stage.drop_mime(dragged_blocks.mime_of(block), empty_place(stage))
+    assert [args[0] for args in stage.named("add_block")] == [block]
+    assert all(not edge.mark for edge in stage.canvas.network.edges.values())
+
+
+def test_an_illegal_drop_of_a_block_says_why(stage: Any, small: Graph) -> None:
+    stage.show(small.insert(Node("flat", Flatten(), ()), "fc", 0))
+    mime = dragged_blocks.mime_of(Block("inception"))
+    assert not stage.drop_mime(mime, stage.edge("fc"), let_go=False)
+    assert "expected maps (C, H, W)" in stage.canvas.bubble.text
+    assert not stage.drop_mime(mime, stage.header("join"), let_go=False)
+    assert "expected one tensor in and one out, received 2 and 1" in stage.canvas.bubble.text
+    assert not stage.drop_mime(mime, stage.header("image"), let_go=False)
+    assert "image is not a layer" in stage.canvas.bubble.text
+    broken = QMimeData()
+    broken.setData(dragged_blocks.BLOCK_MIME, b'{"kind": "nonsense", "width": 0, "stride": 1}')
+    assert not stage.drop_mime(broken, stage.edge("wide"))
+    assert "Expected a block of this program" in stage.canvas.bubble.text
+    assert stage.requests == []
 
 
 def test_a_layer_dropped_on_nothing_is_added_under_the_mouse(stage: Any, small: Graph) -> None:

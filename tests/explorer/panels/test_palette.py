@@ -8,8 +8,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu
 
 from engine.building_blocks import KINDS, Block
+from engine.graph import Node
 from engine.layers import REGISTRY
 from engine.layers.base import layer_from_dict
+from explorer.clipping import Clipping
+from explorer.dragged_blocks import block_of
+from explorer.own_blocks import BlockError
 from explorer.panels import Palette
 from explorer.panels.palette import MIME, LayerDrag
 
@@ -82,6 +86,48 @@ def test_a_drag_carries_the_layer_as_json(qtbot, monkeypatch):
     qtbot.mouseMove(view, start + QPoint(QApplication.startDragDistance() + 2, 0))
     assert [layer_from_dict(json.loads(data)) for data in carried] == [REGISTRY["Conv2d"]()]
     assert asked == []
+
+
+def drag_of(palette, title, qtbot):
+    start = place_of(palette, title)
+    view = palette.tree.viewport()
+    qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=start)
+    qtbot.mouseMove(view, start + QPoint(QApplication.startDragDistance() + 2, 0))
+    qtbot.mouseRelease(view, Qt.MouseButton.LeftButton, pos=start)
+
+
+def test_a_drag_carries_a_block(qtbot, monkeypatch):
+    carried = []
+    monkeypatch.setattr(
+        LayerDrag, "exec", lambda self: carried.append(block_of(self.drag.mimeData()))
+    )
+    palette, _ = shown(qtbot)
+    palette.tree.scrollToBottom()
+    drag_of(palette, "Residual block", qtbot)
+    assert carried == [Block("residual")]
+
+
+def test_a_drag_carries_the_layers_of_an_own_block(qtbot, monkeypatch):
+    carried, refused = [], []
+    monkeypatch.setattr(
+        LayerDrag, "exec", lambda self: carried.append(block_of(self.drag.mimeData()))
+    )
+    nodes = (Node("conv1", REGISTRY["Conv2d"](8), (None,)),)
+
+    def read(name):
+        if name == "broken":
+            raise BlockError("broken: this block cannot be read.")
+        return Clipping(nodes, {"conv1": (0.0, 0.0)}, {})
+
+    palette, _ = shown(qtbot)
+    palette.refused.connect(refused.append)
+    palette.set_own_blocks(("mine", "broken"), read)
+    palette.tree.scrollToBottom()
+    drag_of(palette, "mine", qtbot)
+    ((block),) = carried
+    assert block.name == "mine" and block.clipping.nodes == nodes
+    drag_of(palette, "broken", qtbot)
+    assert len(carried) == 1 and refused == ["broken: this block cannot be read."]
 
 
 def test_the_best_match_begins_with_what_is_typed(qtbot):

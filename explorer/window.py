@@ -419,10 +419,10 @@ class Window(QMainWindow):
         box = CommandBox(self.actions_by_id, self, sorted(places), own)
         box.layer_requested.connect(self.controller.adding.append_layer)
         box.block_requested.connect(self.controller.adding.append_block)
+        box.own_block_requested.connect(self.controller.adding.append_own_block)
         box.node_requested.connect(self._go_to)
         box.closed.connect(self._take_keys_back)
         box.open_over(self.canvas)
-        box.own_block_requested.connect(self.controller.adding.append_own_block)
 
     def _go_to(self, node_id: str) -> None:
         c, canvas = self.controller, self.canvas

@@ -632,7 +632,7 @@ class Canvas(QGraphicsView):
                 return gestures.DropLayer(self, layer_from_dict(plain))
         except (ValueError, AttributeError, TypeError) as error:
             self.say(str(error), "illegal", event.position().toPoint())
-            return None
+        return None
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         drop = self._drop_of(event)

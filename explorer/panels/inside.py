@@ -21,8 +21,9 @@ from engine.inside import LEVELS, Inside, Level, Sheet, Side, sides_of
 from engine.layers.base import Array
 from explorer import theme
 from explorer.panels.labels import wrapped
-from explorer.tensors.grid import TensorGrid, Window
+from explorer.tensors.grid import TensorGrid
 from explorer.tensors.legend import ScaleLegend
+from explorer.tensors.marks import Window
 from explorer.tensors.scales import Kind, Scale, format_number, scale_for
 
 

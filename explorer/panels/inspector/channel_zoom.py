@@ -6,7 +6,8 @@ from PySide6.QtCore import QEvent, QObject, Signal
 
 from engine.cell import Cell
 from explorer import theme
-from explorer.tensors.grid import TensorGrid, View
+from explorer.tensors.geometry import View
+from explorer.tensors.grid import TensorGrid
 from explorer.tensors.pair import TensorPair
 
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QCoreApplication
 from engine.fields import Fields
 from engine.graph import Ref
 from explorer.panels.inspector.mark_legend import Entry
-from explorer.tensors.grid import MARKS_FROM, WINDOWS_FROM, Marks
+from explorer.tensors.marks import MARKS_FROM, WINDOWS_FROM, Marks
 from explorer.tensors.pair import TensorPair
 
 

@@ -37,7 +37,7 @@ from explorer.panels.inspector.paths_box import PathsBox
 from explorer.panels.inspector.pooling import choice_of, padding_of, readers_of, window_at
 from explorer.panels.labels import wrapped
 from explorer.panels.properties import first_sentence
-from explorer.tensors.grid import Marks, Window
+from explorer.tensors.marks import Marks, Window
 from explorer.tensors.pair import TensorPair
 from explorer.tensors.scales import Kind as ScaleKind
 from explorer.tensors.scales import Mode, format_number

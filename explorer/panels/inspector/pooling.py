@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.cell import Cell
 from engine.layers.base import Array
-from explorer.tensors.grid import Marks, Window
+from explorer.tensors.marks import Marks, Window
 
 
 @dataclass(frozen=True, eq=False)

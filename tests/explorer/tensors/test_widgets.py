@@ -18,8 +18,10 @@ from engine.cell import Cell
 from engine.data.strokes import Drawing, Stroke
 from engine.statistics import statistics_of
 from explorer import theme
-from explorer.tensors.grid import Marks, TensorGrid, View, Window
+from explorer.tensors.geometry import View
+from explorer.tensors.grid import TensorGrid
 from explorer.tensors.legend import ScaleLegend, ScaleModeChooser
+from explorer.tensors.marks import Marks, Window
 from explorer.tensors.pad import DrawPad
 from explorer.tensors.pair import TensorPair
 from explorer.tensors.scales import Scale, colourise, lut, scale_for

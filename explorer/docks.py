@@ -98,7 +98,13 @@ class Docks(QObject):
     def bring(self, name: str) -> None:
         """Show a panel in front of those that share its place."""
         self._docks[name].show()
-        self._docks[name].raise_()
+        self.to_front(name)
+
+    def to_front(self, name: str) -> None:
+        """Show a panel that is not hidden in front of those that share its place."""
+        dock = self._docks[name]
+        dock.lower()  # Qt chooses the tab when the order changes, which it may have already
+        dock.raise_()
 
     def fit(self, workspace: str) -> None:
         """Give the panels the sizes that suit a workspace in a window of this width."""

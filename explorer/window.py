@@ -344,11 +344,14 @@ class Window(QMainWindow):
         followed = {"watches"} if name == "train" and self.watches.lines else set()
         for panel, dock in self.docks.items():
             dock.setVisible(panel in workspace.panels or panel in followed)
-        for panel in workspace.front:
-            self.panel(panel)
-            self.docks[panel].raise_()
+        self._raise_front()
         self.keyboard.take()
         QTimer.singleShot(0, self, self._fit_docks)
+
+    def _raise_front(self) -> None:
+        for panel in WORKSPACES[self.settings["workspace"]].front:
+            self.panel(panel)
+            self.docks.to_front(panel)
 
     def _fit_docks(self) -> None:
         self.docks.fit(self.settings["workspace"])
@@ -498,6 +501,7 @@ class Window(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if not event.spontaneous():  # panels that were sized for another window fit this one
+            self._raise_front()  # before, there were no tabs to choose from
             QTimer.singleShot(0, self, self._fit_docks)
 
     def closeEvent(self, event: QCloseEvent) -> None:

@@ -33,6 +33,11 @@ def window(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Window]
     window.close()
 
 
+def _in_sight(dock: QDockWidget) -> bool:
+    """Not hidden behind another tab."""
+    return not dock.visibleRegion().isEmpty()
+
+
 def settle() -> None:
     for _ in range(4):
         QApplication.processEvents()
@@ -112,6 +117,24 @@ class TestSwitching:
         assert again.settings["workspace"] == "train"
         assert shown(again) == WORKSPACES["train"].panels
         again.close()
+
+    @pytest.mark.parametrize("name", list(WORKSPACES))
+    def test_a_start_has_the_same_panels_in_front_as_a_change(
+        self, qtbot: QtBot, qapp: QApplication, tmp_path: Path, name: str
+    ) -> None:
+        theme.apply(qapp)
+        settings = Settings(tmp_path / "start.json")
+        settings.set("workspace", name)
+        window = Window(settings)
+        qtbot.addWidget(window)
+        window.resize(1280, 720)
+        window.show()
+        window.controller.start(None)
+        settle()
+        for panel in WORKSPACES[name].front:
+            dock = window.docks[panel]
+            qtbot.waitUntil(lambda dock=dock: _in_sight(dock))  # type: ignore[misc]
+        window.close()
 
     def test_the_first_start_steps_at_the_timeline(self, window: Window) -> None:
         assert window.settings["workspace"] == "step"

@@ -15,9 +15,9 @@ from PySide6.QtCore import QObject, Signal
 
 from engine.cell import Cell
 from engine.data.preprocessing import Preprocessing
+from engine.gains import takes_gains
 from engine.graph import Graph, Inference
 from engine.inside import Inside
-from engine.layers.add import Add
 from engine.layers.base import Array, Cost
 from engine.parameters import initial_parameters
 from engine.project_file import Project
@@ -120,7 +120,7 @@ class Document(QObject):
         """Gives places to all cards of a view, of which some may have one."""
         self._placed: tuple[Content, View, Layout] | None = None
         self.gains: Gains = {}
-        """The what-if: factors of inputs of an Add. It is outside of the network, and not saved."""
+        """The what-if: factors of inputs of joins. It is outside of the network, and not saved."""
         self.pixels: Mapping[tuple[int, ...], float] = {}
         """The rest of the what-if: numbers of the picture that were changed, by their index."""
         self.stop: Stop | None = None
@@ -416,7 +416,7 @@ class Document(QObject):
         for (name, slot), gain in self.gains.items():
             node = self.graph.by_id.get(names.get(name, name))
             connected = node is not None and slot < len(node.inputs) and node.inputs[slot]
-            if node is not None and isinstance(node.layer, Add) and connected:
+            if node is not None and takes_gains(node.layer) and connected:
                 kept[node.id, slot] = gain
         self.set_gains(kept)
 

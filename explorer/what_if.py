@@ -17,7 +17,7 @@ FEW = 3  # changed pixels that are named one by one
 
 
 class WhatIfBar(QFrame):
-    """Says which inputs of an Add and which pixels are not what they are; hidden when none is."""
+    """Says which inputs of a join and which pixels are not what they are; hidden when none is."""
 
     reset_requested = Signal()
 

@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtCore import QObject
 
 from engine.cell import Cell
-from engine.layers.add import Add
+from engine.gains import gained_inputs
 from explorer.document import Document
 
 
@@ -20,10 +20,9 @@ class WhatIfs(QObject):
         self.document = document
 
     def set_gain(self, node_id: str, slot: int, gain: float) -> None:
-        """What if an input of an Add counted times ``gain``; 1 is how the network is."""
+        """What if an input of a join counted times ``gain``; 1 is how the network is."""
         others = {k: v for k, v in self.document.gains.items() if k != (node_id, slot)}
-        node = self.document.graph.by_id.get(node_id)
-        there = node is not None and isinstance(node.layer, Add) and slot < len(node.inputs)
+        there = slot in gained_inputs(self.document.graph, node_id)
         if there and gain != 1.0 and math.isfinite(gain):
             others[node_id, slot] = gain
         self.document.set_gains(others)

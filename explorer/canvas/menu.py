@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QMenu
 
+from engine.gains import gained_inputs
 from engine.muting import is_muted
 from explorer import folding, theme
 from explorer.canvas import legality
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.node_item import NodeItem
+from explorer.narration import join_at
 
 if TYPE_CHECKING:
     from explorer.canvas.view import Canvas
@@ -117,6 +119,9 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
                 tr("Disconnect from {source}").format(source=entering[0]),
                 partial(canvas.disconnect_requested.emit, name, slot),
             )
+    if not block:
+        for slot in gained_inputs(network.graph, name):
+            _what_if(canvas, menu, name, slot)
     menu.addSeparator()
     gap = 4.0 * theme.METRICS.space_4
     menu.addAction(
@@ -125,6 +130,23 @@ def _for_card(canvas: Canvas, menu: QMenu, item: NodeItem) -> None:
         lambda: canvas.duplicate_requested.emit(ids, gap, gap),
     )
     menu.addAction(theme.icon("delete"), tr("Delete"), lambda: canvas.delete_requested.emit(ids))
+
+
+def _what_if(canvas: Canvas, menu: QMenu, reader: str, slot: int) -> None:
+    """Let an input of a join count more, less or not at all, without a change of the network."""
+    tr, graph = canvas.tr, canvas.network.graph
+    name = join_at(graph, reader).names[gained_inputs(graph, reader).index(slot)]
+    sub = menu.addMenu(
+        theme.icon("eye-off"), tr("What if, {path} of {join}").format(path=name, join=reader)
+    )
+    sub.setObjectName(f"what-if {reader} {slot}")
+    for text, gain in (
+        (tr("Mute it (× 0)"), 0.0),
+        (tr("Half of it (× 0.5)"), 0.5),
+        (tr("Twice of it (× 2)"), 2.0),
+        (tr("As it is (× 1)"), 1.0),
+    ):
+        sub.addAction(text, partial(canvas.gain_requested.emit, reader, slot, gain))
 
 
 def _fold_action(canvas: Canvas, menu: QMenu, path: str) -> None:
@@ -174,6 +196,8 @@ def _for_edge(canvas: Canvas, menu: QMenu, edge: EdgeItem) -> None:
             lambda: canvas.disconnect_requested.emit(reader, slot),
         )
         action.setEnabled(reader in canvas.network.graph.by_id)
+        if slot in gained_inputs(canvas.network.graph, reader):
+            _what_if(canvas, menu, reader, slot)
     for card in (facts.start[0], facts.reader):
         menu.addAction(
             tr("Select {id}").format(id=card.removesuffix("/")),

@@ -95,6 +95,7 @@ class Canvas(QGraphicsView):
     unfold_all_requested = Signal()
     group_requested = Signal(object)  # ids
     mute_requested = Signal(object)  # frozenset of ids: pass them by, or have them back
+    gain_requested = Signal(str, int, float)  # what if that input of a join counted so often
     ungroup_requested = Signal(str)  # path of a group
     rename_group_requested = Signal(str)  # path of a group
     zoom_changed = Signal(float)

@@ -233,9 +233,12 @@ def _concat(run: Run, node: Node) -> Parts:
     ref, y = out(run)
     inputs = run.inputs()
     parts = fill(tr("{node} put "), node=link_to(node.id))
+    gains = [run.trace.gains.get((node.id, slot)) for slot in node.slots]
+    times = ["" if gain is None else f" × {format_number(gain)}" for gain in gains]  # a what-if
     parts += listed(
         fill("{source} ({shape})", source=run.source_name(source), shape=shape_text(x.shape))
-        for source, x in inputs
+        + ((Text(factor),) if factor else ())
+        for factor, (source, x) in zip(times, inputs, strict=True)
     )
     parts += fill(tr(" behind one another: {shape}"), shape=shape_text(y.shape))
     return parts + peak(run, y, ref, tr("; the largest is {value} in {where}."))

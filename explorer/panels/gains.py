@@ -1,4 +1,4 @@
-"""What if an input of an Add counted more, less, or not at all: a slider and a mute for each."""
+"""What if an input of a join counted more, less, or not at all: a slider and a mute for each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
+from engine.gains import gained_inputs
 from engine.graph import Graph
-from engine.layers.add import Add
 from explorer import theme
 from explorer.narration import join_at
 from explorer.panels.labels import wrapped
@@ -19,7 +19,7 @@ HIGHEST = 2.0
 
 
 class GainsBox(QWidget):
-    """A row for each input of an Add; asks for its gain and changes nothing itself."""
+    """A row for each input of a join; asks for its gain and changes nothing itself."""
 
     gain_requested = Signal(str, int, float)  # node, input slot, factor
 
@@ -57,13 +57,12 @@ class GainsBox(QWidget):
             button.setIcon(theme.icon("eye-off"))
 
     def set_join(self, graph: Graph, node_id: str, gains: Mapping[tuple[str, int], float]) -> None:
-        """Show the inputs of an Add with their factors; hidden for anything else."""
-        node = graph.by_id.get(node_id)
-        joins = node is not None and isinstance(node.layer, Add)
-        slots = [i for i, ref in enumerate(node.inputs) if ref is not None] if node else []
-        self.setVisible(joins and len(slots) > 1)
-        if not joins or len(slots) < 2:
+        """Show the inputs of a join with their factors; hidden for anything else."""
+        slots = gained_inputs(graph, node_id)
+        self.setVisible(bool(slots))
+        if not slots:
             return
+        self.heading.setText(self.tr("What if, at {0}").format(node_id))
         names = tuple(zip(slots, join_at(graph, node_id).names, strict=True))
         if names != self._names or node_id != self._node:
             self._node, self._names = node_id, names

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.graph import Graph
+from engine.layers.concat import Concat
 from engine.paths import PathParts
 from engine.trace import Gains
 from explorer import theme
@@ -247,13 +248,6 @@ class PathsPanel(QWidget):
         self.sentence = wrapped(selectable=True)
         self.bars = _Bars()
         self.remark = wrapped("muted")
-        self.remark.setText(
-            self.tr(
-                "Exact: the gradient is taken apart by the number of branches that it crossed on "
-                "its way back. The shares are signed and add up to 100%. Each is of the sum over "
-                "all paths of that length, not of single paths."
-            )
-        )
         self.work = _Work()
         self.work.begin_requested.connect(self.begin_requested)
         self.work.cancel_requested.connect(self.cancel_requested)
@@ -329,7 +323,9 @@ class PathsPanel(QWidget):
         self.block.blockSignals(True)
         self.block.clear()
         self.block.addItems([part.block for part in self._parts])
-        self.block.setCurrentIndex(max(0, self.block.findText(chosen)) if self._parts else -1)
+        first = next((i for i, part in enumerate(self._parts) if part.join), 0)
+        known = self.block.findText(chosen)
+        self.block.setCurrentIndex((known if known >= 0 else first) if self._parts else -1)
         self.block.blockSignals(False)
         there = bool(self._parts)
         for widget in (self.label, self.block, self.area):
@@ -344,12 +340,26 @@ class PathsPanel(QWidget):
         self.gains.set_join(self._graph, parts.join if parts is not None else "", self._gains)
         if parts is None:
             return
+        exact = self.tr(
+            "Exact: the gradient is taken apart by the number of branches that it crossed on its "
+            "way back. The shares are signed and add up to 100%. Each is of the sum over all paths "
+            "of that length, not of single paths."
+        )
+        join = self._graph.by_id.get(parts.join)
+        if join is not None and isinstance(join.layer, Concat):
+            exact += " " + self.tr(
+                "In a dense block a Concat passes on what was known, which is the skip, and puts "
+                "beside it what a layer made of it, which is a branch."
+            )
+        self.remark.setText(exact)
         blocks = len(parts.counts) - 1
         most = max(range(len(parts.shares)), key=lambda k: parts.shares[k])
         text = self.tr(
             "‖∂‖ = {0}. Through skips only came {1}; most, {2}, crossed {3} of {4} branches."
         )
-        if most == 0:
+        if parts.norm == 0:
+            text = self.tr("The gradient here is 0: there is nothing to take apart.")
+        elif most == 0:
             text = self.tr("‖∂‖ = {0}. Most of it, {1}, came through skips only.")
         self.sentence.setText(
             text.format(

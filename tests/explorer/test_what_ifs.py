@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
+from explorer.narration import join_at
+from explorer.what_if import WhatIfBar
 
 
 class TestGains:
@@ -31,7 +34,7 @@ class TestGains:
         w.reset()
         assert d.gains == {} and np.array_equal(d.trace.look("value", ("fc", 0)), before)
 
-    def test_it_is_of_an_add_alone(self, bench: Any) -> None:
+    def test_it_is_of_a_join_alone(self, bench: Any) -> None:
         w, d = bench.controller.what_ifs, bench.document
         for place in (("fc", 0), ("gone", 0), (self.ADD, 7)):
             w.set_gain(*place, 0.5)
@@ -85,3 +88,32 @@ class TestChangedPixels:
         ):
             w.set_pixel(cell, value)
         assert d.pixels == {}
+
+
+class TestJoinsSideBySide:
+    @pytest.mark.parametrize(
+        ("network", "join", "names"),
+        [
+            ("densenet-digits", "block1/layer2/concat", ("skip", "branch", "branch 2")),
+            ("squeezenet-digits", "fire2/concat", ("expand1x1/relu", "expand3x3/relu")),
+        ],
+    )
+    def test_the_parts_of_a_concat_have_names_and_can_be_muted(
+        self, bench: Any, qtbot: QtBot, network: str, join: str, names: tuple[str, ...]
+    ) -> None:
+        c, d = bench.controller, bench.document
+        c.projects.open_architecture(network)
+        qtbot.waitUntil(lambda: join in d.graph.by_id and d.run is not None and d.run.complete)
+        assert join_at(d.graph, join).names == names
+        c.what_ifs.set_gain(join, 1, 0.0)
+        assert d.gains == {(join, 1): 0.0} and d.run.error == ""
+        qtbot.waitUntil(lambda: d.run.complete)
+        node = d.graph.node(join)
+        first = d.trace.look("value", node.sources[0]).shape[1]
+        width = d.trace.look("value", node.sources[1]).shape[1]
+        y = d.trace.look("value", (join, 0))
+        assert not y[:, first : first + width].any() and y[:, :first].any()
+        bar = WhatIfBar()
+        qtbot.addWidget(bar)
+        bar.set_what_if(d.graph, d.gains, {})
+        assert bar.label.text() == f"What if: {names[1]} of {join} muted"

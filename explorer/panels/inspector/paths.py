@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.graph import Graph, Node, Ref
 from engine.layers.base import Array
+from engine.layers.joining import Joining
 from engine.trace import Trace
 from explorer.narration import cosine, join_at, norm, readers_at, tr
 from explorer.tensors.shares import Role, Shares
@@ -40,7 +41,7 @@ def shares_of(labels: Sequence[str], parts: Sequence[Array], total: Array) -> Sh
 
 
 def values_joined(graph: Graph, trace: Trace, position: int, node: Node) -> Shares | None:
-    """What each input of an Add contributes to its output; None while it has not run."""
+    """What each input of an Add or Concat contributes to its output; None while it has not run."""
     total = trace.look("value", (node.id, 0), position)
     sources = [(slot, ref) for slot, ref in enumerate(node.inputs) if ref is not None]
     parts = [(slot, trace.look("value", ref, position)) for slot, ref in sources]
@@ -50,7 +51,41 @@ def values_joined(graph: Graph, trace: Trace, position: int, node: Node) -> Shar
     ]
     if total is None or len(known) < len(sources) or len(known) < 2:
         return None
-    return shares_of(join_at(graph, node.id).names, known, total[0])
+    names = join_at(graph, node.id).names
+    if isinstance(node.layer, Joining):
+        return side_by_side(names, known, total[0])
+    return shares_of(names, known, total[0])
+
+
+def gradients_parted(graph: Graph, trace: Trace, position: int, node: Node) -> Shares | None:
+    """What of a Concat's gradient goes to each input; None while it has not run backward."""
+    total = trace.look("grad", (node.id, 0), position)
+    axis = 1
+    sizes = []
+    for ref in node.sources:
+        value = trace.look("value", ref, position)
+        if value is None or total is None:
+            return None
+        sizes.append(value.shape[axis])
+    if total is None or sum(sizes) != total.shape[axis]:
+        return None
+    # each gets its own channels of it, times the factor of a what-if
+    cuts = [sum(sizes[:i]) for i in range(1, len(sizes))]
+    parts = [
+        part * trace.gains.get((node.id, slot), 1.0)
+        for slot, part in zip(node.slots, np.split(total[0], cuts), strict=True)
+    ]
+    return side_by_side(join_at(graph, node.id).names, parts, total[0])
+
+
+def side_by_side(labels: Sequence[str], parts: Sequence[Array], total: Array) -> Shares:
+    """Norms and shares of the squared norm; a cosine means nothing between different channels."""
+    norms = tuple(norm(part) for part in parts)
+    whole = norm(total)
+    square = whole * whole
+    shares = tuple(n * n / square if square else 0.0 for n in norms)
+    roles = tuple(_role(label) for label in labels)
+    return Shares(tuple(labels), norms, shares, None, whole, roles, joined=True)
 
 
 @dataclass(frozen=True)

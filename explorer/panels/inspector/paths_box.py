@@ -9,7 +9,12 @@ from engine.statistics import norm
 from explorer import theme
 from explorer.narration import join_at
 from explorer.panels.inspector.lens import Lens, is_kind, name_of
-from explorer.panels.inspector.paths import Fork, gradients_met, values_joined
+from explorer.panels.inspector.paths import (
+    Fork,
+    gradients_met,
+    gradients_parted,
+    values_joined,
+)
 from explorer.panels.labels import wrapped
 from explorer.tensors.scales import format_number
 from explorer.tensors.shares import SharesView
@@ -27,31 +32,48 @@ class PathsBox(QWidget):
         self.heading = wrapped()
         self.note = wrapped("muted")
         self.view = SharesView()
-        for widget in (self.heading, self.note, self.view):
+        self.sent_heading = wrapped()
+        self.sent_heading.setText(self.tr("Backward: each input receives its own channels"))
+        self.sent = SharesView()
+        for widget in (self.heading, self.note, self.view, self.sent_heading, self.sent):
             box.addWidget(widget)
+        self.sent_heading.hide()
+        self.sent.hide()
         theme.theme().changed.connect(self._restyle)
         self._restyle()
 
     def _restyle(self) -> None:
-        self.heading.setFont(theme.font("strong"))
+        for heading in (self.heading, self.sent_heading):
+            heading.setFont(theme.font("strong"))
 
     def show_join(self, lens: Lens, node: Node | None) -> None:
-        """What each input of an Add contributes; hidden for any other layer."""
-        joins = is_kind(node, "Add")
+        """What each input of an Add or Concat contributes; hidden for any other layer."""
+        side_by_side = is_kind(node, "Concat")
+        joins = is_kind(node, "Add") or side_by_side
         self.setVisible(joins)
         if not joins or node is None:
             return
         shares = None
         if lens.trace is not None:
             shares = values_joined(lens.graph, lens.trace, lens.position, node)
-        self.heading.setText(self.tr("Forward: what each path adds"))
+        sent = None
+        if side_by_side and lens.trace is not None:
+            sent = gradients_parted(lens.graph, lens.trace, lens.position, node)
+        self.sent_heading.setVisible(sent is not None)
+        self.sent.setVisible(sent is not None)
+        self.sent.set_shares(sent)
+        self.heading.setText(
+            self.tr("Forward: what each input brings")
+            if side_by_side
+            else self.tr("Forward: what each path adds")
+        )
         self.view.setVisible(shares is not None)
         self.view.set_shares(shares)
         notes = []
         if shares is None:
             notes.append(self.tr("Step forward through this layer to see its paths."))
         gradient = lens.array(lens.key("grad", (node.id, 0)))
-        if gradient is not None:
+        if gradient is not None and not side_by_side:
             size = format_number(norm(gradient))
             notes.append(
                 self.tr("Backward: the whole gradient, ‖∂‖ {norm}, leaves on every path.").format(

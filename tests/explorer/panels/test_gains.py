@@ -34,7 +34,7 @@ def box(qtbot: QtBot, ran: Any, asked: list[Any]) -> GainsBox:
     return box
 
 
-def test_only_an_add_has_them(box: GainsBox, ran: Any) -> None:
+def test_only_a_join_has_them(box: GainsBox, ran: Any) -> None:
     assert box.isVisible() and set(box.sliders) == {0, 1}
     assert [box.labels[i].text() for i in (0, 1)] == ["× 1", "× 1"]
     assert "branch" in box.sliders[0].accessibleName()

@@ -27,6 +27,7 @@ def from_canvas(canvas: Canvas, controller: Controller, answers: AnswerPanels) -
     canvas.unfold_all_requested.connect(c.folds.unfold_all)
     canvas.group_requested.connect(c.blocks.group)
     canvas.mute_requested.connect(c.layers.mute)
+    canvas.gain_requested.connect(c.what_ifs.set_gain)
     canvas.ungroup_requested.connect(c.blocks.ungroup)
     canvas.rename_group_requested.connect(answers.rename_block)
     canvas.add_requested.connect(c.adding.add_layer)

@@ -32,6 +32,7 @@ Lesson = Literal[
     "border",
     "pool of one",
     "labels",
+    "no loss",
 ]
 _SHARES = (Softmax, LogSoftmax)
 _HANDS_ON = (Identity, Muted, Flatten, Dropout)
@@ -72,6 +73,7 @@ def lessons(graph: Graph, inference: Inference) -> tuple[Advice, ...]:
     found += _of_losses(graph, inference)
     if inference.valid:
         found += _dead(graph)
+        found += _unjudged(graph)
     return tuple(found)
 
 
@@ -206,6 +208,19 @@ def _of_losses(graph: Graph, inference: Inference) -> Iterator[Advice]:
             + ("some never are the right answer." if more else "some labels have no score."),
             f"Give the last layer {count} outputs.",
             fix,
+        )
+
+
+def _unjudged(graph: Graph) -> Iterator[Advice]:
+    """A network without a loss, as most files of other programs are: nothing is sent back."""
+    ends = [ref[0] for _, ref in graph.outputs if ref[0] in graph.by_id]
+    if ends and not graph.losses:
+        yield Advice(
+            ends[0],
+            "no loss",
+            "No loss judges what this network says, so its backward pass cannot begin.",
+            "Add a loss: for scores of classes a cross-entropy, otherwise the sum of the output.",
+            (Fix("Add a loss", "judge", None),),
         )
 
 

@@ -76,9 +76,10 @@ class CommandBox(QFrame):
                 found.append((not name.lower().startswith(text.lower()), name, command))
         self.list.clear()
         typed = meanings(text, self._nodes, self._own)
-        for one in typed:
-            if one.sure:
-                self._offer(one)
+        # what cannot be carried out stands behind a command of the same words
+        sure = [one for one in typed if one.sure and (_possible(one) or not found)]
+        for one in sure:
+            self._offer(one)
         for _, name, command in sorted(found, key=lambda f: f[0]):
             keys = [QKeySequence(k) for k in command.shortcuts[:1]]
             key = keys[0].toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
@@ -88,7 +89,7 @@ class CommandBox(QFrame):
                 item.setIcon(theme.icon(command.icon))
             self.list.addItem(item)
         for one in typed:
-            if not one.sure:
+            if one not in sure:
                 self._offer(one)
         self.list.setCurrentRow(0)
 
@@ -160,3 +161,7 @@ class CommandBox(QFrame):
                 self._run(self.list.currentItem())
                 return True
         return super().eventFilter(watched, event)
+
+
+def _possible(typed: Typed) -> bool:
+    return bool(typed.layer or typed.block or typed.own or typed.node)

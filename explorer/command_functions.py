@@ -62,6 +62,7 @@ def edit_functions(controller: Controller, answers: AnswerPanels, say: Say) -> F
         "edit.group": lambda: c.blocks.group(document.selection),
         "edit.ungroup": lambda: c.blocks.ungroup(document.selection),
         "edit.save_block": answers.save_block,
+        "edit.add_loss": c.losses.add,
         "edit.mute": lambda: c.layers.mute(document.selection),
         **{f"edit.align_{side}": aligner(side) for side in SIDES},
         "edit.align_across": lambda: c.arranging.distribute("across"),

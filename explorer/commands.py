@@ -159,6 +159,12 @@ COMMANDS: tuple[Command, ...] = (
         help="Put the selected layers into the palette, to be added again with other widths.",
     ),
     _c(
+        "edit.add_loss",
+        QT_TRANSLATE_NOOP("Commands", "Add a loss"),
+        help="Judge what the selected layer sends, or an output that has no loss yet: from there a "
+        "gradient is sent back.",
+    ),
+    _c(
         "edit.mute",
         QT_TRANSLATE_NOOP("Commands", "Mute or unmute"),
         "Ctrl+M",

@@ -23,6 +23,7 @@ from explorer.document import Document
 from explorer.editing import Editing
 from explorer.folds import Folds
 from explorer.layer_edits import LayerEdits
+from explorer.loss_edits import LossEdits
 from explorer.notices import Level, Notice
 from explorer.own_blocks import OwnBlocks
 from explorer.pictures import Pictures
@@ -71,7 +72,8 @@ class Controller(QObject):
         self.own_blocks = OwnBlocks(settings.path.parent / "blocks", self)
         self.folds = Folds(document, self._say, self)
         self.adding = Adding(document, self.editing, self.own_blocks, self._say, self)
-        self.layers = LayerEdits(document, self.editing, self.adding, self._say, self)
+        self.losses = LossEdits(document, self.editing, self._say, self)
+        self.layers = LayerEdits(document, self.editing, self.adding, self.losses, self._say, self)
         self.blocks = BlockEdits(
             document, self.editing, self.own_blocks, self.folds, self._say, self
         )

@@ -15,6 +15,7 @@ from explorer import edits
 from explorer.adding import Adding
 from explorer.document import Document
 from explorer.editing import Editing
+from explorer.loss_edits import LossEdits
 from explorer.notices import Say
 
 
@@ -26,12 +27,13 @@ class LayerEdits(QObject):
         document: Document,
         editing: Editing,
         adding: Adding,
+        losses: LossEdits,
         say: Say,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.document, self._editing, self._say = document, editing, say
-        self._adding = adding
+        self._adding, self._losses = adding, losses
 
     def replace_layer(self, node_id: str, layer: Layer) -> None:
         """Put another layer in the place of one, keeping its connections."""
@@ -61,9 +63,14 @@ class LayerEdits(QObject):
         """Remove layers; what read them reads their input instead."""
         graph, ids = self.document.graph, set(ids)
         wanted = [n.id for n in graph.nodes if n.id in ids]
+        losses = sorted(x.id for x in graph.losses if x.id in ids)
+        if losses and not wanted:  # among layers, as when all is selected, they stay
+            text = self.tr("Delete {0}").format(", ".join(losses))
+            self._editing.change(text, lambda g: g.remove_losses(losses))
+            return
         if not wanted:
             if ids:
-                self._say("info", self.tr("The input and the loss of a network stay."))
+                self._say("info", self.tr("The input of a network stays."))
             return
         shared = [n.id for n in graph.nodes if n.params in wanted and n.id not in wanted]
         if shared:
@@ -130,6 +137,9 @@ class LayerEdits(QObject):
 
     def apply_fix(self, node_id: str, fix: Fix) -> None:
         """Carry out the change that an error offered."""
+        if fix.action == "judge":
+            self._losses.add((node_id, 0))
+            return
         if fix.action == "set":
             node = self.document.graph.by_id.get(node_id)
             if node is None:

@@ -113,6 +113,7 @@ def from_properties(properties: Properties, controller: Controller) -> None:
     properties.change_requested.connect(controller.layers.change_layer)
     properties.rename_requested.connect(controller.layers.rename)
     properties.fix_requested.connect(controller.layers.apply_fix)
+    properties.loss_requested.connect(controller.losses.change)
 
 
 def from_sample_bar(sample_bar: SampleBar, controller: Controller) -> None:

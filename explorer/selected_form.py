@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
+from engine.losses import suited
 from explorer import folding
 from explorer.document import Document
 from explorer.panels import Properties
@@ -40,6 +41,8 @@ def show_selected(properties: Properties, document: Document) -> None:
             type(loss.function).__doc__ or "",
             {_tr("Input"): str(entering) if entering else _tr("not known")},
             d.inference.errors.get(node_id),
+            loss,
+            suited(entering) if entering is not None else (),
         )
     elif source is not None:
         properties.set_end(

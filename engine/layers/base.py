@@ -45,11 +45,12 @@ class Fix:
     """A change that mends a shape error.
 
     ``action`` is "set" (hyper-parameter ``name`` of this layer becomes ``value``) or "insert"
-    (the layer ``value`` is put in front of input ``slot``).
+    (the layer ``value`` is put in front of input ``slot``). That of a lesson can also be "judge"
+    (a loss is put behind this layer).
     """
 
     text: str
-    action: Literal["set", "insert"]
+    action: Literal["set", "insert", "judge"]
     value: Any
     name: str = ""
     slot: int = 0

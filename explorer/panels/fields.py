@@ -198,10 +198,13 @@ class RealField(Field):
 
 
 class RowField(Field):
-    """A row of whole numbers of any length, as text: 2 × 3 × 4."""
+    """A row of numbers of any length, as text: 2 × 3 × 4, or 0.5  1  2."""
 
     def __init__(self, field: HyperField) -> None:
         super().__init__()
+        real = "float" in str(field.type)
+        self._number: type[int] | type[float] = float if real else int
+        self._between = "  " if real else " × "
         self.box = QLineEdit()
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self.box.setPlaceholderText(self.tr("none"))
@@ -212,13 +215,14 @@ class RowField(Field):
     def value(self) -> Any:
         parts = re.split(r"[\s,;×]+", self.box.text().strip().replace("−", "-"))
         try:
-            return tuple(int(part) for part in parts if part)
+            values = tuple(self._number(part) for part in parts if part)
         except ValueError:
             return None
+        return values if all(map(math.isfinite, values)) else None
 
     def set_value(self, value: Any) -> None:
         if self.value() != value or (value == () and self.box.text()):
-            self.box.setText(" × ".join(map(str, value)))
+            self.box.setText(self._between.join(f"{n:g}" if isinstance(n, float) else str(n) for n in value))
 
     def boxes(self) -> tuple[QWidget, ...]:
         return (self.box,)

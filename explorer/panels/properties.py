@@ -17,12 +17,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.graph import Graph, GraphError, Node
+from engine.graph import Graph, GraphError, Loss, Node
 from engine.layers.base import Cost, HyperparameterError, Spec
 from engine.layers.muted import Muted
+from engine.losses import LossFunction
 from explorer import theme
 from explorer.panels.error_card import ErrorCard, text_of
 from explorer.panels.fields import Field, field_for
+from explorer.panels.loss_form import LossForm
 
 
 def first_sentence(text: str | None) -> str:
@@ -41,6 +43,8 @@ class _Shown:
     error: str = ""
     origin: str = ""
     end: tuple[str, ...] = ()  # id, title, help and facts of an input or a loss
+    loss: Loss | None = None
+    losses: tuple[LossFunction, ...] = ()
 
 
 class Properties(QScrollArea):
@@ -49,6 +53,7 @@ class Properties(QScrollArea):
     change_requested = Signal(str, object)  # node id, Layer
     rename_requested = Signal(str, str)
     fix_requested = Signal(str, object)  # node id, Fix
+    loss_requested = Signal(str, object)  # loss id, Loss
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +66,7 @@ class Properties(QScrollArea):
         self._facts: QLabel | None = None
         self._card_place: QVBoxLayout | None = None
         self.card: ErrorCard | None = None
+        self.loss_form: LossForm | None = None
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -118,14 +124,21 @@ class Properties(QScrollArea):
         text: str,
         facts: Mapping[str, str],
         error: Exception | None = None,
+        loss: Loss | None = None,
+        losses: Sequence[LossFunction] = (),
     ) -> None:
-        """Show an input or a loss, which has nothing to set, with what is wrong with it.
+        """Show an input, a folded block or a loss, with what is wrong with it.
 
-        Of ``text`` the first sentence is shown.
+        Of ``text`` the first sentence is shown. ``losses`` are the kinds that a loss can be of.
         """
         flat = tuple(word for fact in facts.items() for word in fact)
         message = text_of(error) if error else ""
-        shown = _Shown(error=message, end=(end_id, title, first_sentence(text), *flat))
+        shown = _Shown(
+            error=message,
+            end=(end_id, title, first_sentence(text), *flat),
+            loss=loss,
+            losses=tuple(losses),
+        )
         if shown != self._shown:
             self._shown, self._error = shown, error
             self._rebuild()
@@ -157,6 +170,7 @@ class Properties(QScrollArea):
         box.setSpacing(m.space_2)
         self.fields, self._messages = {}, {}
         self.name = self._name_error = self._facts = self._card_place = self.card = None
+        self.loss_form = None
         node = self._shown.node
         if self._shown.end:
             self._build_end(box)
@@ -181,6 +195,13 @@ class Properties(QScrollArea):
         box.addWidget(_label(text, "muted"))
         self._card_place = QVBoxLayout()
         box.addLayout(self._card_place)
+        if self._shown.loss is not None:
+            loss_id = self._shown.loss.id
+            self.loss_form = LossForm(self._shown.loss, self._shown.losses)
+            self.loss_form.change_requested.connect(
+                lambda wanted: self.loss_requested.emit(loss_id, wanted)
+            )
+            box.addWidget(self.loss_form)
         self._facts = _label("", "")
         self._facts.setTextFormat(Qt.TextFormat.RichText)
         self._write_facts(list(zip(facts[::2], facts[1::2], strict=True)))

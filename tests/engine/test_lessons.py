@@ -128,6 +128,7 @@ def test_known_networks_have_next_to_none(name: str) -> None:
         chain(Flatten(), Linear(5), Linear(2)),
         chain(MaxPool2d(2), Flatten(), Linear(2), size=7),
         chain(Flatten(), Linear(12), labels=10),
+        chain(Flatten(), Linear(2)).remove_losses({"loss"}),
     ],
 )
 def test_a_fix_ends_its_lesson(graph: Graph) -> None:
@@ -137,7 +138,15 @@ def test_a_fix_ends_its_lesson(graph: Graph) -> None:
     assert mended.infer().valid and found(mended) == []
 
 
+def test_without_a_loss_the_first_output_is_named() -> None:
+    graph = chain(Conv2d(2), ReLU()).remove_losses({"loss"})
+    assert found(graph) == [("n1", "no loss")]
+    assert found(replace(graph, outputs=(("out", ("image", 0)),)))[-1][1] == "dead branch"
+
+
 def apply(graph: Graph, advice: Advice, fix: Any) -> Graph:
+    if fix.action == "judge":
+        return graph.add_loss(Loss("loss", CrossEntropy(), (advice.node, 0)))
     if fix.action == "set":
         layer = replace(graph.node(advice.node).layer, **{fix.name: fix.value})
         return graph.replace_node(advice.node, layer=layer)

@@ -84,9 +84,9 @@ class TestEdits:
         c.undo()
         assert d.parameters["conv1", "weight"] is weight
 
-    def test_input_and_loss_stay(self, bench: Any) -> None:
+    def test_the_input_stays_and_a_loss_keeps_its_input(self, bench: Any) -> None:
         before = bench.document.content
-        bench.controller.layers.delete({"image", "loss"})
+        bench.controller.layers.delete({"image"})
         bench.controller.layers.disconnect_tensor("loss", 0)
         assert bench.document.content == before
         assert [n.level for n in bench.notices] == ["info", "info"]

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTime, Signal
 
 from explorer.adding import Adding
 from explorer.arranging import Arranging
@@ -30,6 +29,7 @@ from explorer.pictures import Pictures
 from explorer.projects import Projects
 from explorer.settings import Settings
 from explorer.stepping import Stepping
+from explorer.weight_history import Checkpoint, WeightHistory
 from explorer.what_ifs import WhatIfs
 
 
@@ -82,7 +82,8 @@ class Controller(QObject):
         document.network_changed.connect(self._tell_of_structure)
         self._structure_told = False
         self.asking = Asking(document, self.stepping, self._say, self)
-        self._checkpoint: dict[tuple[str, str], Any] = {}
+        self.weight_history = WeightHistory(self.undo_stack, self)
+        self._before: Checkpoint | None = None
 
     # ---- beginning and end -------------------------------------------------------------------
 
@@ -103,7 +104,8 @@ class Controller(QObject):
     def _forget_project(self) -> None:
         self.project_replaced.emit()
         self.asking.forget()
-        self._checkpoint = {}
+        self.weight_history.forget()
+        self._before = None
 
     def _say(self, level: Level, text: str) -> None:
         self.notice.emit(Notice(level, text))
@@ -136,8 +138,13 @@ class Controller(QObject):
     # ---- training ----------------------------------------------------------------------------
 
     def before_training(self) -> None:
-        """Remember the weights, so that they come back in one click."""
-        self._checkpoint = {k: np.array(v) for k, v in self.document.parameters.items()}
+        """Leave the weights in the history, so that they come back in one click."""
+        self._keep_weights(self.tr("Weights before training, {0}"))
+        self._before = (self.weight_history.checkpoints or (None,))[-1]
+
+    def _keep_weights(self, text: str) -> None:
+        now = QTime.currentTime().toString("HH:mm")
+        self.weight_history.keep(text.format(now), self.document.parameters)
 
     def adopt(self, parameters: Mapping[tuple[str, str], Any]) -> None:
         """Take over weights that training reached, where they still fit the network."""
@@ -154,8 +161,25 @@ class Controller(QObject):
 
     def restore_weights(self) -> None:
         """Bring back the weights from before the last training."""
-        if not self._checkpoint:
+        if self._before is None:
             self._say("info", self.tr("Nothing was trained yet."))
             return
-        self.adopt(self._checkpoint)
+        self._bring_back(self._before)
         self._say("success", self.tr("The weights are those from before training."))
+
+    def restore_checkpoint(self, number: int) -> None:
+        """Bring back weights of the history, where they still fit; the present ones stay there."""
+        found = self.weight_history.find(number)
+        if found is None:
+            return
+        whole = self._bring_back(found)
+        text = self.tr("The weights are those of: {0}.") if whole else ""
+        text = text or self.tr("{0}: layers that have another shape now keep their weights.")
+        self._say("success" if whole else "info", text.format(found.text))
+
+    def _bring_back(self, checkpoint: Checkpoint) -> bool:
+        """Whether all of them fit."""
+        self._keep_weights(self.tr("Weights before going back, {0}"))
+        self.adopt(checkpoint.weights)
+        now = self.document.parameters
+        return all(key in now and now[key] is a for key, a in checkpoint.weights.items())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QDockWidget, QWidget
 
 from engine.lessons import lessons
@@ -45,8 +44,21 @@ def outline(document: Document, controller: Controller, parent: QWidget) -> QWid
     return panel
 
 
-def history(undo_stack: QUndoStack, parent: QWidget) -> QWidget:
-    return panels.HistoryPanel(undo_stack, parent)
+def history(controller: Controller, training: Callable[[], bool], parent: QWidget) -> QWidget:
+    """``training`` says whether it is under way: weights are brought back after it."""
+    panel, kept = panels.HistoryPanel(controller.undo_stack, parent), controller.weight_history
+
+    def bring_back(number: int) -> None:
+        if training():
+            text = panel.tr("Training is under way: stop it first.")
+            controller.notice.emit(Notice("info", text))
+        else:
+            controller.restore_checkpoint(number)
+
+    panel.weights_requested.connect(bring_back)
+    kept.changed.connect(lambda: panel.set_marks(kept.checkpoints))
+    panel.set_marks(kept.checkpoints)
+    return panel
 
 
 def flow(document: Document, controller: Controller, parent: QWidget) -> QWidget:

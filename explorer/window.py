@@ -157,7 +157,7 @@ class Window(QMainWindow):
         return {
             "layers": lambda: connected.layers(c, self),
             "outline": lambda: connected.outline(d, c, self),
-            "history": lambda: connected.history(c.undo_stack, self),
+            "history": lambda: connected.history(c, lambda: self.training.worker.busy, self),
             "cell": lambda: with_keys(connected.cell(d, c, self.fields, self)),
             "inside": lambda: with_keys(
                 connected.inside(d, c, self.answers.look_inside, self.files.save_picture, self)

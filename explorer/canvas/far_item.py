@@ -85,7 +85,12 @@ class FarItem(QGraphicsItem):
         painter.drawRects(
             [r.translated(i.pos()) for i in seen if i.facts.layers for r in geometry.STACK]
         )
-        painter.drawRects([item.scene_rect() for item in seen])
+        passed_by = [item for item in seen if item.facts.muted]
+        painter.drawRects([item.scene_rect() for item in seen if not item.facts.muted])
+        if passed_by:
+            painter.setOpacity(theme.MUTED_OPACITY)
+            painter.drawRects([item.scene_rect() for item in passed_by])
+            painter.setOpacity(1.0)
         small = zoom < THUMBNAIL
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not small)
         draw, scene = painter.drawImage, self._scene
@@ -93,8 +98,12 @@ class FarItem(QGraphicsItem):
             if item.needs_picture and scene.may_compose(item):
                 item.picture("value")
                 item.picture("grad")
+            if item.facts.muted:
+                painter.setOpacity(theme.MUTED_OPACITY)
             for rect, image in item.far_pictures(small):
                 draw(rect, image)
+            if item.facts.muted:
+                painter.setOpacity(1.0)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for item in seen:
             if item.field is not None:
@@ -125,6 +134,7 @@ class FarItem(QGraphicsItem):
         shapes = int(geometry.HEADER.width())
         for item in seen:
             painter.setPen(QColor(tokens.text if item.computed else tokens.text_muted))
+            painter.setOpacity(theme.MUTED_OPACITY if item.facts.muted else 1.0)
             area = geometry.HEADER.translated(item.pos())
             name = ink.elided(item.facts.name, "strong", pixels, shapes)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, name)
@@ -136,6 +146,7 @@ class FarItem(QGraphicsItem):
                 painter.setPen(QColor(tokens.error))
                 body = geometry.BODY.translated(item.pos())
                 painter.drawText(body, Qt.AlignmentFlag.AlignCenter, "!")
+        painter.setOpacity(1.0)
 
 
 def _ring(item: NodeItem, tokens: theme.Tokens) -> str:

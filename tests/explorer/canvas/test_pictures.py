@@ -15,6 +15,7 @@ from engine.cell import Cell
 from engine.graph import Graph, Input, Node
 from engine.layers.conv2d import Conv2d
 from engine.layers.linear import Linear
+from engine.muting import mute
 from engine.trace import Step, Trace
 from explorer import theme
 from explorer.canvas import Canvas, geometry, scene
@@ -341,6 +342,34 @@ def test_a_far_view_draws_the_same_network_as_one_item(stage: Any, lenet: Run) -
     stage.canvas.set_zoom(0.6)
     assert not network.far and network.items_by_id["conv1"].isVisible()
     assert len(ramp) == 256
+
+
+def test_a_muted_layer_is_dim_in_the_far_view_too(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    name = next(n.id for n in graph.nodes if n.layer.slug == "relu")
+
+    def picture() -> tuple[QColor, QImage]:
+        stage.canvas.fit()
+        stage.canvas.set_zoom(0.24)
+        stage.canvas.center_on(name)
+        assert stage.canvas.network.far
+        rect = stage.canvas.network.items_by_id[name].scene_rect()
+        shot = stage.picture()
+        corner = stage.canvas.to_pixel(QPointF(rect.right() - 8, rect.bottom() - 8))
+        return shot.pixelColor(corner), shot
+
+    stage.show(graph)
+    plain, _ = picture()
+    assert plain == QColor(theme.current().surface)
+    stage.show(mute(graph, graph.infer(), {name}))
+    dim, _ = picture()
+    ground = QColor(theme.current().background)
+    assert dim != plain and dim != ground
+
+    def away(colour: QColor) -> int:
+        return abs(colour.red() - ground.red()) + abs(colour.blue() - ground.blue())
+
+    assert away(dim) < away(plain)
 
 
 def test_a_step_repaints_only_what_its_reads_and_writes_name(

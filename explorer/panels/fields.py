@@ -222,7 +222,9 @@ class RowField(Field):
 
     def set_value(self, value: Any) -> None:
         if self.value() != value or (value == () and self.box.text()):
-            self.box.setText(self._between.join(f"{n:g}" if isinstance(n, float) else str(n) for n in value))
+            self.box.setText(
+                self._between.join(f"{n:g}" if isinstance(n, float) else str(n) for n in value)
+            )
 
     def boxes(self) -> tuple[QWidget, ...]:
         return (self.box,)

@@ -345,7 +345,7 @@ def test_a_far_view_draws_the_same_network_as_one_item(stage: Any, lenet: Run) -
 
 
 def test_a_muted_layer_is_dim_in_the_far_view_too(stage: Any, lenet: Run) -> None:
-    graph, trace, steps = lenet
+    graph, _, _ = lenet
     name = next(n.id for n in graph.nodes if n.layer.slug == "relu")
 
     def picture() -> tuple[QColor, QImage]:

@@ -107,6 +107,8 @@ class Keyboard(QObject):
         """Single keys step again, without a click; a field that is typed in keeps the keyboard."""
         has = self._window.focusWidget()
         typing = isinstance(has, TYPED_IN) and has.isVisible() and has.isEnabled()
+        if isinstance(has, (QTextEdit, QPlainTextEdit)) and has.isReadOnly():
+            typing = False
         if not typing:
             self._canvas.setFocus()
 

@@ -210,7 +210,7 @@ class Window(QMainWindow):
 
     def _add_scoped_keys(self) -> None:
         self.keyboard.add_keys(self.canvas, "canvas")
-        for host in (self.canvas, self.timeline, self.inspector):
+        for host in (self.canvas, self.timeline, self.inspector, self.narration):
             self.keyboard.add_keys(host, "stepping")
         self.keyboard.add_answers(
             (self.canvas, self.timeline, self.inspector, self.narration),

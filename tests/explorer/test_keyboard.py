@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
+from engine.cell import Cell
 from explorer import theme
 from explorer.settings import Settings
 from explorer.window import Window
@@ -100,6 +101,38 @@ def test_after_another_network_was_opened(window: Window, qtbot: QtBot) -> None:
     qtbot.waitUntil(window.canvas.hasFocus)
     type_key(Qt.Key.Key_Home, CONTROL)
     n_steps(window, qtbot)
+
+
+def click_link(window: Window, text: str) -> None:
+    parts = window.narration.sentence.parts
+    number = next(i for i, part in enumerate(parts) if part.text == text)
+    words = window.narration.words
+    at = words.rects_of(f"#{number}")[0].center().toPoint()
+    QTest.mouseClick(words.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    QApplication.processEvents()
+
+
+def test_after_a_click_on_a_number_of_the_sentence(window: Window, qtbot: QtBot) -> None:
+    """W asks on, as the README's first minutes say, and the other keys work too."""
+    stepping, asking = window.controller.stepping, window.controller.asking
+    for _ in range(3):
+        stepping.next()
+    QApplication.processEvents()
+    click_link(window, "5.54")
+    first = asking.place
+    assert first is not None and first.source == Cell("pool1", 0, (5, 5, 6))
+    type_key(Qt.Key.Key_W)
+    second = asking.place
+    assert second is not None and second.source == Cell("relu1", 0, (5, 10, 12))
+    type_key(Qt.Key.Key_W)
+    assert asking.place is not None and asking.place.source == Cell("conv1", 0, (5, 10, 12))
+    type_key(Qt.Key.Key_Backspace)
+    assert asking.place == second
+    n_steps(window, qtbot)
+    click_link(window, "conv2")
+    n_steps(window, qtbot)
+    window.use_workspace("build")  # a sentence is nothing that is typed in
+    assert window.focusWidget() is window.canvas
 
 
 def test_to_the_start_and_where_the_keyboard_was_lost(window: Window, qtbot: QtBot) -> None:

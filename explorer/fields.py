@@ -11,6 +11,9 @@ from engine.graph import GraphError
 from explorer.document import Document
 from explorer.settings import Settings
 
+# From so many layers on, the fields come after the ring: they would take too long at once.
+MANY = 1000
+
 
 class FieldsInSight(QObject):
     """Follows the focus of the document. ``found`` is for words, ``shown`` for what is drawn."""
@@ -26,9 +29,9 @@ class FieldsInSight(QObject):
         self.found: Fields | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
-        self._soon.setInterval(0)  # the ring comes first
+        self._soon.setInterval(0)
         self._soon.timeout.connect(self._refresh)
-        document.focus_changed.connect(self._soon.start)
+        document.focus_changed.connect(self._follow)
         # at once: nothing of the network before may be drawn on the next one
         document.network_changed.connect(self._refresh)
 
@@ -47,7 +50,15 @@ class FieldsInSight(QObject):
         self._settings.set("receptive_field", not self.on)
         self.shown_changed.emit(self.shown)
 
+    def _follow(self) -> None:
+        """With the ring, so that both are painted at once; a large network gets the ring first."""
+        if len(self._document.graph.nodes) < MANY:
+            self._refresh()
+        else:
+            self._soon.start()
+
     def _refresh(self) -> None:
+        self._soon.stop()
         document, cell = self._document, self._document.focus
         found = None
         if cell is not None and (cell.node, cell.port) in document.inference.specs:

@@ -573,6 +573,9 @@ class NetworkScene(QGraphicsScene):
         for item in self.items_by_id.values():
             here = cell is not None and cell.node == item.facts.shows[0]
             if item.set_focus(cell if here else None):
+                if here and item.needs_picture:  # its other page, in the same frame as the ring
+                    item.picture("value")
+                    item.picture("grad")
                 self.touch(item)
 
     def set_fields(self, fields: Fields | None) -> None:

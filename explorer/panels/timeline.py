@@ -87,6 +87,7 @@ class Timeline(QWidget):
         self._scrubbing = False
         self._asked: int | None = None
         self._pan: tuple[float, Span] | None = None
+        self._line = _line_height()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
@@ -176,11 +177,16 @@ class Timeline(QWidget):
 
     def rect_of(self, index: int) -> QRectF:
         """Where an operation is drawn, in the widget's coordinates."""
-        track = self._track()
+        return self._rect_on(self._track(), index)
+
+    def _rect_on(self, track: QRectF, index: int) -> QRectF:
+        """As ``rect_of``, for many: the track is asked for once."""
         above, below = PLACES[self._operations[index].phase]
         half = track.height() / 2
         middle = track.center().y()
-        left, right = self.x_of(index), self.x_of(index + 1)
+        pitch = track.width() / self._span.length
+        left = track.left() + (index - self._span.first) * pitch
+        right = left + pitch
         gap = min(1.0, (right - left) / 6) if right - left >= APART_FROM else 0.0
         return QRectF(
             left + gap, middle - above * half, right - left - 2 * gap, (above + below) * half
@@ -239,12 +245,9 @@ class Timeline(QWidget):
             area = QRectF(tick.center().x() - side / 2, track.center().y() - side / 2, side, side)
         return area
 
-    def _line(self) -> float:
-        return QFontMetricsF(theme.font("small")).height()
-
     def _track(self) -> QRectF:
         m = theme.metrics()
-        line = self._line()
+        line = self._line
         top = m.space_1 + line + m.space_1 + m.space_3
         bottom = self.height() - line - m.space_1 - m.space_1
         return QRectF(
@@ -437,15 +440,16 @@ class Timeline(QWidget):
 
     def sizeHint(self) -> QSize:
         m = theme.metrics()
-        return QSize(12 * m.strip_height, round(2 * self._line()) + m.strip_height + 4 * m.space_2)
+        return QSize(12 * m.strip_height, round(2 * self._line) + m.strip_height + 4 * m.space_2)
 
     def minimumSizeHint(self) -> QSize:
         m = theme.metrics()
-        return QSize(5 * m.strip_height, round(2 * self._line()) + m.icon + 2 * m.space_3)
+        return QSize(5 * m.strip_height, round(2 * self._line) + m.icon + 2 * m.space_3)
 
     # ---- inside ----------------------------------------------------------------------------
 
     def _theme_changed(self) -> None:
+        self._line = _line_height()
         self.updateGeometry()
         self.update()
 
@@ -563,7 +567,7 @@ class Timeline(QWidget):
                     continue
                 where = rects.setdefault((phase, opacity), [])
                 if apart:
-                    where += [self.rect_of(i) for i in range(a, b)]
+                    where += [self._rect_on(track, i) for i in range(a, b)]
                 else:
                     above, below = PLACES[phase]
                     left, right = self.x_of(a), self.x_of(b)
@@ -659,6 +663,10 @@ class Timeline(QWidget):
             )
         )
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def _line_height() -> float:
+    return QFontMetricsF(theme.font("small")).height()
 
 
 def _name(kind: str, ref: tuple[str, object]) -> str:

@@ -12,6 +12,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from engine.cell import Cell
+from engine.explain import Place
 from explorer import theme
 from explorer.canvas.node_item import NodeItem
 from explorer.settings import Settings
@@ -156,5 +158,48 @@ def test_what_a_step_does_not_concern_is_not_painted(window: Window) -> None:
     assert not paints.counts.keys() & {"thumbnail", "menu", "status"}
     paints.counts.clear()
     window.controller.stepping.go_to(window.document.position)  # where it is already
+    settle()
+    assert paints.counts == {}
+
+
+def outlines(window: Window) -> dict[str, object]:
+    """What each card says about the number that is asked about."""
+    items = window.canvas.network.items_by_id
+    return {
+        name: (item.focus, item.selected, item.field_changed, item.field_rects("value"))
+        for name, item in items.items()
+    }
+
+
+def test_another_focus_is_one_paint_of_what_changed(window: Window, painted: list[str]) -> None:
+    window.controller.stepping.to_end()
+    paints = Paints()
+    paints.watch("canvas", window.canvas.viewport())
+    paints.watch("timeline", window.timeline)
+    ask = window.controller.asking.focus
+    ask(Cell("conv1", 0, (0, 0, 0)))  # the legend gets its lines for fields
+    settle()
+    for cell in (
+        Cell("conv1", 0, (5, 3, 4)),
+        Cell("conv2", 0, (15, 3, 4)),  # on another page of its card
+        Cell("relu1", 0, (0, 9, 9)),
+        Cell("fc1", 0, (17,)),
+        Cell("image", 0, (0, 20, 20)),
+    ):
+        before, lines = outlines(window), window.canvas.legend.entries()
+        paints.counts.clear()
+        painted.clear()
+        ask(cell)
+        settle()
+        after = outlines(window)
+        changed = {name for name in after if after[name] != before[name]}
+        assert cell.node in changed and "fc3" in after
+        # where the legend says something else, Qt paints what is under it by itself
+        once = 1 if window.canvas.legend.entries() == lines else 2
+        assert paints.counts["canvas"] <= once and paints.counts.get("timeline", 0) <= 1, cell
+        assert len(painted) == len(set(painted)), (cell, painted)
+        assert changed <= set(painted), cell
+    paints.counts.clear()
+    ask(Place(Cell("image", 0, (0, 20, 20)), "forward"))  # where it is already
     settle()
     assert paints.counts == {}

@@ -22,7 +22,7 @@ from engine.layers.base import (
     layer_from_dict,
     layer_to_dict,
 )
-from engine.losses import LOSSES, LossFunction
+from engine.losses import LOSSES, OF_CLASSES, LossFunction
 
 Ref = tuple[str, int]
 """(node id or graph input id, output port)."""
@@ -320,6 +320,11 @@ class Graph:
                 cost = node.layer.cost(*inputs)
                 found[node.id] = replace(cost, parameters=0) if node.params else cost
         return found
+
+    @property
+    def answering(self) -> Loss | None:
+        """The first loss whose target is a class: what it judges is the network's answer."""
+        return next((x for x in self.losses if isinstance(x.function, OF_CLASSES)), None)
 
     # ---- edits (each returns a new graph) --------------------------------------------------
 

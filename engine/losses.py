@@ -442,6 +442,19 @@ LOSSES: dict[str, type[LossFunction]] = {
     "Total": Total,
 }
 
+OF_CLASSES = (CrossEntropy, MeanSquaredError, Hinge, LeNetLoss)
+"""Losses whose target is the right class of each sample."""
+
+
+def evidence(function: LossFunction, x: Array) -> Array | None:
+    """What a loss judges as (N, K) numbers of which the largest is the answer; None if it is none.
+
+    Distances, of which the smallest is the answer, come with a minus.
+    """
+    if not isinstance(function, OF_CLASSES) or x.ndim != 2:
+        return None
+    return -x if isinstance(function, LeNetLoss) and not function.negative else x
+
 
 def suited(spec: Spec) -> tuple[LossFunction, ...]:
     """The losses that a tensor fits, with their usual settings, the likeliest first.
@@ -451,7 +464,8 @@ def suited(spec: Spec) -> tuple[LossFunction, ...]:
     """
     found: list[LossFunction] = []
     for kind in LOSSES.values():
-        function = kind()
+        # like the others, of scores of which the largest is the answer
+        function = LeNetLoss(negative=True) if kind is LeNetLoss else kind()
         try:
             function.check(spec)
             if isinstance(function, MeanSquaredError):

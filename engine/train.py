@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from engine.checkpoint import Checkpoint, CheckpointError, Standing, blas_threads, data_mark
 from engine.data.dataset import Dataset
-from engine.graph import Graph, GraphError
+from engine.graph import Graph, GraphError, Loss
 from engine.layers.base import Array
-from engine.losses import CrossEntropy
+from engine.losses import OF_CLASSES, CrossEntropy, evidence
 from engine.parameters import Parameters
 from engine.plan import Batch, Plan, compile, exhaust
 from engine.trace import Trace
@@ -47,7 +47,7 @@ WINDOW = 50
 """Batches that a report's running accuracy and speed look back on."""
 
 
-GRACE = 0.1
+GRACE = 0.3
 """Seconds for measuring the flow beyond its share, in steps whose distance grows with their number:
 most happens in the first steps, which are over before a share of their time is worth anything."""
 DENSER = 1.1
@@ -131,9 +131,9 @@ class Trainer:
     that depends on seed and step alone. ``pin`` and ``threads`` as ``compile`` has them.
 
     ``flow_share`` is the share of the time that may go into measuring activations and gradients of
-    a step, layer by layer: the first step is measured, and then as many as that, and ``GRACE``,
-    leave time for (``math.inf``: all). ``flow`` is the newest point. The numbers of training do not
-    depend on it.
+    a step, layer by layer: the first and the last step are measured, and of the others as many as
+    that, and ``GRACE``, leave time for (``math.inf``: all). ``flow`` is the newest point. The
+    numbers of training do not depend on it.
 
     Every epoch shuffles the samples and takes whole batches; the rest, fewer than ``batch_size``
     samples and others in each epoch, sits out. A data set smaller than a batch makes one batch.
@@ -180,7 +180,7 @@ class Trainer:
             threads=threads,
         )
         self.threads = threads
-        self._scores = graph.losses[0].input
+        self._answering = _answering_loss(graph)
         self._step = 0
         self._seconds = 0.0
         self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
@@ -386,7 +386,7 @@ class Trainer:
             if not self._finite():
                 raise self._gone_wrong("gradient", batch, rate)
         loss = plan.loss()
-        correct = int((plan.value(self._scores).argmax(1) == labels).sum())
+        correct = int((_answers(plan, self._answering) == labels).sum())
         seconds = time.perf_counter() - started
         self._recent.append((correct, seconds))
         self._step += 1
@@ -417,7 +417,7 @@ class Trainer:
     def _due_probe(self) -> FlowProbe | None:
         """What measures this step, where the time so far leaves room for it."""
         probe = self._probe
-        if probe is None or self._elapsed == 0:
+        if probe is None or self._elapsed == 0 or self._step + 1 == self.steps_total:
             return probe
         before = self.flow.step if self.flow is not None else 0
         room = self._flow_share * self._elapsed
@@ -563,7 +563,7 @@ def evaluate(
     if batch_size < 1:
         raise TrainingError(f"Batch size: expected at least 1, received {batch_size}.")
     _check_fit(graph, dataset)
-    graph = _answering(graph)
+    graph, answering = _without_aids(graph), _answering_loss(graph)
     plans: dict[int, Plan] = {}
     predictions = []
     total_loss = 0.0
@@ -575,7 +575,7 @@ def evaluate(
         plan = plans[len(x)]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             exhaust(plan.run(Batch.of(graph, x, labels), backward=False))
-        predictions.append(plan.value(graph.losses[0].input).argmax(1))
+        predictions.append(_answers(plan, answering))
         total_loss += plan.loss() * len(x)
     answers = np.concatenate(predictions).astype(np.int64)
     correct = int((answers == dataset.labels).sum())
@@ -584,10 +584,24 @@ def evaluate(
     )
 
 
-def _answering(graph: Graph) -> Graph:
+def _answering_loss(graph: Graph) -> Loss:
+    """The loss whose target is the class; ``_check_fit`` has seen that there is one."""
+    assert graph.answering is not None
+    return graph.answering
+
+
+def _answers(plan: Plan, loss: Loss) -> Array:
+    """The class that the network gave to each sample of the batch."""
+    found = evidence(loss.function, plan.value(loss.input))
+    assert found is not None
+    return found.argmax(1)
+
+
+def _without_aids(graph: Graph) -> Graph:
     """Without what helps in training alone: losses that judge no output, and their layers."""
     outputs = {ref for _, ref in graph.outputs}
-    losses = tuple(x for x in graph.losses if x.input in outputs) or graph.losses[:1]
+    answering = graph.answering
+    losses = tuple(x for x in graph.losses if x.input in outputs or x is answering)
     if len(losses) == len(graph.losses):
         return graph
     ends = outputs | {loss.input for loss in losses}
@@ -602,6 +616,12 @@ def _check_fit(graph: Graph, dataset: Dataset) -> None:
         raise TrainingError(
             f"{graph.name}: expected a loss to train against, received none. "
             "Connect a cross-entropy loss to the output."
+        )
+    if graph.answering is None:
+        kinds = ", ".join(loss.function.title for loss in graph.losses)
+        raise TrainingError(
+            f"{graph.name}: expected a loss whose target is a class, received {kinds}. Choose "
+            "another kind, as cross-entropy, or add such a loss."
         )
     if len(graph.inputs) != 1:
         raise TrainingError(
@@ -619,6 +639,8 @@ def _check_fit(graph: Graph, dataset: Dataset) -> None:
         )
     inference = graph.check()
     for loss in graph.losses:
+        if not isinstance(loss.function, OF_CLASSES):
+            continue
         classes = _classes(inference.specs[loss.input].shape)
         if classes < len(dataset.classes):
             raise TrainingError(

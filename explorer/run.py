@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.graph import Graph
 from engine.layers.base import Mode
+from engine.losses import evidence
 from engine.optimizers import Optimizer
 from engine.parameters import Parameters
 from engine.plan import Batch, compile
@@ -66,7 +67,7 @@ class Run(QObject):
     @property
     def target(self) -> int | None:
         """The class taken as the right answer; None while an assumed one is not known yet."""
-        if not self.graph.losses:
+        if self.graph.answering is None:
             return None
         if self.assumed_target and len(self.trace) < self.forward_length:
             return None
@@ -116,9 +117,11 @@ class Run(QObject):
 
     def _guess(self) -> None:
         """Forward is done: where nobody said the right answer, the network's own counts."""
-        if not self.assumed_target or not self.graph.losses:
+        loss = self.graph.answering
+        value = self.trace.look("value", loss.input) if loss is not None else None
+        if not self.assumed_target or loss is None or value is None:
             return
-        logits = self.trace.look("value", self.graph.losses[0].input)
+        logits = evidence(loss.function, value)
         if logits is not None and not np.isnan(logits).all():
             self._target[0] = int(np.nanargmax(logits[0]))
 

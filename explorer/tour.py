@@ -306,9 +306,10 @@ def _show_doubtful_picture(window: Window) -> None:
 def _scores(window: Window) -> Array | None:
     """What the network gave for each class, (1, classes), at the position of the window."""
     document = window.document
-    if document.trace is None or not document.graph.losses:
+    loss = document.graph.answering
+    if document.trace is None or loss is None:
         return None
-    return document.trace.look("value", document.graph.losses[0].input, document.position)
+    return document.trace.look("value", loss.input, document.position)
 
 
 def settle() -> None:

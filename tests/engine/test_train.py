@@ -18,7 +18,7 @@ from engine.checkpoint import CheckpointError
 from engine.data.augmentation import Augmentation
 from engine.data.dataset import Dataset
 from engine.data.digits import digits
-from engine.graph import Graph, Input
+from engine.graph import Graph, Input, Loss
 from engine.layers.base import HyperparameterError
 from engine.layers.batch_norm2d import BatchNorm2d
 from engine.layers.conv2d import Conv2d
@@ -26,7 +26,7 @@ from engine.layers.dropout import Dropout
 from engine.layers.flatten import Flatten
 from engine.layers.linear import Linear
 from engine.layers.relu import ReLU
-from engine.losses import MeanSquaredError
+from engine.losses import LeNetLoss, MeanSquaredError, Total
 from engine.optimizers import SGD, Adam, AdamW, RMSProp
 from engine.parameters import initial_parameters
 from engine.plan import Batch, NotKeptError, Plan, compile, exhaust
@@ -680,6 +680,42 @@ def test_a_network_without_a_loss_and_a_set_without_pictures_are_refused() -> No
 
 
 # ---- evaluation ------------------------------------------------------------------------------
+
+
+def test_the_answer_is_what_the_first_loss_of_classes_judges() -> None:
+    _, validation = digits()
+    full = linear()
+    parameters = initial_parameters(full, 0)
+    alone = evaluate(full, parameters, validation)
+    image = full.inputs[0].id
+    # a sum of the pictures before it in the list, whose numbers are no classes
+    joined = dataclasses.replace(full, losses=(Loss("sum", Total(), (image, 0)), *full.losses))
+    both = evaluate(joined, parameters, validation)
+    np.testing.assert_array_equal(both.predictions, alone.predictions)
+    assert both.correct == alone.correct and 0 < alone.correct < len(validation)
+    report = next(iter(trainer(joined).reports()))
+    assert report.accuracy == next(iter(trainer(full).reports())).accuracy
+    only = full.replace_loss(full.losses[0].id, function=Total())
+    with pytest.raises(TrainingError, match="target is a class, received Sum of the output"):
+        evaluate(only, parameters, validation)
+
+
+def test_of_distances_the_smallest_is_the_answer() -> None:
+    _, validation = digits()
+    full = linear()
+    parameters = initial_parameters(full, 0)
+    name = full.losses[0].id
+    largest = evaluate(full, parameters, validation).predictions
+    smallest = evaluate(
+        full.replace_loss(name, function=LeNetLoss()), parameters, validation
+    ).predictions
+    turned = evaluate(
+        full.replace_loss(name, function=LeNetLoss(negative=True)), parameters, validation
+    ).predictions
+    np.testing.assert_array_equal(turned, largest)
+    negative = {key: -value for key, value in parameters.items()}
+    np.testing.assert_array_equal(smallest, evaluate(full, negative, validation).predictions)
+    assert np.mean(smallest == largest) < 0.5
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 50, 256])

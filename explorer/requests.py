@@ -46,6 +46,15 @@ def from_canvas(canvas: Canvas, controller: Controller, answers: AnswerPanels) -
     canvas.open_requested.connect(answers.open_node)
     canvas.breakpoint_requested.connect(c.stepping.toggle_node)
     c.arranged.connect(canvas.fit)
+    c.project_replaced.connect(canvas.travel.hold)
+
+    def set_motion(name: str) -> None:
+        if name == "motion":
+            wanted = {"system": None, "always": True, "never": False}[c.settings[name]]
+            canvas.travel.set_wanted(wanted)
+
+    c.settings.changed.connect(set_motion)
+    set_motion("motion")
 
     def aspect() -> float:
         """Width by height, so that a new layout fills the canvas."""

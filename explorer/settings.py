@@ -68,6 +68,13 @@ SETTINGS: dict[str, Setting] = {
     "receptive_field": Setting(
         True, "What the selected cell sees and changes is outlined.", title="Receptive field"
     ),
+    "motion": Setting(
+        "system",
+        "Cards travel to where an edit puts them, instead of being there at once.",
+        ("system", "always", "never"),
+        title="Motion",
+        words=("As the system has it", "Always", "Never"),
+    ),
     "predict": Setting(
         "learn",
         "Ask what an operation will do before it is shown.",

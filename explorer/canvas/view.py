@@ -42,6 +42,7 @@ from explorer.canvas.overlay import Bubble, Legend, Minimap
 from explorer.canvas.scene import NetworkScene
 from explorer.canvas.sketch import Sketch
 from explorer.canvas.tips import tip
+from explorer.canvas.travel import Travel
 from explorer.dragged_blocks import BLOCK_MIME, block_of
 
 LAYER_MIME = "application/x-gradient-flow-layer"
@@ -138,6 +139,7 @@ class Canvas(QGraphicsView):
         self.legend = Legend(self, self.network)
         self.minimap = Minimap(self, self.network)
         self.minimap.went.connect(self._go)
+        self.travel = Travel(self)
         theme.theme().changed.connect(self._restyle)
 
     # ---- what to show ------------------------------------------------------------------------
@@ -162,6 +164,7 @@ class Canvas(QGraphicsView):
         toggled = key ^ self.network.view.key
         path = min(toggled, default="", key=lambda p: (p.count("/"), p))
         before = self.to_pixel(self._place_of(path).topLeft()) if path else QPoint()
+        places = self.travel.places()
         changed = self.network.set_network(graph, layout, inference, costs, folded)
         if path and not was_empty:
             self._keep_in_place(path, before)
@@ -169,6 +172,8 @@ class Canvas(QGraphicsView):
             self.viewport().update()
             if was_empty:
                 self.fit()
+        if not toggled:
+            self.travel.begin(places)
         if changed:
             self._refresh_overlays()
             self.minimap.update()
@@ -403,6 +408,7 @@ class Canvas(QGraphicsView):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus(Qt.FocusReason.MouseFocusReason)
+        self.travel.finish()
         self.say("")
         self._toggled = False
         pixel = event.position().toPoint()
@@ -641,6 +647,7 @@ class Canvas(QGraphicsView):
             event.ignore()
             return
         self.cancel_gesture()
+        self.travel.finish()
         self.gesture = drop
         event.acceptProposedAction()
 

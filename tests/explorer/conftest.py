@@ -25,13 +25,14 @@ from explorer.settings import Settings
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a run of a small network finish at once, and a frame be whole, on a busy machine too.
+    """Let a run of a small network finish at once, a frame be whole, and cards be where they go.
 
-    The window cuts long runs and the composing of pictures into slices by the clock; a test of
-    that sets the time itself.
+    The window cuts long runs and the composing of pictures into slices by the clock, and lets
+    cards travel for a while; a test of that sets the time itself.
     """
     monkeypatch.setattr("explorer.stepping.FIRST_SECONDS", 60.0)
     monkeypatch.setattr("explorer.canvas.scene.SLICE", 60.0)
+    monkeypatch.setattr("explorer.canvas.travel.MILLISECONDS", 0)
 
 
 def tiny_network(channels: int = 2, shape: tuple[int, ...] = (1, 8, 8), classes: int = 10) -> Graph:

@@ -22,7 +22,7 @@ from engine.layers.base import (
     hyper,
 )
 from engine.layers.pooling import Pooling
-from engine.layers.window import Window
+from engine.layers.window import LARGEST, Window
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class AvgPool2d(Pooling):
     slug: ClassVar[str] = "avgpool"
 
     padding: int | tuple[int, ...] = hyper(
-        0, "Zeros around the input.", low=0, high=32, unit="cells"
+        0, "Zeros around the input.", low=0, high=LARGEST // 2, unit="cells"
     )
     ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
     count_include_pad: bool = hyper(False, "Padding cells count in the divisor.")

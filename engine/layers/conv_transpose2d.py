@@ -31,7 +31,7 @@ from engine.layers.base import (
     pair,
 )
 from engine.layers.convolution import Convolution
-from engine.layers.window import Window
+from engine.layers.window import LARGEST, Window
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class ConvTranspose2d(Convolution):
 
     out_channels: int = hyper(8, "Number of maps that come out.", low=1, high=65536)
     kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the kernel.", low=1, high=64, unit="cells"
+        2, "Rows and columns of the kernel.", low=1, high=LARGEST, unit="cells"
     )
     stride: int | tuple[int, int] = hyper(
-        2, "Cells between the windows of neighbouring inputs.", low=1, high=64, unit="cells"
+        2, "Cells between the windows of neighbouring inputs.", low=1, high=LARGEST, unit="cells"
     )
     padding: int | tuple[int, ...] = hyper(
         0,
         "Cells cut off: one number, (rows, columns) or (top, left, bottom, right).",
         low=0,
-        high=64,
+        high=LARGEST,
         unit="cells",
     )
     output_padding: int | tuple[int, int] = hyper(
-        0, "Rows added below and columns added at the right.", low=0, high=63, unit="cells"
+        0, "Rows added below and columns added at the right.", low=0, high=LARGEST - 1, unit="cells"
     )
 
     def __post_init__(self) -> None:

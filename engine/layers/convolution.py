@@ -18,17 +18,17 @@ from engine.layers.base import (
     pair,
     weights,
 )
-from engine.layers.window import Window, padding_sides
+from engine.layers.window import LARGEST, Window, padding_sides
 
 
 def kernel_size_hyper(default: int) -> Any:
     """The size of a kernel."""
-    return hyper(default, "Rows and columns of the kernel.", low=1, high=64, unit="cells")
+    return hyper(default, "Rows and columns of the kernel.", low=1, high=LARGEST, unit="cells")
 
 
 def stride_hyper() -> Any:
     """How far a kernel moves."""
-    return hyper(1, "Cells that the kernel moves each time.", low=1, high=64, unit="cells")
+    return hyper(1, "Cells that the kernel moves each time.", low=1, high=LARGEST, unit="cells")
 
 
 def padding_hyper() -> Any:
@@ -37,7 +37,7 @@ def padding_hyper() -> Any:
         0,
         "Zeros around the input: one number, (rows, columns) or (top, left, bottom, right).",
         low=0,
-        high=64,
+        high=LARGEST,
         unit="cells",
     )
 
@@ -57,7 +57,7 @@ class Convolution(Layer):
     stride: int | tuple[int, int] = stride_hyper()
     padding: int | tuple[int, ...] = padding_hyper()
     dilation: int | tuple[int, int] = hyper(
-        1, "Distance between neighbouring kernel cells.", low=1, high=64, unit="cells"
+        1, "Distance between neighbouring kernel cells.", low=1, high=LARGEST, unit="cells"
     )
     groups: int = hyper(
         1, "Channels are split into this many independent groups.", low=1, high=65536

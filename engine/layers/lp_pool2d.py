@@ -24,7 +24,7 @@ from engine.layers.base import (
     hyper,
     pair,
 )
-from engine.layers.window import Window, padding_sides
+from engine.layers.window import LARGEST, Window, padding_sides
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class LpPool2d(Layer):
 
     p: int = hyper(2, "The power.", low=1, high=32)
     kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the window.", low=1, high=64, unit="cells"
+        2, "Rows and columns of the window.", low=1, high=LARGEST, unit="cells"
     )
     stride: int | tuple[int, int] = hyper(
-        2, "Cells that the window moves each time.", low=1, high=64, unit="cells"
+        2, "Cells that the window moves each time.", low=1, high=LARGEST, unit="cells"
     )
     padding: int | tuple[int, ...] = hyper(
-        0, "Zeros around the input, which add nothing.", low=0, high=32, unit="cells"
+        0, "Zeros around the input, which add nothing.", low=0, high=LARGEST // 2, unit="cells"
     )
     dilation: int | tuple[int, int] = hyper(
-        1, "Distance between neighbouring cells of the window.", low=1, high=64, unit="cells"
+        1, "Distance between neighbouring cells of the window.", low=1, high=LARGEST, unit="cells"
     )
     ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
 

@@ -25,7 +25,7 @@ from engine.layers.base import (
     pair,
 )
 from engine.layers.pooling import Pooling
-from engine.layers.window import Window
+from engine.layers.window import LARGEST, Window
 
 LARGEST_INDEX = 1 << 24
 """Up to here float32 holds every whole number."""
@@ -59,10 +59,10 @@ class MaxPool2d(Pooling):
     slug: ClassVar[str] = "pool"
 
     padding: int | tuple[int, ...] = hyper(
-        0, "Cells around the input, which never win.", low=0, high=32, unit="cells"
+        0, "Cells around the input, which never win.", low=0, high=LARGEST // 2, unit="cells"
     )
     dilation: int | tuple[int, int] = hyper(
-        1, "Distance between neighbouring window cells.", low=1, high=64, unit="cells"
+        1, "Distance between neighbouring window cells.", low=1, high=LARGEST, unit="cells"
     )
     ceil_mode: bool = hyper(False, "Keep a last window that hangs over the edge.")
     return_indices: bool = hyper(

@@ -26,7 +26,7 @@ from engine.layers.base import (
     hyper,
     pair,
 )
-from engine.layers.window import padding_sides
+from engine.layers.window import LARGEST, padding_sides
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ class MaxUnpool2d(Layer):
     index_slots: ClassVar[tuple[int, ...]] = (1,)
 
     kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the pooling's window.", low=1, high=64, unit="cells"
+        2, "Rows and columns of the pooling's window.", low=1, high=LARGEST, unit="cells"
     )
     stride: int | tuple[int, int] = hyper(
-        2, "Cells that the pooling's window moved each time.", low=1, high=64, unit="cells"
+        2, "Cells that the pooling's window moved each time.", low=1, high=LARGEST, unit="cells"
     )
     padding: int | tuple[int, ...] = hyper(
-        0, "The pooling's padding, which is cut off.", low=0, high=64, unit="cells"
+        0, "The pooling's padding, which is cut off.", low=0, high=LARGEST, unit="cells"
     )
     output_padding: int | tuple[int, int] = hyper(
-        0, "Rows below and columns at the right that filled no window.", low=0, high=63
+        0, "Rows below and columns at the right that filled no window.", low=0, high=LARGEST - 1
     )
 
     def __post_init__(self) -> None:
@@ -107,12 +107,12 @@ class MaxUnpool2d(Layer):
         """Rows and columns are added below and at the right, or cut off there."""
         extra = pair(self.output_padding)
         more = tuple(w - s + e for s, w, e in zip(size, wanted, extra, strict=True))
-        if 0 <= min(more) <= max(more) <= 63:
+        if 0 <= min(more) <= max(more) < LARGEST:
             text = f"Set output_padding to {more[0]}×{more[1]}"
             return (Fix(text, "set", more, "output_padding"),)
         before, after = padding_sides(self.padding)
         cut = tuple(a + s - w for a, s, w in zip(after, size, wanted, strict=True))
-        if 0 <= min(cut) <= max(cut) <= 64:
+        if 0 <= min(cut) <= max(cut) <= LARGEST:
             sides = (*before, *cut)
             text = f"Set padding to {', '.join(map(str, sides))} (top, left, bottom, right)"
             return (Fix(text, "set", sides, "padding"),)

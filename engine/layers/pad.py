@@ -8,7 +8,7 @@ from typing import ClassVar
 from engine.extent import Axes, Extent
 from engine.layers.base import Array, Fix, OnnxOp, ShapeError, Spec, expect_rank, hyper, pair
 from engine.layers.rearrangement import Rearrangement, framed, framed_axis
-from engine.layers.window import padding_sides
+from engine.layers.window import LARGEST, padding_sides
 
 MODES = ("zeros", "reflect", "edge")
 
@@ -37,7 +37,7 @@ class Pad(Rearrangement):
         1,
         "Width of the frame: one number, (rows, columns) or (top, left, bottom, right).",
         low=0,
-        high=64,
+        high=LARGEST,
         unit="cells",
     )
     mode: str = hyper("zeros", "What the frame is filled with.", choices=MODES)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from engine.extent import Axes, Extent, Groups, Slide
 from engine.layers.base import HyperparameterError, Layer, Spec, expect_rank, hyper, pair
-from engine.layers.window import Window, padding_sides
+from engine.layers.window import LARGEST, Window, padding_sides
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Pooling(Layer):
     category: ClassVar[str] = "Pooling"
 
     kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the window.", low=1, high=64, unit="cells"
+        2, "Rows and columns of the window.", low=1, high=LARGEST, unit="cells"
     )
     stride: int | tuple[int, int] = hyper(
-        2, "Cells that the window moves each time.", low=1, high=64, unit="cells"
+        2, "Cells that the window moves each time.", low=1, high=LARGEST, unit="cells"
     )
     padding: int | tuple[int, ...] = hyper(
-        0, "Cells around the input.", low=0, high=32, unit="cells"
+        0, "Cells around the input.", low=0, high=LARGEST // 2, unit="cells"
     )
 
     @property

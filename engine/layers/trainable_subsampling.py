@@ -26,7 +26,7 @@ from engine.layers.base import (
     hyper,
     pair,
 )
-from engine.layers.window import Window
+from engine.layers.window import LARGEST, Window
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,11 @@ class TrainableSubsampling(Layer):
     slug: ClassVar[str] = "subsample"
 
     kernel_size: int | tuple[int, int] = hyper(
-        2, "Rows and columns of the window, which moves by as much.", low=1, high=64, unit="cells"
+        2,
+        "Rows and columns of the window, which moves by as much.",
+        low=1,
+        high=LARGEST,
+        unit="cells",
     )
 
     @property

@@ -16,6 +16,9 @@ from numpy.lib.stride_tricks import as_strided
 from engine.extent import Axes, Axis, Slide
 from engine.layers.base import Array, Fix, HyperparameterError, ShapeError, Spec, Term
 
+LARGEST = 1024
+"""Cells of the largest window, step and frame: more than any map that is looked at has."""
+
 
 class Sliding(Protocol):
     """A layer that moves a window over its input."""

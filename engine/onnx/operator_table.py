@@ -21,6 +21,8 @@ NO_SLOPE = frozenset(
     {
         *COMPARISONS.values(),
         *(FUNCTIONS[n].operator for n in ("sign", "floor", "ceil", "round", "not")),
+        "ArgMax",
+        "ArgMin",
         "Constant",
         "ConstantOfShape",
         "Range",

@@ -99,6 +99,12 @@ class Site:
                 )
         return self._attributes.get(name, default)
 
+    def replace(self, **attributes: Any) -> None:
+        """Let attributes have other values from now on."""
+        self.attribute("")
+        assert self._attributes is not None
+        self._attributes.update(attributes)
+
     def has(self, slot: int) -> bool:
         """Whether an input is there."""
         return slot < len(self.inputs) and self.inputs[slot] is not None
@@ -161,8 +167,12 @@ class Site:
 
     # ---- tensors ---------------------------------------------------------------------------
 
-    def tensor(self, value: Value | int) -> Tensor:
-        """An input as a tensor of the network; a known one becomes a Constant layer."""
+    def tensor(self, value: Value | int, shown: bool = False) -> Tensor:
+        """An input as a tensor of the network; a known one becomes a Constant layer.
+
+        ``shown``: a known one of a single row is what each sample has, also where the network is
+        for one sample at a time.
+        """
         if isinstance(value, int):
             value = self.value(value)
         if isinstance(value, Tensor):
@@ -179,6 +189,8 @@ class Site:
             hidden = False
         elif value.fixed:
             array, hidden = value.first, True
+            if shown and array.ndim and array.shape[0] == 1:
+                array, hidden = array[0], False
         else:
             array, hidden = self._rows(value), False
         constant = self.floats(array)

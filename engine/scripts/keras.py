@@ -51,6 +51,7 @@ from engine.layers.softmax import Softmax
 from engine.layers.spatial_dropout import SpatialDropout
 from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
+from engine.layers.top_k import TopK
 from engine.layers.trainable_subsampling import TrainableSubsampling
 from engine.layers.window import padding_sides
 from engine.parameters import Parameters
@@ -381,6 +382,7 @@ REFUSED: Mapping[type[Layer], str] = {
     MaxUnpool2d: "has no Keras form: Keras gives no indices of a pooling.",
     PartialConv2d: "has no Keras form: Keras has no convolution with a table of connections.",
     RBF: "has no Keras form: Keras has no layer of distances.",
+    TopK: "has no Keras form: Keras looks along the last axis only.",
     TrainableSubsampling: "has no Keras form: Keras has no pooling with weights.",
 }
 """Layers without a rule, and why."""

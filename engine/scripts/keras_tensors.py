@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from engine.layers.arg_max import ArgMax
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.base import Layer
 from engine.layers.celu import CELU
@@ -22,6 +23,7 @@ from engine.layers.lp_pool2d import LpPool2d
 from engine.layers.matmul import MatMul
 from engine.layers.mish import Mish
 from engine.layers.permute import Permute
+from engine.layers.pick import Pick
 from engine.layers.reduce import Reduce
 from engine.layers.selu import SELU
 from engine.layers.softplus import Softplus
@@ -205,6 +207,27 @@ def _reduce(site: Site) -> Written:
     return Written((call,)) if kept else _turned(site, call)
 
 
+def _arg_max(site: Site) -> Written:
+    layer = cast(ArgMax, site.layer)
+    if layer.last:
+        raise site.refuse("that takes the last of equal numbers has no Keras form.")
+    axis = _axis(site, layer.axis) if layer.keep else layer.axis
+    keep = ", keepdims=True" if layer.keep else ""
+    call = f'ops.cast(ops.arg{layer.operation}({{0}}, axis={axis}{keep}), "float32")'
+    kept = layer.keep or len(site.specs[0].shape) != 4
+    return Written((call,)) if kept else _turned(site, call)
+
+
+def _pick(site: Site) -> Written:
+    axis = cast(Pick, site.layer).axis
+    sizes = zip(site.specs[0].shape, site.specs[1].shape, strict=True)
+    if any(a != b for i, (a, b) in enumerate(sizes) if i != axis):
+        raise site.refuse("with fewer places than cells beside its axis has no Keras form.")
+    size = site.specs[0].shape[axis]  # places below 0 count from the end
+    whole = f'ops.cast(ops.mod(ops.round({{1}}) + {size}, {size}), "int32")'
+    return Written((f"ops.take_along_axis({{0}}, {whole}, axis={_axis(site, axis)})",))
+
+
 def _depth_to_space(site: Site) -> Written:
     layer = cast(DepthToSpace, site.layer)
     b, (channels, rows, columns) = layer.block, site.specs[0].shape[1:]
@@ -295,6 +318,7 @@ def _lp_pool(site: Site) -> Written:
 
 
 RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
+    ArgMax: _arg_max,
     Arithmetic: _arithmetic,
     CELU: _celu,
     Clip: _clip,
@@ -311,6 +335,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     MatMul: _matmul,
     Mish: lambda site: Written(("{0} * ops.tanh(ops.softplus({0}))",)),
     Permute: _permute,
+    Pick: _pick,
     Reduce: _reduce,
     SELU: _selu,
     Softplus: lambda site: Written(("ops.softplus({0})",)),

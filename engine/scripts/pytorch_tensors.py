@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from engine.layers.arg_max import ArgMax
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.base import Layer, pair
 from engine.layers.celu import CELU
@@ -26,6 +27,7 @@ from engine.layers.matmul import MatMul
 from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.mish import Mish
 from engine.layers.permute import Permute
+from engine.layers.pick import Pick
 from engine.layers.reduce import Reduce
 from engine.layers.selu import SELU
 from engine.layers.softplus import Softplus
@@ -34,6 +36,7 @@ from engine.layers.space_to_depth import SpaceToDepth
 from engine.layers.split import Split
 from engine.layers.strided_slice import StridedSlice
 from engine.layers.thresholded_relu import ThresholdedReLU
+from engine.layers.top_k import TopK
 from engine.layers.view import View
 from engine.layers.where import Where
 from engine.layers.window import padding_sides
@@ -206,6 +209,38 @@ def _reduce(site: Site) -> Written:
 def plain_axes(axes: tuple[int, ...]) -> str:
     """Axes as an argument: one as a number."""
     return repr(axes[0]) if len(axes) == 1 else repr(tuple(axes))
+
+
+_PICK = '''
+def pick(x, places, axis):
+    """Takes the cells of x at places along an axis; below 0 they count from its end."""
+    places = places.round().long()
+    return torch.gather(x, axis, torch.where(places < 0, places + x.shape[axis], places))
+'''
+
+
+_TOP_K = '''
+def top_k(x, k, axis, largest=True):
+    """The k largest numbers along an axis, and their places in the type of the numbers."""
+    values, places = torch.topk(x, k, axis, largest)
+    return values, places.to(x.dtype)
+'''
+
+
+def _arg_max(site: Site) -> Written:
+    layer = cast(ArgMax, site.layer)
+    keep = ", keepdim=True" if layer.keep else ""
+    call = f".arg{layer.operation}({layer.axis}{keep}).to({{0}}.dtype)"
+    if not layer.last:
+        return Written("{0}" + call)
+    highest = site.specs[0].shape[layer.axis] - 1
+    return Written(f"{highest} - {{0}}.flip({layer.axis}){call}")
+
+
+def _top_k(site: Site) -> Written:
+    layer = cast(TopK, site.layer)
+    smallest = "" if layer.largest else ", largest=False"
+    return Written(f"top_k({{0}}, {layer.k}, {layer.axis}{smallest})", "", _TOP_K)
 
 
 def _view(site: Site) -> Written:
@@ -384,6 +419,7 @@ def _fixed(call: str) -> Callable[[Site], Written]:
 
 
 RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
+    ArgMax: _arg_max,
     Arithmetic: _arithmetic,
     CELU: lambda site: Written(f"F.celu({{0}}, alpha={cast(CELU, site.layer).alpha!r})"),
     Clip: _clip,
@@ -405,6 +441,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     MaxUnpool2d: _unpool,
     Mish: _fixed("F.mish({0})"),
     Permute: lambda site: Written(f"{{0}}.permute{(0, *cast(Permute, site.layer).order)!r}"),
+    Pick: lambda site: Written(f"pick({{0}}, {{1}}, {cast(Pick, site.layer).axis})", "", _PICK),
     Reduce: _reduce,
     SELU: _selu,
     Softplus: _fixed("F.softplus({0})"),
@@ -415,6 +452,7 @@ RULES: Mapping[type[Layer], Callable[[Site], Written]] = {
     ThresholdedReLU: lambda site: Written(
         f"F.threshold({{0}}, {cast(ThresholdedReLU, site.layer).alpha!r}, 0.0)"
     ),
+    TopK: _top_k,
     View: _view,
     Where: _where,
 }

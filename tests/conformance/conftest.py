@@ -33,7 +33,6 @@ REASONS = {
     "region of interest": "a region of interest (tf_crop_and_resize)",
     "storage_order": "places counted by columns",
     "parts of": "a part without a single number",
-    "expected at most 64": "a window of more than 64 cells",
 }
 """What importing says of a form that no layer has, and under which head it is counted."""
 

@@ -1,5 +1,13 @@
 """What turns each operator of a file into layers, a file for each family."""
 
-from engine.onnx.operators import activation, arithmetic, convolution, loss, normalisation, shape
+from engine.onnx.operators import (
+    activation,
+    arithmetic,
+    choice,
+    convolution,
+    loss,
+    normalisation,
+    shape,
+)
 
-__all__ = ["activation", "arithmetic", "convolution", "loss", "normalisation", "shape"]
+__all__ = ["activation", "arithmetic", "choice", "convolution", "loss", "normalisation", "shape"]

@@ -22,7 +22,7 @@ from engine.layers.lrn import LRN
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.reduce import Reduce
-from engine.layers.window import Window
+from engine.layers.window import LARGEST, Window
 from engine.onnx.operators.arithmetic import combined
 from engine.onnx.operators.steps import Steps, writes
 from engine.onnx.rules import Nodes, Place
@@ -104,7 +104,7 @@ def conv(site: Site) -> Sequence[Value]:
     stride = two(site.attribute("strides"), count, 1)
     dilation = two(site.attribute("dilations"), count, 1)
     pads = padding(site, (x.sample[1], x.sample[2]), kernel, stride, dilation, count)
-    x, pads = framed(site, x, pads, 64)
+    x, pads = framed(site, x, pads, LARGEST)
     params = {"weight": weight.reshape(*weight.shape[:2], *kernel)}
     names = [name]
     if site.has(2):
@@ -211,9 +211,41 @@ def _fits(layer: Callable[[], Layer], x: Tensor) -> Layer | None:
     return made
 
 
+def _pooled_maps(site: Site) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The input as maps; of three axes, those along which nothing is pooled are laid together."""
+    kernel = [int(n) for n in site.attribute("kernel_shape") or ()]
+    if site.value(0).__class__ is not Tensor or site.tensor(0).rank != 5 or len(kernel) != 3:
+        return site.maps(0)
+    x = site.importer.show(site.tensor(0))
+    strides, dilations = (site.attribute(n) or [1] * 3 for n in ("strides", "dilations"))
+    pads = site.attribute("pads") or [0] * 6
+    idle = [kernel[i] == strides[i] == 1 and not pads[i] and not pads[i + 3] for i in range(3)]
+    channels, depth, rows, columns = x.sample
+    if idle[0]:
+        kept, sample = (1, 2), (channels * depth, rows, columns)
+    elif idle[1] and idle[2]:
+        kept, sample = (0, 1), (channels, depth, rows * columns)
+    else:
+        raise UnsupportedError("windows with three axes")
+
+    def back(t: Tensor) -> Tensor:
+        maps, first, second = t.sample
+        if idle[0]:
+            return site.view(t, (channels, maps // channels, first, second))
+        return site.view(t, (maps, first, rows, columns))
+
+    site.replace(
+        kernel_shape=[kernel[i] for i in kept],
+        strides=[strides[i] for i in kept],
+        dilations=[dilations[i] for i in kept],
+        pads=[pads[i] for i in (*kept, *(k + 3 for k in kept))],
+    )
+    return site.view(x, sample), back
+
+
 @imports("MaxPool")
 def max_pool(site: Site) -> Sequence[Value]:
-    x, back = site.maps(0)
+    x, back = _pooled_maps(site)
     kernel, stride, dilation, pads, ceil = _pooled(site, x)
     if site.wants(1):
         if int(site.attribute("storage_order", 0)):
@@ -269,7 +301,7 @@ def max_unpool(site: Site) -> Sequence[Value]:
 
 @imports("AveragePool")
 def average_pool(site: Site) -> Sequence[Value]:
-    x, back = site.maps(0)
+    x, back = _pooled_maps(site)
     kernel, stride, dilation, pads, ceil = _pooled(site, x)
     include = bool(site.attribute("count_include_pad", 0))
     if dilation == (1, 1):
@@ -321,7 +353,7 @@ def average_pool(site: Site) -> Sequence[Value]:
 def lp_pool(site: Site) -> Sequence[Value]:
     x, back = site.maps(0)
     kernel, stride, dilation, pads, ceil = _pooled(site, x)
-    x, pads = framed(site, x, pads, 32)
+    x, pads = framed(site, x, pads, LARGEST // 2)
     power = site.attribute("p", 2)
     return (back(site.layer(LpPool2d(int(power), kernel, stride, pads, dilation, ceil), x)),)
 

@@ -20,6 +20,7 @@ from engine.layers.identity import Identity
 from engine.layers.interpolate import Interpolate
 from engine.layers.join import Join
 from engine.layers.permute import Permute
+from engine.layers.pick import Pick
 from engine.layers.resize import Resize
 from engine.layers.slice import AXES, Slice
 from engine.layers.space_to_depth import SpaceToDepth
@@ -223,10 +224,10 @@ def concat(site: Site) -> Sequence[Value]:
     rank = tensors[0].rank
     axis = axis % rank
     hide = any(t.hidden for t in tensors) or axis == 0
-    found = []
-    for value in values:
-        tensor = site.tensor(value)
-        found.append(site.importer.hide(tensor) if hide else tensor)
+    found = [site.tensor(value, shown=not hide) for value in values]
+    hide = hide or any(t.hidden for t in found)
+    if hide:
+        found = [site.importer.hide(t) for t in found]
     if len(found) == 1:
         return (site.layer(Identity(), found[0]),)
     place = axis + hide
@@ -311,6 +312,8 @@ def _typed(t: Tensor, whole: bool) -> Tensor:
 
 @imports("Gather")
 def gather(site: Site) -> Sequence[Value]:
+    if isinstance(site.value(1), Tensor) and not int(site.attribute("axis", 0)):
+        return (_looked_up(site),)
     x = site.tensor(0)
     indices = site.array(1)
     axis = int(site.attribute("axis", 0)) % max(1, x.rank)
@@ -323,6 +326,25 @@ def gather(site: Site) -> Sequence[Value]:
     sample = (*y.sample[: place - 1], *indices.shape, *y.sample[place:])
     y = _typed(y, x.whole)
     return (site.view(y, sample),)
+
+
+def _looked_up(site: Site) -> Tensor:
+    """Rows of a table at places that the network computes, as of an embedding."""
+    value, places = site.value(0), site.tensor(1)
+    if isinstance(value, Known):
+        table = site.array(0)
+        rows, row = table.shape[0], table.shape[1:]
+        x = site.tensor(Known.of(table.reshape(1, rows, -1), value.name), shown=True)
+    else:
+        x, places = site.importer.hide(site.tensor(value)), site.importer.hide(places)
+        rows, row = x.sample[0], x.sample[1:]
+        x = site.view(x, (rows, math.prod(row)))
+    count, width = math.prod(places.sample), math.prod(row)
+    index = site.view(places, (count, 1))
+    if width > 1:
+        index = site.layer(Expand((count, width)), index, role="places")
+    found = site.layer(Pick(1), x, index)
+    return site.view(_typed(found, False), (*places.sample, *row), places.hidden)
 
 
 @imports("Expand")

@@ -36,6 +36,17 @@ class Steps:
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
+    def node(
+        self, op: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **attributes: Any
+    ) -> Nodes:
+        """A node whose outputs have names; returns all nodes so far."""
+        name = self.place.name if self.place.outputs[-1] in outputs else self.place.fresh("node")
+        made = helper.make_node(op, list(inputs), list(outputs), name=name, **attributes)
+        if self.place.outputs[-1] in outputs:
+            made.doc_string = self.place.id
+        self.nodes.append(made)
+        return self.nodes
+
     def ints(self, role: str, *numbers: int) -> str:
         """A constant row of whole numbers."""
         return self.place.constant(role, np.array(numbers, "int64"))

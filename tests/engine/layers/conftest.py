@@ -9,6 +9,7 @@ import pytest
 
 from engine.layers import REGISTRY
 from engine.layers.add import Add
+from engine.layers.arg_max import ArgMax
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Array, Ctx, Grads, Layer, Mode, Record, Result, Spec
@@ -53,6 +54,7 @@ from engine.layers.mul import Mul
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.permute import Permute
+from engine.layers.pick import Pick
 from engine.layers.prelu import PReLU
 from engine.layers.rbf import RBF
 from engine.layers.reduce import OPERATORS as REDUCTIONS
@@ -74,6 +76,7 @@ from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.strided_slice import StridedSlice
 from engine.layers.tanh import Tanh
 from engine.layers.thresholded_relu import ThresholdedReLU
+from engine.layers.top_k import TopK
 from engine.layers.trainable_subsampling import TrainableSubsampling
 from engine.layers.view import View
 from engine.layers.where import Where
@@ -95,6 +98,8 @@ class Case:
     mode: Mode = "eval"
     indices: tuple[int, int] | None = None
     """Rows and columns of the maps that the second input points into."""
+    places: int = 0
+    """The second input has places along an axis of this size."""
     flat: bool = False
     """The gradient of every input is zero everywhere."""
     positive: bool = False
@@ -127,6 +132,8 @@ class Case:
             area = self.indices[0] * self.indices[1]
             places = [rng.permutation(area)[: rows * columns] for _ in range(n * c)]
             found[1] = np.array(places, dtype).reshape(self.shapes[1])
+        if self.places:  # some of them from the end
+            found[1] = rng.integers(-self.places, self.places, self.shapes[1]).astype(dtype)
         if isinstance(self.layer, Where) or self.layer == Function("not"):
             found[0].reshape(-1)[::13] = 0  # random numbers alone would never say no
         return tuple(frozen(np.abs(x) + x.dtype.type(0.5) if self.positive else x) for x in found)
@@ -338,6 +345,12 @@ CASES: tuple[Case, ...] = (
     Case(MatMul(), ((2, 3, 4), (2, 4, 2))),
     Case(MatMul(), ((2, 1, 3, 4), (2, 2, 4, 5))),
     Case(MatMul(), ((2, 3, 3, 4), (2, 4, 5))),
+    Case(ArgMax(), flat=True),
+    Case(ArgMax("min", 3, False, True), ((2, 3, 2, 4),), flat=True),
+    Case(TopK()),
+    Case(TopK(3, 2, False), ((2, 3, 5),)),
+    Case(Pick(), (MAPS, (2, 3, 6, 5)), places=4),
+    Case(Pick(2), ((2, 3, 5), (2, 2, 7)), places=5),
     Case(Where(), (MAPS, MAPS)),
     Case(Where(), (MAPS, (2, 4, 1, 1), (2, 1, 5))),
     Case(Where(-2.0), ((2, 17), (2, 17))),

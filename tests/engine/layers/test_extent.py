@@ -17,6 +17,7 @@ from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.opaque import Opaque
 from engine.layers.pad import Pad
+from engine.layers.pick import Pick
 from engine.layers.rbf import RBF
 from engine.layers.reduce import Reduce
 from engine.layers.split import Split
@@ -39,7 +40,9 @@ def support(case: Any, seeds: int) -> list[Array]:
 
 def jumps(case: Any, slot: int) -> bool:
     """Whether the output has steps over this input, or is flat, and so no gradient."""
-    condition = isinstance(case.layer, Where) and slot == 0
+    condition = (isinstance(case.layer, Where) and slot == 0) or (
+        isinstance(case.layer, Pick) and slot == 1
+    )
     return bool(case.flat or condition or slot in case.layer.index_slots)
 
 

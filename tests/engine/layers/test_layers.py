@@ -35,7 +35,7 @@ def test_every_registered_layer_has_cases(kind: str, cases: tuple[Any, ...]) -> 
         assert len(values) > 1, f"No case changes {kind}.{name}: add one."
 
 
-ALWAYS_ZERO = {"Constant": ("input 0",), "Where": ("input 0",)}
+ALWAYS_ZERO = {"Constant": ("input 0",), "Where": ("input 0",), "Pick": ("input 1",)}
 """Inputs that decide without a slope."""
 
 
@@ -136,6 +136,11 @@ def _clip(terms: Terms) -> float:
     return min(max(x, low), high)
 
 
+def _place(terms: Terms, of: Callable[[list[float]], float]) -> float:
+    values = [t.product for t in terms.terms]
+    return float(values.index(of(values)))
+
+
 FORMULAS: dict[str, Callable[[Terms], float]] = {
     "exp(x_i) / Σ_j exp(x_j)": _softmax,
     "1 / (1 + exp(−x))": _of_one(lambda x: 1 / (1 + math.exp(-x))),
@@ -151,6 +156,10 @@ FORMULAS: dict[str, Callable[[Terms], float]] = {
     "x₁ greater_equal x₂": _of_two(lambda a, b: float(a >= b)),
     "x₁ less x₂": _of_two(lambda a, b: float(a < b)),
     "x₁ less_equal x₂": _of_two(lambda a, b: float(a <= b)),
+    "the place of the largest": lambda terms: _place(terms, max),
+    "the place of the smallest": lambda terms: _place(terms, min),
+    "the next in order": lambda terms: terms.terms[terms.chosen or 0].product,
+    "its place along the axis": lambda terms: float(terms.chosen or 0),
     "|x|": _of_one(abs),
     "−x": _of_one(lambda x: -x),
     "exp(x)": _of_one(math.exp),

@@ -75,8 +75,9 @@ OWN: dict[str, st.SearchStrategy[Any]] = {
 }
 """Hyper-parameters whose values would hardly ever fit if they were drawn one by one."""
 
-SWALLOWS_NAN = {"Compare"}
-"""What NaN is compared with is neither larger nor smaller: the answer is no, a number."""
+SWALLOWS_NAN = {"ArgMax", "Compare", "Pick", "TopK"}
+"""What NaN is compared with is neither larger nor smaller: the answer is no, a number. A place is
+a number too, and one that is none leads nowhere; in an order each changes the others' places."""
 
 
 # ---- drawing a layer and what it may read --------------------------------------------------

@@ -56,6 +56,8 @@ def compute(number: int, dtype: str, disturb: str = "") -> dict[str, Array]:
         last = max((i for i in range(len(xs)) if f"dx{i}" in arrays), default=0)
         target = {"weight": p.get("weight", xs[last]), "x": xs[0], "dy": dy}[disturb]
         target *= target.dtype.type(1.001)
+        if case["kind"] == "ArgMax" and disturb != "dy":
+            xs[0][...] = np.flip(xs[0]).copy()  # a factor changes no place
     ctx = Ctx(case["mode"])
     with np.errstate(invalid="ignore"):
         result = layer.forward(p, *xs, ctx=ctx)

@@ -34,8 +34,10 @@ from engine.layers import (
     Flatten,
     Linear,
     MaxPool2d,
+    Pick,
     ReLU,
     Softmax,
+    TopK,
 )
 from engine.layers.base import HyperparameterError, Layer, OnnxOp, ShapeError, Spec
 from engine.losses import CrossEntropy
@@ -207,6 +209,12 @@ def fitting(layer: Layer) -> Graph:
         )
         both = (("y", ("layer", 0)), ("indices", ("pool", 1)))
         return Graph((Input("image", (3, 8, 10)),), nodes, both)
+    if isinstance(layer, Pick):  # places that the axis has
+        nodes = (
+            Node("best", TopK(2), (("image", 0),)),
+            Node("layer", layer, (("image", 0), ("best", 1))),
+        )
+        return Graph((Input("image", (3, 8, 10)),), nodes, (("y", ("layer", 0)),))
     for shape in ((3, 9, 10), (6, 9, 10), (12,)):
         graph = chain(layer, shape=shape)
         if graph.infer().valid:

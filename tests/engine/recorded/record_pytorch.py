@@ -176,6 +176,16 @@ def compare(xs, p, h):
     return getattr(torch, h["comparison"])(*xs).to(xs[0].dtype)
 
 
+def arg_max(x, p, h):
+    find = torch.argmax if h["operation"] == "max" else torch.argmin
+    return find(x, h["axis"], keepdim=h["keep"]).to(x)
+
+
+def top_k(x, p, h):
+    values, places = torch.topk(x, h["k"], h["axis"], h["largest"])
+    return values, places.to(x)
+
+
 def reduce(x, p, h):
     operation, axes, keep = h["operation"], h["axes"], h.get("keep", True)
     if operation == "product":  # of one axis at a time
@@ -295,6 +305,9 @@ FUNCTIONS = {
     ),
     "Reshape": lambda x, p, h: x.reshape(len(x), h["channels"] or -1, h["rows"], h["columns"]),
     "PReLU": lambda x, p, h: functional.prelu(x, p["weight"]),
+    "ArgMax": arg_max,
+    "Pick": lambda xs, p, h: torch.gather(xs[0], h["axis"], xs[1].long()),
+    "TopK": top_k,
     "Arithmetic": arithmetic,
     "Compare": compare,
     "Reduce": reduce,
@@ -528,6 +541,11 @@ def cases() -> list[dict[str, Any]]:
     case("Clip", few, "ties", low=-1.0, high=2.0)
     case("ThresholdedReLU", few)
     case("ThresholdedReLU", few, "ties", alpha=0.0)
+    for operation in ("max", "min"):
+        case("ArgMax", maps, operation=operation, axis=2, keep=operation == "max")
+    case("TopK", maps, k=3, axis=2, largest=True)
+    case("TopK", maps, k=2, axis=3, largest=False)
+    case("Pick", [[2, 20, 3, 5], [2, 3, 3, 5]], "places in 20", axis=1)
     return found
 
 

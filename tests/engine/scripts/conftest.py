@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.layers.arg_max import ArgMax
 from engine.layers.arithmetic import OPERATORS, Arithmetic
 from engine.layers.avg_pool2d import AvgPool2d
 from engine.layers.base import Layer
@@ -47,6 +48,7 @@ from engine.layers.mish import Mish
 from engine.layers.pad import Pad
 from engine.layers.partial_conv2d import PartialConv2d
 from engine.layers.permute import Permute
+from engine.layers.pick import Pick
 from engine.layers.prelu import PReLU
 from engine.layers.rbf import RBF
 from engine.layers.reduce import OPERATORS as REDUCTIONS
@@ -160,6 +162,9 @@ LAYER_CASES: list[tuple[Layer, tuple[int, ...]]] = [
         for name in FUNCTIONS
         if name not in ("log", "sqrt", "reciprocal", "not")
     ),
+    (ArgMax(axis=2), (2, 4, 5)),
+    (ArgMax("min", 1, False), (3, 4, 5)),
+    (ArgMax("max", 3, False, True), (3, 4, 5)),
     (Gather(2, (2, 0, 2)), (2, 4, 5)),
     (HardSigmoid(0.3, 0.4), (2, 4, 5)),
     (Interpolate(5, 9, 0, 0), (2, 4, 5)),
@@ -195,6 +200,8 @@ SEVERAL_CASES: list[tuple[Layer, tuple[tuple[int, ...], ...]]] = [
         if name != "power"
     ),
     (Arithmetic(operation="subtract"), ((5,), (3, 4, 5))),
+    (Pick(2), ((3, 9, 5), (3, 4, 5))),
+    (Pick(1), ((9, 2, 5), (9, 2, 5))),
     *((Compare(comparison=name), ((3, 4, 5), (3, 4, 5))) for name in COMPARISONS),
     (Join(2), ((3, 4, 5), (3, 2, 5), (3, 1, 5))),
     (Join(1), ((6,), (4,))),

@@ -28,6 +28,7 @@ from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.mul import Mul
 from engine.layers.pad import Pad
 from engine.layers.split import Split
+from engine.layers.top_k import TopK
 from engine.layers.where import Where
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
@@ -56,6 +57,7 @@ def refused(layer: Layer) -> bool:
     return (
         type(layer) in REFUSED
         or bool(getattr(layer, "operand", ()))
+        or bool(getattr(layer, "last", False))
         or (isinstance(layer, Pad) and layer.mode == "edge")
         or (isinstance(layer, Frame) and layer.mode in ("edge", "wrap"))
         or (isinstance(layer, FeatureNorm) and not layer.centred)
@@ -94,6 +96,7 @@ def test_every_layer_has_a_rule_or_is_named_as_one_without(layer_kinds: set[type
     assert layer_kinds | {type(x) for x in JOINING.values()} == (set(RULES) | set(REFUSED)) - {
         MaxUnpool2d,
         Split,
+        TopK,
     }
     assert set(REGISTRY.values()) == set(RULES) | set(REFUSED)
     assert not set(RULES) & set(REFUSED)

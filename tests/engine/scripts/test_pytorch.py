@@ -17,7 +17,7 @@ from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, Input, Loss, Node
 from engine.layers.add import Add
 from engine.layers.avg_pool2d import AvgPool2d
-from engine.layers.base import REGISTRY, Array, Layer
+from engine.layers.base import REGISTRY, Array, Layer, Spec
 from engine.layers.compare import Compare
 from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
@@ -32,6 +32,7 @@ from engine.layers.mul import Mul
 from engine.layers.reduce import Reduce
 from engine.layers.relu import ReLU
 from engine.layers.split import Split
+from engine.layers.top_k import TopK
 from engine.layers.where import Where
 from engine.losses import CrossEntropy, Hinge, LeNetLoss, LossFunction, MeanSquaredError
 from engine.parameters import initial_parameters
@@ -103,7 +104,7 @@ def theirs(graph: Graph, parameters: dict[tuple[str, str], Array], x: Array) -> 
 
 
 def test_every_layer_with_a_rule_has_a_case(layer_kinds: set[type[Layer]]) -> None:
-    others = {MaxUnpool2d, Split, *(type(layer) for layer in JOINING.values())}
+    others = {MaxUnpool2d, Split, TopK, *(type(layer) for layer in JOINING.values())}
     assert layer_kinds | others == set(RULES)
 
 
@@ -186,10 +187,11 @@ def test_several_inputs_are_combined_the_same(
 
 
 @needs_torch
-def test_parts_are_cut_the_same() -> None:
-    for sizes in ((1, 2, 1), (-1,)):
-        node = Node("cut", Split(1, sizes), (IMAGE,))
-        outs = tuple((f"y{i}", ("cut", i)) for i in range(len(sizes)))
+def test_parts_and_places_are_the_same() -> None:
+    for layer in (Split(1, (1, 2, 1)), Split(), TopK(3), TopK(2, 3, False)):
+        node = Node("cut", layer, (IMAGE,))
+        count = len(layer.outputs(Spec((1, 4, 2, 3))))
+        outs = tuple((f"y{i}", ("cut", i)) for i in range(count))
         graph = Graph((Input("image", (4, 2, 3)),), (node,), outs)
         x = np.random.default_rng(0).standard_normal((2, 4, 2, 3)).astype("float32")
         for a, b in zip(our_results(graph, x), results(graph, {}, x), strict=True):

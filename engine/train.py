@@ -615,7 +615,7 @@ def _check_fit(graph: Graph, dataset: Dataset) -> None:
     if not graph.losses:
         raise TrainingError(
             f"{graph.name}: expected a loss to train against, received none. "
-            "Connect a cross-entropy loss to the output."
+            "Add a cross-entropy at the output."
         )
     if graph.answering is None:
         kinds = ", ".join(loss.function.title for loss in graph.losses)

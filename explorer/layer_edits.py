@@ -69,8 +69,8 @@ class LayerEdits(QObject):
             self._editing.change(text, lambda g: g.remove_losses(losses))
             return
         if not wanted:
-            if ids:
-                self._say("info", self.tr("The input of a network stays."))
+            text = self.tr("The input of a network stays.")
+            self._say("info", text if ids else self.tr("Select layers first: they are deleted."))
             return
         shared = [n.id for n in graph.nodes if n.params in wanted and n.id not in wanted]
         if shared:

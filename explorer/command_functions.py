@@ -121,6 +121,7 @@ def sample_functions(
         "sample.previous": controller.pictures.previous,
         "sample.next": controller.pictures.next,
         "sample.draw": sample_bar.draw.click,
+        "sample.pin": controller.pinned.toggle,
         "sample.open": files.open_picture,
     }
 

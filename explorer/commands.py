@@ -328,6 +328,15 @@ COMMANDS: tuple[Command, ...] = (
         icon="pen",
         checkable=True,
     ),
+    _c(
+        "sample.pin",
+        QT_TRANSLATE_NOOP("Commands", "Pin this picture"),
+        "Ctrl+P",
+        icon="pin",
+        checkable=True,
+        help="Keep this picture and its run beside the next one in the inspector: same layer, same "
+        "cell, same step. Again: let go of it.",
+    ),
     _c("sample.open", QT_TRANSLATE_NOOP("Commands", "Open a picture…"), "Ctrl+I", icon="image"),
     _c("train.start", QT_TRANSLATE_NOOP("Commands", "Start training"), "Ctrl+T", icon="train"),
     _c(

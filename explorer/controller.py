@@ -26,6 +26,7 @@ from explorer.loss_edits import LossEdits
 from explorer.notices import Level, Notice
 from explorer.own_blocks import OwnBlocks
 from explorer.pictures import Pictures
+from explorer.pinned import Pinned
 from explorer.projects import Projects
 from explorer.settings import Settings
 from explorer.stepping import Stepping
@@ -52,6 +53,7 @@ class Controller(QObject):
         self.what_ifs = WhatIfs(document, self)
         self.checker = Checker(document, self._say, self)
         self.pictures = Pictures(document, self._say, self)
+        self.pinned = Pinned(document, self.stepping, self._say, self)
         self.projects = Projects(
             document,
             settings,
@@ -96,6 +98,7 @@ class Controller(QObject):
         self.stepping.stop()
         self.checker.close()
         self.pictures.close()
+        self.pinned.close()
         self.projects.close()
 
     def _stack_moved(self, _now: object = None) -> None:
@@ -104,6 +107,7 @@ class Controller(QObject):
     def _forget_project(self) -> None:
         self.project_replaced.emit()
         self.asking.forget()
+        self.pinned.unpin()
         self.weight_history.forget()
         self._before = None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 from PySide6.QtCore import QObject
+from PySide6.QtGui import QKeySequence
 
 from engine.explain import Weight, touching
 from engine.losses import Total
@@ -18,6 +18,8 @@ from explorer.fields import FieldsInSight
 from explorer.keyboard import Keyboard
 from explorer.narration import Sentence, Text, crumbs, finish_text, inside_sentence, sentence
 from explorer.panels import Inspector, Narration, Properties, SampleBar, Timeline
+from explorer.panels.inspector import PinnedPicture
+from explorer.samples import prediction
 from explorer.selected_form import selected_block, show_selected
 from explorer.status import Status
 from explorer.stepping import Stepping
@@ -72,6 +74,8 @@ class DocumentViews(QObject):
         self._show_trail()
         d.sample_changed.connect(self._show_sample)
         d.sample_changed.connect(self._show_what_if)
+        controller.pinned.changed.connect(self._show_pinned)
+        self._show_pinned()
 
     def set_properties_seen(self, seen: bool) -> None:
         """A form that is not in sight is made when it comes to the front: it takes a while."""
@@ -140,6 +144,7 @@ class DocumentViews(QObject):
         self._show_way_in()
         self._show_inspected()
         self._show_sample()
+        self._show_pinned()
         running = bool(d.operations)
         for command_id, on in (
             ("step.start", d.position > 0),
@@ -179,10 +184,43 @@ class DocumentViews(QObject):
         if d.sample is None:
             bar.set_sample(None, None, None, "")
             return
-        bar.set_sample(d.sample.image, d.sample.label, _prediction(d), d.sample.origin)
+        bar.set_sample(
+            d.sample.image,
+            d.sample.label,
+            prediction(d.graph, d.trace, d.position),
+            d.sample.origin,
+        )
         bar.set_target(d.sample.label)
         channels = d.preprocessing.channels if d.preprocessing else 0
         bar.draw.setEnabled(channels == 1)
+
+    def _show_pinned(self) -> None:
+        """The picture beside the present one, at the same position in its own run."""
+        d, pinned, views = self._document, self._controller.pinned, self._views
+        action = self._actions["sample.pin"]
+        action.setChecked(pinned.sample is not None)
+        key = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        views.sample_bar.set_pinned(pinned.sample is not None, key)
+        picture = None
+        if pinned.sample is not None:
+            picture = PinnedPicture(
+                pinned.sample.image,
+                pinned.sample.label,
+                prediction(d.graph, pinned.trace, d.position),
+                d.graph.labels,
+                pinned.trace,
+                self._pinned_note(),
+            )
+        views.inspector.set_pinned(picture)
+
+    def _pinned_note(self) -> str:
+        """Why the pinned picture has no numbers now; empty where it has."""
+        pinned = self._controller.pinned
+        return {
+            "stale": self.tr("stale: runs again, as the network is now"),
+            "unfit": self.tr("the network as it is cannot run it"),
+            "failed": self.tr("its run failed: {0}").format(pinned.error),
+        }.get(pinned.state, "")
 
     # ---- what is asked about ---------------------------------------------------------------
 
@@ -242,17 +280,3 @@ def _inspected(d: Document, stepping: Stepping) -> str:
     if d.step is not None:
         return d.step.node
     return d.graph.inputs[0].id if d.graph.inputs else ""
-
-
-def _prediction(d: Document) -> tuple[int, float] | None:
-    """(class, share) that the network gave, once its output is computed at the position."""
-    if d.trace is None or not d.graph.losses:
-        return None
-    logits = d.trace.look("value", d.graph.losses[0].input, d.position)
-    if logits is None or logits.ndim != 2 or not all(map(isfinite, logits[0])):
-        return None
-    from engine.losses import softmax
-
-    shares = softmax(logits)[0]
-    best = int(shares.argmax())
-    return best, float(shares[best])

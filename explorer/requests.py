@@ -109,6 +109,10 @@ def from_inspector(
     pictures_of(inspector, save_picture)
     inspector.gain_requested.connect(controller.what_ifs.set_gain)
     inspector.value_requested.connect(controller.what_ifs.set_pixel)
+    inspector.unpin_requested.connect(controller.pinned.unpin)
+    inspector.picture_requested.connect(save_picture)
+    askers = {"forward": answers.side_asker("forward"), "gradient": answers.side_asker("gradient")}
+    inspector.side_requested.connect(lambda cell, side: askers[side](cell))
 
     def set_scale_mode(mode: str) -> None:
         settings.set("scale_mode", mode)
@@ -133,6 +137,7 @@ def from_sample_bar(sample_bar: SampleBar, controller: Controller) -> None:
         lambda chosen: pictures.set_target(chosen if chosen >= 0 else None)
     )
     sample_bar.drawing_requested.connect(pictures.draw)
+    sample_bar.pin_requested.connect(controller.pinned.toggle)
 
 
 def from_open_sizes(bar: OpenSizesBar, controller: Controller) -> None:

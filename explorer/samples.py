@@ -21,8 +21,11 @@ from engine.data.images import read_image
 from engine.data.preprocessing import Preprocessing, is_dark_on_light
 from engine.data.shapes import KINDS, shapes
 from engine.data.strokes import Drawing, shipped_digits
+from engine.graph import Graph
 from engine.layers.base import Array
+from engine.losses import evidence, softmax
 from engine.samples import as_image
+from engine.trace import Trace
 
 Shape = tuple[int, ...]
 Labels = tuple[str, ...]
@@ -46,6 +49,18 @@ class Sample:
     label: int | None
     origin: str
     drawing: Drawing | None = None
+
+
+def prediction(graph: Graph, trace: Trace | None, position: int) -> tuple[int, float] | None:
+    """(class, share) that the network gave, once its output is computed at the position."""
+    loss = graph.answering
+    value = trace.look("value", loss.input, position) if trace is not None and loss else None
+    logits = evidence(loss.function, value) if loss is not None and value is not None else None
+    if logits is None or not np.isfinite(logits[0]).all():
+        return None
+    shares = softmax(logits)[0]
+    best = int(shares.argmax())
+    return best, float(shares[best])
 
 
 def is_picture(shape: Shape) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.inside import Inside, Level, Sheet, Side, sides_of
+from engine.layers.base import Array
 from engine.optimizers import SGD
 from engine.recording import Recording
 from engine.runnable import runnable
@@ -106,8 +107,15 @@ class Stepping(QObject):
     def _new_run(self) -> Run | None:
         """A run of the current sample, or None where network and sample do not make one."""
         document = self.document
-        graph, sample = runnable(document.graph), document.sample
-        if sample is None or not graph.nodes:
+        if document.sample is None or document.x is None:
+            return None
+        return self.run_of(document.x, document.sample.label, self)
+
+    def run_of(self, x: Array, label: int | None, parent: QObject) -> Run | None:
+        """A run of a picture through the network as it now is; None where they do not fit."""
+        document = self.document
+        graph = runnable(document.graph)
+        if not graph.nodes:
             return None
         # without what this program does not know, what remains may be valid by itself
         whole = graph is document.graph
@@ -115,10 +123,9 @@ class Stepping(QObject):
             return None
         if document.structure_only:
             return None
-        x = document.x
-        if x is None or graph.inputs[0].shape != x.shape:
+        if graph.inputs[0].shape != x.shape:
             return None  # only while another project comes in
-        label = sample.label if sample.label in range(self._class_count()) else None
+        label = label if label in range(self._class_count()) else None
         try:
             run = Run(
                 graph,
@@ -127,7 +134,7 @@ class Stepping(QObject):
                 label,
                 self._optimizer(),
                 gains=document.gains,
-                parent=self,
+                parent=parent,
             )
         except (ValueError, MemoryError) as error:
             self._say("warning", str(error) or type(error).__name__)

@@ -162,6 +162,7 @@ class SampleBar(QWidget):
     next_requested = Signal()
     target_requested = Signal(int)  # a class, or GUESS for the network's own guess
     drawing_requested = Signal(object)  # Drawing, after each stroke
+    pin_requested = Signal()  # keep this picture beside the next one, or let go of the pinned one
     pad_toggled = Signal(bool)  # the drawing pad was opened or closed
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -175,6 +176,10 @@ class SampleBar(QWidget):
         self.next = self._tool("image-next", self.tr("Next picture"))
         self.previous.clicked.connect(self.previous_requested)
         self.next.clicked.connect(self.next_requested)
+        self.pin = self._tool("pin", self.tr("Pin this picture"))
+        self.pin.setCheckable(True)
+        self.pin.clicked.connect(self._pin_clicked)
+        self._pinned = False
         self.thumbnail = Thumbnail()
         self.origin = QLabel()
         self.origin.setProperty("role", "small")
@@ -211,11 +216,13 @@ class SampleBar(QWidget):
         row.addWidget(self.previous)
         row.addWidget(self.thumbnail)
         row.addWidget(self.next)
+        row.addWidget(self.pin)
         row.addLayout(words, 1)
         row.addWidget(self.target)
         row.addWidget(self.draw)
         theme.theme().changed.connect(self._restyle)
         self.set_labels(())
+        self.set_pinned(False)
         self.set_sample(None, None, None, "")
 
     def _tool(self, icon: str, text: str) -> QToolButton:
@@ -232,7 +239,7 @@ class SampleBar(QWidget):
 
     def _arrange(self) -> None:
         presenting = theme.theme().presentation
-        for widget in (self.previous, self.next, self.origin, self.draw):
+        for widget in (self.previous, self.next, self.pin, self.origin, self.draw):
             widget.setVisible(not presenting)
         self.target.setVisible(self._classifies and not presenting)
         self.answer.setVisible(self._classifies)
@@ -279,6 +286,15 @@ class SampleBar(QWidget):
         """Which class is taken as right; None for the network's own guess."""
         index = self.target.findData(GUESS if target is None else target)
         self.target.setCurrentIndex(index if index >= 0 else 0)
+
+    def set_pinned(self, pinned: bool, key: str = "") -> None:
+        """Whether a picture is pinned; ``key`` is the shortcut, for the tooltip."""
+        self._pinned = pinned
+        self.pin.setChecked(pinned)
+        tip = self.tr("Let go of the pinned picture")
+        if not pinned:
+            tip = self.tr("Pin this picture: the inspector shows it beside the next one")
+        self.pin.setToolTip(f"{tip} ({key})" if key else tip)
 
     def set_classifies(self, on: bool) -> None:
         """Whether the network answers with a class, of which one can be right."""
@@ -350,8 +366,9 @@ class SampleBar(QWidget):
         row = self.layout()
         assert row is not None
         margins = row.contentsMargins()
-        taken = sum(w.sizeHint().width() for w in (self.previous, self.thumbnail, self.next))
-        taken += 5 * row.spacing() + margins.left() + margins.right()
+        shown = (self.previous, self.thumbnail, self.next, self.pin)
+        taken = sum(w.sizeHint().width() for w in shown)
+        taken += 6 * row.spacing() + margins.left() + margins.right()
         taken += self.answer.fontMetrics().horizontalAdvance(self.answer.text())
         for text, letters in (
             (self.tr("Draw your own digit"), 18),
@@ -371,6 +388,10 @@ class SampleBar(QWidget):
         self._make_room()
 
     # ---- requests --------------------------------------------------------------------------
+
+    def _pin_clicked(self) -> None:
+        self.pin.setChecked(self._pinned)  # until the request is granted
+        self.pin_requested.emit()
 
     def _target_chosen(self, index: int) -> None:
         value = self.target.itemData(index)

@@ -12,8 +12,10 @@ from engine.cell import Cell
 from engine.fields import Fields
 from engine.statistics import Statistics, statistics_of
 from explorer import theme
-from explorer.tensors.grid import Marks, TensorGrid, View, Window
+from explorer.tensors.geometry import View
+from explorer.tensors.grid import TensorGrid
 from explorer.tensors.legend import ScaleLegend, ScaleModeChooser
+from explorer.tensors.marks import Marks, Window
 from explorer.tensors.scales import Kind, Mode, Scale, channel_scale, format_number, scale_for
 from explorer.tensors.statistics import text_of
 
@@ -33,6 +35,7 @@ class TensorPair(QWidget):
         self._gradient_kind: Kind = "diverging"
         self._mode: Mode = "shared"
         self._focus: Cell | None = None
+        self._caption = ""
         self._statistics: dict[str, Statistics | None] = {"forward": None, "gradient": None}
         m = theme.metrics()
         grid = QGridLayout(self)
@@ -105,6 +108,7 @@ class TensorPair(QWidget):
         unit: str = "",
         gradient_unit: str = "",
         gradient_empty: str | None = None,
+        forward_empty: str | None = None,
     ) -> None:
         """Show a tensor and its gradient, without their batch axis; None where there is none.
 
@@ -117,6 +121,7 @@ class TensorPair(QWidget):
                 f"{gradient.shape}; expected equal shapes"
             )
         frozen = self._mode == "frozen"
+        self._caption = ""
         forward_scale = scale_for(
             forward, forward_kind, self._mode, self.forward_grid.scale if frozen else None
         )
@@ -135,7 +140,7 @@ class TensorPair(QWidget):
             forward_scale,
             name=self.tr("Forward {name}").format(name=name),
             unit=unit,
-            empty=self.tr("No value yet: step forward to compute this tensor."),
+            empty=forward_empty or self.tr("No value yet: step forward to compute this tensor."),
         )
         self.gradient_grid.set_tensor(
             node,
@@ -206,6 +211,16 @@ class TensorPair(QWidget):
         self.forward_grid.set_view(view)
         self.gradient_grid.set_view(view)
 
+    def set_scales(self, forward: Scale, gradient: Scale, caption: str) -> None:
+        """Colour by these scales, such as those of two pictures, until other tensors come.
+
+        ``caption`` says in the legend what they are of.
+        """
+        self.forward_grid.set_scale(forward)
+        self.gradient_grid.set_scale(gradient)
+        self._caption = caption
+        self._show_legends()
+
     @property
     def scale_mode(self) -> Mode:
         return self._mode
@@ -216,6 +231,7 @@ class TensorPair(QWidget):
         if mode == self._mode:
             return
         self._mode = mode
+        self._caption = ""
         if mode != "frozen":
             self.forward_grid.set_scale(scale_for(self._forward, self._forward_kind, mode))
             self.gradient_grid.set_scale(scale_for(self._gradient, self._gradient_kind, mode))
@@ -245,7 +261,7 @@ class TensorPair(QWidget):
         if not scale.per_channel:
             if self._mode == "frozen":
                 return scale, self.tr("frozen scale")
-            return scale, self.tr("one scale for all")
+            return scale, self._caption or self.tr("one scale for all")
         channel = 0
         if self._focus is not None and grid.value(self._focus) is not None:
             channel = grid.channel_of(self._focus)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -28,19 +29,27 @@ from explorer import theme
 from explorer.narration import strongest
 from explorer.panels.gains import GainsBox
 from explorer.panels.inspector.channel_zoom import ChannelZoom
+from explorer.panels.inspector.compared import Compared, arrangement_for, common, difference
 from explorer.panels.inspector.lens import Lens, is_kind, name_of
 from explorer.panels.inspector.mark_legend import Entry, MarkLegend
 from explorer.panels.inspector.marks_in_sight import mark_entries, place_entries
 from explorer.panels.inspector.numbers import class_rows, tensor_rows
 from explorer.panels.inspector.numbers_table import NumbersTable
 from explorer.panels.inspector.paths_box import PathsBox
-from explorer.panels.inspector.pooling import choice_of, padding_of, readers_of, window_at
+from explorer.panels.inspector.pin_bar import PinBar, PinnedPicture, Shown
+from explorer.panels.inspector.pooling import (
+    choice_of,
+    padding_of,
+    readers_of,
+    window_at,
+    winner_of,
+)
 from explorer.panels.labels import wrapped
 from explorer.panels.properties import first_sentence
 from explorer.tensors.marks import Marks, Window
 from explorer.tensors.pair import TensorPair
 from explorer.tensors.scales import Kind as ScaleKind
-from explorer.tensors.scales import Mode, format_number
+from explorer.tensors.scales import Mode, Scale, format_number, scale_for
 
 MOST_MARKS = 20_000  # more at once would take longer than a frame
 OUTPUT, INPUT, WEIGHTS, STATISTICS, ABOUT = "output", "input", "weights", "statistics", "about"
@@ -66,6 +75,9 @@ class Inspector(QWidget):
     gain_requested = Signal(str, int, float)  # an Add, its input, its factor
     value_requested = Signal(object, float)  # Cell of the picture, another number
     scale_mode_requested = Signal(str)  # "shared", "per channel" or "frozen"
+    side_requested = Signal(object, str)  # Cell clicked in a pinned picture's maps, and its side
+    picture_requested = Signal(object, str)  # QImage of a pinned picture's maps, and a name
+    unpin_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,10 +88,13 @@ class Inspector(QWidget):
         self._weight_view: tuple[int, ...] | None = None
         self._told_weight: Weight | None = None
         self.marks: tuple[Marks | None, Marks | None] = (None, None)
+        self._twin_marks: tuple[Marks | None, Marks | None] = (None, None)
         self._channel_of: tuple[str, int, bool] = ("", 0, False)
         self._channel_told = 0
+        self._channel: int | None = None  # whose winners are marked; None: of all
         self._channel_focus: Cell | None = None
         self._windowed, self._outlined = False, ""  # what is marked for the focused cell
+        self._twin_shows: Shown = "this"
         self._phase = ""  # of the step shown last
         self._follows = True  # the page comes to the front that the step wrote
         m = theme.metrics()
@@ -113,6 +128,19 @@ class Inspector(QWidget):
         self.pool_route = wrapped(selectable=True)
         self.pool_route.setContentsMargins(m.space_2, 0, m.space_2, 0)
         self.pool_route.hide()
+        self._compared = {
+            pair: Compared(pair, self._connecter(pair))
+            for pair in (self.output, self.source, self.input, self.weights)
+        }
+        self.pin_bar = PinBar()
+        self.pin_bar.shown_requested.connect(self._pin_shown_chosen)
+        self.pin_bar.same_scale_requested.connect(self._same_scale_chosen)
+        self.pin_bar.unpin_requested.connect(self.unpin_requested)
+        self._pin: PinnedPicture | None = None
+        self._pin_shown: Shown = "this"
+        self._same_scale = True
+        self._difference_scales: dict[TensorPair, tuple[Scale, Scale]] = {}
+        self._twin_zooms: dict[TensorPair, ChannelZoom] = {}
         self._zooms = (ChannelZoom(self.source), ChannelZoom(self.output))
         self.source_legend, self.input_legend = MarkLegend(), MarkLegend()
         self._zooms[0].changed.connect(self._show_mark_legend)
@@ -131,14 +159,14 @@ class Inspector(QWidget):
             self.join,
             self.gains,
             self.fork,
-            self.source,
+            self._compared[self.source],
             self.source_legend,
             self.pool_route,
             self.pool_note,
-            self.output,
+            self._compared[self.output],
         )
-        self._add_page(INPUT, self.input, self.input_legend)
-        self._add_page(WEIGHTS, self.weights)
+        self._add_page(INPUT, self._compared[self.input], self.input_legend)
+        self._add_page(WEIGHTS, self._compared[self.weights])
         self._pages[STATISTICS] = self.stack.addWidget(self.table)
         self._add_page(ABOUT, self.about)
         head = QVBoxLayout()
@@ -155,6 +183,7 @@ class Inspector(QWidget):
         box.addLayout(head)
         box.addSpacing(m.space_2)
         box.addWidget(self.tabs)
+        box.addWidget(self.pin_bar)
         box.addLayout(chooser)
         box.addWidget(self.stack, 1)
         box.addWidget(self.empty, 1)
@@ -168,6 +197,7 @@ class Inspector(QWidget):
         self.weights.gradient_grid.selected.connect(lambda c: self._weight_chosen(c, "gradient"))
         for pair in (self.output, self.source, self.input, self.weights):
             pair.scale_mode_requested.connect(self.scale_mode_requested)
+        self.stack.installEventFilter(self)
         theme.theme().changed.connect(self._restyle)
         self._restyle()
         self._show()
@@ -178,11 +208,8 @@ class Inspector(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         for widget in widgets:
-            stretch = 1 if isinstance(widget, TensorPair) else 0
-            box.addWidget(widget, stretch)
-            if isinstance(widget, TensorPair):
-                widget.setMinimumHeight(theme.metrics().pad_size)
-        if not any(isinstance(widget, TensorPair) for widget in widgets):
+            box.addWidget(widget, 1 if isinstance(widget, Compared) else 0)
+        if not any(isinstance(widget, Compared) for widget in widgets):
             m = theme.metrics()
             box.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
             box.addStretch(1)
@@ -240,7 +267,7 @@ class Inspector(QWidget):
 
     def set_fields(self, fields: Fields | None) -> None:
         """Outline what the focused cell sees and changes in the maps shown; None: nothing."""
-        for pair in (self.output, self.source, self.input):
+        for pair in self._with_twins(self.output, self.source, self.input):
             pair.set_fields(fields)
         self._fields = fields
         self._show_mark_legend()
@@ -252,8 +279,35 @@ class Inspector(QWidget):
 
     def set_scale_mode(self, mode: Mode) -> None:
         """Colour all tensors here by one scale, one per channel, or the present one."""
-        for pair in (self.output, self.source, self.input, self.weights):
+        for pair in self._with_twins(*self._compared):
             pair.set_scale_mode(mode)
+        self._difference_scales.clear()
+        self.pin_bar.set_scale_mode(mode)
+        if self._pin is not None:
+            self._signatures.clear()
+            self._show_page()
+
+    def set_pinned(self, picture: PinnedPicture | None) -> None:
+        """A picture to be shown beside the present one, at the same step; None: none."""
+        before = self._pin
+        if picture is None if before is None else before.same_as(picture):
+            return
+        self._pin = picture
+        if before is None or picture is None:
+            self._pin_shown = "this"
+            for compared in self._compared.values():
+                compared.set_pinned(picture is not None)
+        self.pin_bar.set_picture(picture)
+        run_changed = before is None or picture is None or before.whole is not picture.whole
+        noted = before is not None and picture is not None and before.note != picture.note
+        if run_changed or noted:
+            self._difference_scales.clear()
+            self._signatures.clear()
+            self._show_page()
+
+    def twin_of(self, pair: TensorPair) -> TensorPair | None:
+        """The maps of the pinned picture beside those of ``pair``; None while there are none."""
+        return self._compared[pair].twin if self._pin is not None else None
 
     def scroll_to_top(self) -> None:
         """Begin at the head of every page, as another project does."""
@@ -271,6 +325,118 @@ class Inspector(QWidget):
         """The name of the tab in front."""
         return str(self.tabs.tabData(self.tabs.currentIndex()) or "")
 
+    # ---- the pinned picture ----------------------------------------------------------------
+
+    def _with_twins(self, *pairs: TensorPair) -> tuple[TensorPair, ...]:
+        twins = (self._compared[pair].twin for pair in pairs)
+        return (*pairs, *(twin for twin in twins if twin is not None))
+
+    def _connecter(self, pair: TensorPair) -> Callable[[TensorPair], None]:
+        """What connects the twin of a pair, when it is made."""
+
+        def connect(twin: TensorPair) -> None:
+            forward, gradient = twin.forward_grid, twin.gradient_grid
+            if pair is self.weights:
+                forward.selected.connect(lambda c: self._weight_chosen(c, "forward"))
+                gradient.selected.connect(lambda c: self._weight_chosen(c, "gradient"))
+            else:
+                twin.focus_requested.connect(self.focus_requested)
+                forward.selected.connect(lambda c: self.side_requested.emit(c, "forward"))
+                gradient.selected.connect(lambda c: self.side_requested.emit(c, "gradient"))
+                twin.set_fields(self._fields)
+            for grid in (forward, gradient):
+                grid.picture_requested.connect(self.picture_requested)
+            twin.scale_mode_requested.connect(self.scale_mode_requested)
+            if pair is self.source:
+                for grid in (forward, gradient):
+                    grid.view_changed.connect(self._show_mark_legend)
+            if pair in (self.source, self.output):
+                self._twin_zooms[pair] = ChannelZoom(twin)
+                self._twin_zooms[pair].changed.connect(self._show_mark_legend)
+
+        return connect
+
+    def _pin_shown_chosen(self, shown: Shown) -> None:
+        self._pin_shown = shown
+        self._signatures.clear()
+        self._show_page()
+
+    def _same_scale_chosen(self, on: bool) -> None:
+        self._same_scale = on
+        self._signatures.clear()
+        self._show_page()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:
+            self._arrange_pictures()
+        return super().eventFilter(watched, event)
+
+    def _arrange_pictures(self) -> None:
+        """Both pictures beside each other, one below the other, or one at a time."""
+        pairs = 2 if self.tab == OUTPUT and is_kind(self._lens.node, "MaxPool2d") else 1
+        arrangement = arrangement_for(self.stack.width(), self.stack.height(), pairs)
+        both = arrangement != "tabs"
+        shown = "pinned" if both and self._pin_shown == "this" else self._pin_shown
+        self.pin_bar.set_beside(both)
+        self.pin_bar.set_shown(shown)
+        refill = self._pin is not None and shown != self._twin_shows
+        self._twin_shows = shown
+        for compared in self._compared.values():
+            compared.arrange(arrangement, shown)
+        if refill:
+            self._signatures.clear()
+            self._show_page()
+
+    def _fill_twin(
+        self,
+        pair: TensorPair,
+        keys: tuple[Key | None, Key | None],
+        view: tuple[int, ...] | None,
+        words: dict[str, Any],
+    ) -> None:
+        """The pinned picture's arrays of the same names, or the difference to them."""
+        twin, pin = self._compared[pair].twin, self._pin
+        if twin is None or pin is None:
+            return
+        mode, own = pair.scale_mode, words.get("title", "")
+        run = pin.whole
+        lens = replace(self._lens, trace=run)
+        found = [lens.array(key) if run is not None and key in run else None for key in keys]
+        if view is not None:
+            found = [None if a is None else a.reshape(view) for a in found]
+        mine = self._arrays(keys, view)
+        if any(
+            a is not None and b is not None and a.shape != b.shape
+            for a, b in zip(found, mine, strict=True)
+        ):
+            found = [None, None]
+        words = dict(words)
+        if run is None:
+            words |= {"forward_empty": pin.note, "gradient_empty": pin.note}
+        if self._twin_shows == "difference":
+            found = [difference(a, b) for a, b in zip(mine, found, strict=True)]
+            name = self.tr("This − pinned")
+            words["forward_kind"] = "diverging"
+        else:
+            name = self.tr("Pinned")
+        twin.set_tensors(*found, **words | {"title": f"{name} · {own}" if own else name})
+        if mode == "per channel":
+            pass  # each map has its own range: nothing to share
+        elif self._twin_shows == "difference":
+            scales = self._difference_scales.get(pair) if mode == "frozen" else None
+            if scales is None:
+                one, other = (scale_for(array, "diverging") for array in found)
+                scales = self._difference_scales[pair] = one, other
+            twin.set_scales(*scales, self.tr("this minus pinned"))
+        elif self._same_scale and mode == "frozen":
+            twin.set_scales(pair.forward_grid.scale, pair.gradient_grid.scale, "")
+        elif self._same_scale and run is not None:
+            forward = common(pair.forward_grid.scale, twin.forward_grid.scale)
+            gradient = common(pair.gradient_grid.scale, twin.gradient_grid.scale)
+            for one_of_both in (pair, twin):
+                one_of_both.set_scales(forward, gradient, self.tr("one scale for both pictures"))
+        self._compared[pair].level()
+
     # ---- the frame -------------------------------------------------------------------------
 
     def _restyle(self) -> None:
@@ -282,6 +448,7 @@ class Inspector(QWidget):
         there = self._lens.exists
         for widget in (self.title, self.kind, self.tabs, self.stack):
             widget.setVisible(there)
+        self.pin_bar.setVisible(there and self._pin is not None)
         self.empty.setVisible(not there)
         self.formula.hide()
         self.which.hide()
@@ -355,6 +522,10 @@ class Inspector(QWidget):
         if name not in self._pages:
             return
         self.stack.setCurrentIndex(self._pages[name])
+        self.pin_bar.setVisible(
+            self._pin is not None and self._lens.exists and name in (OUTPUT, INPUT, WEIGHTS)
+        )
+        self._arrange_pictures()
         builders: dict[str, Callable[[], None]] = {
             OUTPUT: self._show_output,
             INPUT: self._show_input,
@@ -365,7 +536,7 @@ class Inspector(QWidget):
         if name not in (INPUT, WEIGHTS) and not pooling:
             self.which.hide()
         if not pooling:
-            for zoom in self._zooms:
+            for zoom in (*self._zooms, *self._twin_zooms.values()):
                 zoom.set_channel(None)
         builders.get(name, lambda: None)()
         self._show_focus()
@@ -387,11 +558,18 @@ class Inspector(QWidget):
         if self._signatures.get(id(pair)) == signature:
             return
         self._signatures[id(pair)] = signature
-        arrays = (self._lens.array(value), self._lens.array(gradient))
         pair.forward_grid.set_editable(words.get("node") in self._lens.graph.input_ids)
-        if view is not None:
-            arrays = tuple(None if a is None else a.reshape(view) for a in arrays)  # type: ignore
-        pair.set_tensors(*arrays, **words)
+        own = words.get("title", "")
+        named = self.tr("This picture") if not own else self.tr("This · {0}").format(own)
+        title = {"title": named} if self._pin is not None else {}
+        pair.set_tensors(*self._arrays((value, gradient), view), **words | title)
+        self._fill_twin(pair, (value, gradient), view, words)
+
+    def _arrays(
+        self, keys: tuple[Key | None, Key | None], view: tuple[int, ...] | None
+    ) -> list[Array | None]:
+        found = [self._lens.array(key) for key in keys]
+        return found if view is None else [None if a is None else a.reshape(view) for a in found]
 
     # ---- pages -----------------------------------------------------------------------------
 
@@ -410,7 +588,7 @@ class Inspector(QWidget):
             title=self.tr("Output") if pooling else "",
             forward_kind=self._kind_of(ref),
         )
-        self.source.setVisible(pooling)
+        self._compared[self.source].setVisible(pooling)
         self.source.chooser.hide()
         self.pool_note.setVisible(pooling)
         if pooling and node is not None:
@@ -433,7 +611,7 @@ class Inspector(QWidget):
             sent,
             node=ref[0],
             port=ref[1],
-            title=self.tr("Input {name}, one mark per window").format(name=name_of(ref)),
+            title=self.tr("Input {name}").format(name=name_of(ref)),
             forward_kind=self._kind_of(ref),
         )
         argmax = self._lens.key("saved", (node.id, "argmax"))
@@ -442,6 +620,7 @@ class Inspector(QWidget):
         upstream = self._lens.array(self._lens.key("grad", (node.id, 0)))
         told = self._lens.array(output) if sent is None else upstream
         channel = self._choose_channel(node, ref, told, backward=sent is not None)
+        self._channel = channel
         signature = ("marks", argmax, output, sent, channel)
         if self._signatures.get(-1) == signature:
             return
@@ -507,6 +686,27 @@ class Inspector(QWidget):
     def _mark(self, forward: Marks | None, gradient: Marks | None) -> None:
         self.marks = (forward, gradient)
         self.source.set_marks(forward, gradient)
+        twin = self._compared[self.source].twin
+        if twin is not None:
+            theirs = self._pinned_marks() if forward is not None else None
+            self._twin_marks = (theirs, theirs if gradient is not None else None)
+            twin.set_marks(*self._twin_marks)
+
+    def _pinned_marks(self) -> Marks | None:
+        """The winners in the pinned picture, of the channel in sight; none on a difference."""
+        node, pin = self._lens.node, self._pin
+        run = pin.whole if pin is not None else None
+        ref = node.inputs[0] if node is not None else None
+        if node is None or run is None or ref is None or self._twin_shows == "difference":
+            return None
+        lens = replace(self._lens, trace=run)
+        x, y = lens.value(ref), lens.value((node.id, 0))
+        argmax = lens.array(lens.key("saved", (node.id, "argmax")))
+        if x is None or y is None or argmax is None:
+            return None
+        choice = choice_of(node.layer, x, y, argmax[0])
+        channel = self._channel
+        return choice.marks if channel is None else choice.of_channel(channel)
 
     def _choose_channel(
         self, node: Node, ref: Ref, told: Array | None, backward: bool
@@ -545,6 +745,10 @@ class Inspector(QWidget):
         self.which.blockSignals(False)
         for zoom, (name, port) in zip(self._zooms, (ref, (node.id, 0)), strict=True):
             zoom.set_channel(Cell(name, port, (chosen - 1, 0, 0)) if chosen else None)
+        for pair, (name, port) in ((self.source, ref), (self.output, (node.id, 0))):
+            if pair in self._twin_zooms:
+                cell = Cell(name, port, (chosen - 1, 0, 0)) if chosen else None
+                self._twin_zooms[pair].set_channel(cell)
         return chosen - 1 if chosen else None
 
     def _choices(self, texts: list[str]) -> int:
@@ -660,11 +864,13 @@ class Inspector(QWidget):
 
     def _show_focus(self) -> None:
         """The ring, the window of the focused output cell, and what a focused input cell feeds."""
-        for pair in (self.output, self.source, self.input):
+        for pair in self._with_twins(self.output, self.source, self.input):
             pair.set_focus(self._focus)
             pair.set_windows(())
             pair.set_highlights(())
-        self.weights.set_focus(self._weight_cell())
+        for pair in self._with_twins(self.weights):
+            pair.set_focus(self._weight_cell())
+        self.pool_route.setText("")
         self.pool_route.hide()
         self._outlined = ""
         self._show_places()
@@ -680,17 +886,18 @@ class Inspector(QWidget):
         if getattr(layer, "window", None) is None:
             return
         ref = node.inputs[0]
-        inputs = (self.source, self.input)
+        inputs = self._with_twins(self.source, self.input)
         windows: tuple[Window, ...] = ()
         if cell is not None and (cell.node, cell.port) == (node.id, 0) and len(cell.index) == 3:
             window = window_at(layer, cell.row, cell.column)
             windows = (window,) if window is not None else ()
             self._windowed = window is not None
-            argmax = self._lens.array(self._lens.key("saved", (node.id, "argmax")))
-            value = self._lens.array(self._lens.key("value", ref)) if ref is not None else None
-            if argmax is not None and value is not None and ref is not None:
-                row, column = divmod(int(argmax[0][cell.index]), value.shape[-1])
-                winner = Cell(ref[0], ref[1], (cell.channel, row, column))
+            winner = winner_of(self._lens, node, cell)
+            twin, pin = self._compared[self.source].twin, self._pin
+            if twin is not None and pin is not None and self._twin_shows == "pinned":
+                theirs = winner_of(replace(self._lens, trace=pin.whole), node, cell)
+                twin.set_highlights(() if theirs is None else (theirs,))
+            if winner is not None:
                 self.source.set_highlights((winner,))
                 self._outlined = self.tr("the cell that won it")
                 self._say_route(
@@ -699,9 +906,8 @@ class Inspector(QWidget):
         elif cell is not None and ref is not None and (cell.node, cell.port) == ref:
             y = self._lens.array(self._lens.key("value", (node.id, 0)))
             if y is not None and type(layer).__name__ != "Conv2d":
-                self.output.set_highlights(
-                    readers_of(layer, cell, node.id, (y.shape[1], y.shape[2]))
-                )
+                for pair in self._with_twins(self.output):
+                    pair.set_highlights(readers_of(layer, cell, node.id, (y.shape[1], y.shape[2])))
         for pair in inputs:
             pair.set_windows(windows, padding_of(layer))
 
@@ -718,11 +924,12 @@ class Inspector(QWidget):
             if any(padding_of(node.layer)):
                 pooling = is_kind(node, "MaxPool2d")
                 padding = self.tr("padding: never wins") if pooling else self.tr("padding")
-            legend, pair = self.input_legend, self.input
+            legend, pair = self.input_legend, self._compared[self.input].front
             marks: tuple[Entry, ...] = ()
             if self.tab == OUTPUT and is_kind(node, "MaxPool2d"):
-                legend, pair = self.source_legend, self.source
-                marks = mark_entries(pair, *self.marks)
+                legend, pair = self.source_legend, self._compared[self.source].front
+                own = pair is self.source
+                marks = mark_entries(pair, *(self.marks if own else self._twin_marks))
             places = place_entries(
                 pair,
                 ref,
@@ -732,5 +939,9 @@ class Inspector(QWidget):
                 padding=padding,
             )
             entries[legend] = marks + places
+            # what is said of this picture is not said under another
+            alone = self._compared[self.output].front is self.output
+            self.pool_note.setVisible(alone and is_kind(node, "MaxPool2d"))
+            self.pool_route.setVisible(alone and bool(self.pool_route.text()))
         for legend, found in entries.items():
             legend.set_entries(found)

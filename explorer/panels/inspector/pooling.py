@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.cell import Cell
+from engine.graph import Node
 from engine.layers.base import Array
+from explorer.panels.inspector.lens import Lens
 from explorer.tensors.marks import Marks, Window
 
 
@@ -78,6 +80,17 @@ def window_at(layer: Any, row: int, column: int) -> Window | None:
         d * (k - 1) + 1 for d, k in zip(window.dilation, window.kernel_size, strict=True)
     )
     return Window(top, left, height, width, colour_number(row, column))
+
+
+def winner_of(lens: Lens, node: Node, cell: Cell) -> Cell | None:
+    """The cell of the input that a max pooling recorded for an output cell; None without one."""
+    ref = node.inputs[0]
+    argmax = lens.array(lens.key("saved", (node.id, "argmax")))
+    x = lens.value(ref) if ref is not None else None
+    if ref is None or argmax is None or x is None or argmax[0][cell.index] < 0:
+        return None
+    row, column = divmod(int(argmax[0][cell.index]), x.shape[-1])
+    return Cell(ref[0], ref[1], (cell.channel, row, column))
 
 
 def readers_of(layer: Any, cell: Cell, node: str, out: tuple[int, int]) -> tuple[Cell, ...]:

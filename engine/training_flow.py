@@ -255,6 +255,10 @@ class TrainingFlow:
                 found = np.abs(whole[:, :, _AT[_FIELD[measure]]])
         return found.T
 
+    def series_at(self, measure: Measure, point: int) -> NDArray[np.float64]:
+        """A measure of every tensor at one point, (tensors,); see :meth:`series`."""
+        return replace(self, numbers=self.numbers[point : point + 1]).series(measure)[:, 0]
+
     def renamed(self, old: str, new: str) -> TrainingFlow:
         """A node has another id."""
         refs = tuple((new, port) if node == old else (node, port) for node, port in self.refs)

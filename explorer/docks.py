@@ -121,7 +121,8 @@ class Docks(QObject):
         problems = self._made.get("problems")
         empty = isinstance(problems, panels.Problems) and problems.empty
         build = theme.METRICS.strip_height if empty else LOW_PANEL
-        low = {"step": 110, "learn": 110, "build": build}.get(workspace, 240)
+        most = max(240, self._window.height() * 3 // 10)  # a plot takes more where there is more
+        low = {"step": 110, "learn": 110, "build": build}.get(workspace, most)
         names = ("timeline", "breakpoints", "watches", "flow", "problems")
         resize([docks[n] for n in names], [low] * len(names), v)
 

@@ -22,6 +22,7 @@ from explorer.export_dialog import ExportDialog
 from explorer.export_session import ExportSession
 from explorer.notices import Say
 from explorer.panels import SampleBar
+from explorer.plate import Plate, encoded
 from explorer.run_files import RunFiles
 from explorer.settings import Settings
 
@@ -160,6 +161,33 @@ class FileDialogs(QObject):
         if path is not None and isinstance(made, QImage):
             path = path if path.suffix else path.with_suffix(".png")
             self._writer.run(lambda: picture.write_png(made, path), self._written)
+
+    def save_plate(self, plate: object) -> None:
+        """Let the user choose where a plot goes, and by the name as what; see ``write_plate``."""
+        if not isinstance(plate, Plate):
+            return
+        kinds = {
+            ".png": self.tr("Picture (*.png)"),
+            ".svg": self.tr("Picture of lines and text (*.svg)"),
+            ".csv": self.tr("Table of its numbers (*.csv)"),
+        }
+        name = session.file_name(plate.name, ".png")
+        path, kind = self._chosen(
+            self.tr("Save the plot"), ";;".join(kinds.values()), saving=True, name=name
+        )
+        if path is None:
+            return
+        chosen = next((s for s, text in kinds.items() if text == kind), ".png")
+        self.write_plate(plate, path if path.suffix else path.with_suffix(chosen))
+
+    def write_plate(self, plate: Plate, path: Path) -> None:
+        """Draw a plot and write it beside the window's work; says so, or why not."""
+        try:
+            data = encoded(plate, path.suffix.lower())
+        except ValueError as error:
+            self._say("error", f"{path.name}: {error}")
+            return
+        self._writer.run(lambda: picture.write_bytes(data, path), self._written)
 
     def _written(self, result: Any) -> None:
         if isinstance(result, Path):

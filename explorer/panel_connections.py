@@ -61,17 +61,32 @@ def history(controller: Controller, training: Callable[[], bool], parent: QWidge
     return panel
 
 
-def flow(document: Document, controller: Controller, parent: QWidget) -> QWidget:
+def flow(
+    document: Document,
+    controller: Controller,
+    session: TrainingSession,
+    save_plate: Callable[[object], None],
+    parent: QWidget,
+) -> QWidget:
     panel, d = panels.FlowPanel(parent), document
     panel.select_requested.connect(controller.select)
+    panel.backward_requested.connect(controller.stepping.to_end)
+    panel.train_requested.connect(session.start_with_last_settings)
+    panel.save_requested.connect(save_plate)
     d.selection_changed.connect(lambda: panel.set_selection(d.selection))
 
     def show() -> None:
         panel.set_run(d.graph, d.trace, d.position)
 
+    def show_training() -> None:
+        panel.set_training(session.flows, session.earlier_flows, session.worker.busy)
+
     d.position_changed.connect(show)
     d.run_changed.connect(show)
+    session.flows_changed.connect(show_training)
+    session.state_changed.connect(show_training)
     show()
+    show_training()
     return panel
 
 

@@ -167,7 +167,7 @@ class Window(QMainWindow):
             "watches": lambda: connected.watches(
                 self.watches, self.answers.watch, self.answers.explain, self
             ),
-            "flow": lambda: connected.flow(d, c, self),
+            "flow": lambda: connected.flow(d, c, self.training, self.files.save_plate, self),
             "training": lambda: connected.training(self.training, self),
             "problems": lambda: connected.problems(d, c, self.docks.fit_problems, self),
         }

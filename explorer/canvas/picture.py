@@ -117,6 +117,11 @@ def write_png(made: QImage, path: Path) -> Path:
     return _written(path, _encoded(made, path.name))
 
 
+def write_bytes(data: bytes, path: Path) -> Path:
+    """Write a file that is made already, for a thread beside; raises PictureError."""
+    return _written(path, data)
+
+
 def _encoded(made: QImage, name: str) -> bytes:
     holder = QByteArray()
     buffer = QBuffer(holder)

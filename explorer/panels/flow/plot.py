@@ -42,6 +42,7 @@ class FlowPlot(QAbstractScrollArea):
         self._selection: frozenset[str] = frozenset()
         self._hover: int | None = None
         self._cursor = 0
+        self._ground: QSize | None = None  # while the whole is drawn elsewhere
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -94,7 +95,7 @@ class FlowPlot(QAbstractScrollArea):
     def rect_of(self, index: int) -> QRectF:
         """The column of a tensor, in the viewport's coordinates."""
         plot, pitch = self._plot(), self._pitch()
-        left = plot.left() + index * pitch - self.horizontalScrollBar().value()
+        left = plot.left() + index * pitch - self._scrolled()
         return QRectF(left, plot.top(), pitch, plot.height())
 
     def bars_of(self, index: int) -> tuple[QRectF | None, QRectF | None]:
@@ -126,19 +127,51 @@ class FlowPlot(QAbstractScrollArea):
     def _line(self) -> float:
         return QFontMetricsF(theme.font("small")).height()
 
-    def _plot(self) -> QRectF:
-        m = theme.metrics()
+    def _size(self) -> QSize:
+        return self._ground or self.viewport().size()
+
+    def _scrolled(self) -> int:
+        return 0 if self._ground else self.horizontalScrollBar().value()
+
+    def _left(self) -> float:
         metrics = QFontMetricsF(theme.font("small"))
-        left = metrics.horizontalAdvance("1e−10") + m.space_4
+        return metrics.horizontalAdvance("1e−10") + theme.metrics().space_4
+
+    def _plot(self) -> QRectF:
+        m, size, left = theme.metrics(), self._size(), self._left()
         top = self._line() + m.space_1
-        bottom = self.viewport().height() - self._line() - m.space_2
-        return QRectF(
-            left, top, max(1.0, self.viewport().width() - left - m.space_3), max(8.0, bottom - top)
-        )
+        bottom = size.height() - self._name_lines() * self._line() - m.space_2
+        width = size.width() - left - m.space_3
+        return QRectF(left, top, max(1.0, width), max(8.0, bottom - top))
+
+    def _name(self, flow: Flow) -> str:
+        name = flow.name.rsplit("/", 1)[-1]
+        return f"⚠ {name}" if flow.flags else name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What stands under the columns."""
+        return tuple(self._shown_name(i) for i in range(len(self._flows)))
+
+    def _shown_name(self, index: int) -> str:
+        """A name, shortened where it has no room beside those on its line."""
+        metrics = QFontMetricsF(theme.font("small"))
+        room = self._name_lines() * self._pitch() - theme.metrics().space_1
+        name = self._name(self._flows[index])
+        return metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room)
+
+    def _name_lines(self) -> int:
+        """On how many lines the names take turns, so that each has room beside its neighbours."""
+        metrics, pitch = QFontMetricsF(theme.font("small")), self._pitch()
+        widest = max((metrics.horizontalAdvance(self._name(f)) for f in self._flows), default=0.0)
+        most = 3 if self._size().height() > 9 * metrics.height() else 2
+        lines = math.ceil((widest + theme.metrics().space_1) / pitch)
+        return max(1, min(most, lines, len(self._flows)))
 
     def _pitch(self) -> float:
         m = theme.metrics()
-        room = self._plot().width() / max(1, len(self._flows))
+        width = max(1.0, self._size().width() - self._left() - m.space_3)
+        room = width / max(1, len(self._flows))
         return min(2.5 * m.strip_height, max(m.space_4, room))
 
     def _halves(self, column: QRectF) -> tuple[QRectF, QRectF]:
@@ -231,6 +264,23 @@ class FlowPlot(QAbstractScrollArea):
             painter.drawRect(QRectF(self.viewport().rect()).adjusted(inset, inset, -inset, -inset))
         painter.end()
 
+    def whole_size(self) -> QSize:
+        """A ground on which every column has room."""
+        m = theme.metrics()
+        width = self._left() + m.space_3 + len(self._flows) * m.strip_height
+        return QSize(max(self.viewport().width(), round(width)), max(self.viewport().height(), 320))
+
+    def paint_whole(self, painter: QPainter) -> None:
+        """Draw all columns, on a ground of ``whole_size``."""
+        tokens, m = theme.current(), theme.metrics()
+        self._ground = self.whole_size()
+        try:
+            painter.setFont(theme.font("small"))
+            self._paint_axis(painter, tokens, m)
+            self._paint_columns(painter, tokens, m)
+        finally:
+            self._ground = None
+
     def _ticks(self, metrics: QFontMetricsF) -> Iterator[tuple[float, str]]:
         """Values of the axis and their texts."""
         height = self._plot().height()
@@ -259,24 +309,25 @@ class FlowPlot(QAbstractScrollArea):
     def _paint_columns(self, painter: QPainter, tokens: theme.Tokens, m: theme.Metrics) -> None:
         plot = self._plot()
         painter.save()
-        painter.setClipRect(
-            QRectF(plot.left(), 0, plot.width() + m.space_2, self.viewport().height())
-        )
+        # the first name may reach under the axis
+        left = plot.left() if self._scrolled() else 0.0
+        painter.setClipRect(QRectF(left, 0, plot.right() + m.space_3 - left, self._size().height()))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        labelled = -math.inf
         for i, flow in enumerate(self._flows):
             column = self.rect_of(i)
             if column.right() < plot.left() or column.left() > plot.right():
                 continue
             selected = flow.ref[0] in self._selection
-            if selected or i == self._hover:
+            if selected or (i == self._hover and not self._ground):
                 painter.fillRect(
-                    column.adjusted(0, -m.space_1, 0, self._line() + m.space_1),
+                    column.adjusted(
+                        0, -m.space_1, 0, self._name_lines() * self._line() + m.space_1
+                    ),
                     QColor(tokens.selection if selected else tokens.hover),
                 )
             self._paint_column(painter, tokens, m, i, flow)
-            labelled = self._paint_name(painter, tokens, column, flow, selected, labelled)
-        if self.hasFocus() and self._flows:
+            self._paint_name(painter, tokens, i, flow, selected)
+        if self.hasFocus() and self._flows and not self._ground:
             painter.setPen(QPen(QColor(tokens.accent), m.line))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(
@@ -373,27 +424,24 @@ class FlowPlot(QAbstractScrollArea):
         painter.drawPolygon(diamond)
 
     def _paint_name(
-        self,
-        painter: QPainter,
-        tokens: theme.Tokens,
-        column: QRectF,
-        flow: Flow,
-        selected: bool,
-        labelled: float,
-    ) -> float:
-        """The name under a column unless it would run into the one before; where it ends."""
+        self, painter: QPainter, tokens: theme.Tokens, index: int, flow: Flow, selected: bool
+    ) -> None:
+        """The name under a column, on its line."""
         m, metrics, plot = theme.metrics(), QFontMetricsF(painter.font()), self._plot()
-        name = flow.name.rsplit("/", 1)[-1]
-        if flow.flags:
-            name = f"⚠ {name}"
+        lines, column = self._name_lines(), self.rect_of(index)
+        turn = index % lines
+        name = self._shown_name(index)
         width = metrics.horizontalAdvance(name)
-        start = max(plot.left(), column.center().x() - width / 2)
-        if start <= labelled + m.space_1 or start > column.right():
-            return labelled
+        end = max(plot.right(), plot.left() + len(self._flows) * column.width())
+        x = min(column.center().x() - width / 2, end - self._scrolled() + m.space_2 - width)
+        top = plot.bottom() + m.space_1 / 2 + turn * metrics.height()
+        if turn:
+            painter.setPen(QPen(QColor(tokens.border_strong), m.hairline))
+            at = column.center().x()
+            painter.drawLine(QLineF(at, plot.bottom() + 1, at, top + m.hairline))
         colour = tokens.warning if flow.flags else tokens.text if selected else tokens.text_muted
         painter.setPen(QColor(colour))
-        painter.drawText(QPointF(start, plot.bottom() + m.space_1 / 2 + metrics.ascent()), name)
-        return start + width
+        painter.drawText(QPointF(x, top + metrics.ascent()), name)
 
     # ---- events ----------------------------------------------------------------------------
 
@@ -402,7 +450,7 @@ class FlowPlot(QAbstractScrollArea):
         plot = self._plot()
         if point.x() < plot.left():
             return None
-        index = int((point.x() - plot.left() + self.horizontalScrollBar().value()) // self._pitch())
+        index = int((point.x() - plot.left() + self._scrolled()) // self._pitch())
         return index if 0 <= index < len(self._flows) else None
 
     def viewportEvent(self, event: QEvent) -> bool:

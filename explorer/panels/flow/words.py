@@ -10,6 +10,8 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.flow import RULES, Flag, Flow
 from engine.statistics import Statistics
+from engine.training_flow import FIELDS, TrainingFlow
+from engine.training_flow import Measure as TrainingMeasure
 from explorer.tensors.scales import format_number
 from explorer.tensors.statistics import share_text
 
@@ -44,6 +46,104 @@ def order_name(order: Order) -> str:
         "weights": tr("Fastest weights first"),
         "flags": tr("Flagged first"),
     }[order]
+
+
+def training_measure_name(measure: TrainingMeasure) -> str:
+    """A measure over training as the chooser has it."""
+    return {
+        "gradient": tr("Gradient ‖∂x‖"),
+        "share of start": tr("Gradient beside the loss's"),
+        "weight gradient": tr("Weights' gradient ‖∂W‖"),
+        "weight ratio": tr("Weights ‖∂W‖ / ‖W‖"),
+        "activation": tr("Activations ‖x‖"),
+        "mean": tr("Mean, without sign"),
+        "spread": tr("Spread of activations"),
+        "zeros": tr("Zeros among activations"),
+        "gradient zeros": tr("Zeros among gradients"),
+        "dead": tr("Dead units"),
+    }[measure]
+
+
+def training_measure_sign(measure: TrainingMeasure) -> str:
+    """A measure over training in few signs."""
+    return {
+        "gradient": "‖∂x‖",
+        "share of start": tr("‖∂x‖ / ‖∂ at the loss‖"),
+        "weight gradient": "‖∂W‖",
+        "weight ratio": "‖∂W‖ / ‖W‖",
+        "activation": "‖x‖",
+        "mean": tr("|mean of x|"),
+        "spread": tr("spread of x"),
+        "zeros": tr("zeros in x"),
+        "gradient zeros": tr("zeros in ∂x"),
+        "dead": tr("dead units"),
+    }[measure]
+
+
+def training_order_name(order: str) -> str:
+    """An order of the rows of the map over training."""
+    return {
+        "network": tr("In the network's order"),
+        "smallest": tr("Smallest first"),
+        "largest": tr("Largest first"),
+        "flags": tr("Flagged first"),
+    }[order]
+
+
+def step_words(run: TrainingFlow, row: int, point: int) -> str:
+    """A tensor at a measured step in words, on one line."""
+    numbers = dict(zip(FIELDS, run.numbers[point][row].tolist(), strict=True))
+    parts = []
+    gradient = numbers["gradient_norm"]
+    if not math.isnan(gradient):
+        share = float(run.series_at("share of start", point)[row])
+        text = tr("‖∂x‖ {0}").format(format_number(gradient))
+        if math.isfinite(share):
+            text += tr(" = {0} of the loss's").format(format_number(share))
+        parts.append(text)
+    if not math.isnan(numbers["weight_gradient"]):
+        ratio = float(run.series_at("weight ratio", point)[row])
+        text = tr("‖∂W‖ {0}").format(format_number(numbers["weight_gradient"]))
+        if math.isfinite(ratio):
+            text += tr(" = {0} of ‖W‖").format(format_number(ratio))
+        parts.append(text)
+    if not math.isnan(numbers["value_norm"]):
+        parts.append(
+            tr("‖x‖ {0}, mean {1}, spread {2}, {3:.0%} zero").format(
+                format_number(numbers["value_norm"]),
+                format_number(numbers["value_mean"]),
+                format_number(numbers["value_spread"]),
+                numbers["value_zeros"],
+            )
+        )
+    flags = "".join(f" ⚠ {flag_name(flag)}" for flag in run.flags[point][row])
+    step = f"{run.steps[point]:,}"
+    return tr("{0}, step {1}: {2}").format(run.names[row], step, " · ".join(parts)) + flags
+
+
+def rules_over(run: TrainingFlow) -> str:
+    """The rules that were met in a run of training, with the tensors and the steps, a line each."""
+    lines = []
+    for flag, rule in RULES.items():
+        met = [[flag in flags for flags in point] for point in run.flags]
+        rows = [row for row in range(len(run.refs)) if any(point[row] for point in met)]
+        if not rows:
+            continue
+        points = [at for at, point in enumerate(met) if any(point)]
+        names = [run.names[row] for row in rows[:2]]
+        more = tr(" and {0} more").format(len(rows) - 2) if len(rows) > 2 else ""
+        first, last = run.steps[points[0]], run.steps[points[-1]]
+        when = (
+            tr("in all steps")
+            if len(points) == len(met) and len(met) > 1
+            else (
+                tr("in step {0}").format(f"{first:,}")
+                if first == last
+                else tr("in steps {0} to {1}").format(f"{first:,}", f"{last:,}")
+            )
+        )
+        lines.append(f"⚠ {', '.join(names)}{more} {flag_name(flag)} {when}: {tr(rule)}")
+    return "\n".join(lines)
 
 
 def flag_name(flag: Flag) -> str:

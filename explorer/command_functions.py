@@ -27,6 +27,7 @@ def file_functions(controller: Controller, files: FileDialogs) -> Functions:
         "file.open": files.open,
         "file.save": files.save,
         "file.save_as": files.save_as,
+        "file.sizes": controller.projects.ask_sizes,
         "file.export": files.export,
         "file.picture": files.save_network_picture,
         "file.window_picture": files.save_window_picture,

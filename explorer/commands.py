@@ -74,6 +74,11 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _c("file.save_as", QT_TRANSLATE_NOOP("Commands", "Save as…"), "Ctrl+Shift+S"),
     _c(
+        "file.sizes",
+        QT_TRANSLATE_NOOP("Commands", "Other sizes of pictures…"),
+        help="Choose again how large the pictures are, where the ONNX file leaves that open.",
+    ),
+    _c(
         "file.export",
         QT_TRANSLATE_NOOP("Commands", "Export…"),
         "Ctrl+E",

@@ -72,6 +72,7 @@ class Projects(QObject):
         self._changed_besides = False
         self._changes, self._shown = 0, 0
         self._opening = 0
+        self._open_sizes: OpenSizes | None = None  # of the file that is shown
 
     # ---- what is not saved -----------------------------------------------------------------
 
@@ -166,6 +167,13 @@ class Projects(QObject):
         """Open an ONNX file with sizes that it leaves open; remembered when that succeeds."""
         self._open_onnx(asked.path, (asked, shapes))
 
+    def ask_sizes(self) -> None:
+        """Ask again for the sizes that the shown ONNX file leaves open."""
+        if self._open_sizes is None:
+            self._say("info", self.tr("What is open is no ONNX file that leaves sizes open."))
+        else:
+            self.sizes_asked.emit(self._open_sizes)
+
     def remember_sizes(self, asked: OpenSizes, shapes: Mapping[str, Shape]) -> None:
         """Do not ask again for the sizes of such a file."""
         kept = open_sizes.with_answer(self.settings["sizes"], asked, shapes)
@@ -178,13 +186,17 @@ class Projects(QObject):
         self._opening += 1
         answers = self.settings["sizes"]
         questions: list[OpenSizes] = []
+        found: list[OpenSizes] = []
 
         def choose(asked: OpenSizes) -> Mapping[str, Shape] | None:
+            known: Mapping[str, Shape] | None
             if answer is not None and answer[0].key == asked.key:
-                return answer[1]
-            known = open_sizes.remembered(answers, asked)
-            if known is None:
-                questions.append(asked)
+                known = answer[1]
+            else:
+                known = open_sizes.remembered(answers, asked)
+                if known is None:
+                    questions.append(asked)
+            found.append(dataclasses.replace(asked, used=known or asked.used))
             return known
 
         ticket, aspect = self._opening, self.layouts.aspect()
@@ -214,6 +226,7 @@ class Projects(QObject):
             if result.layout:
                 self.layouts.placed_for = aspect
             self._show(result, None)
+            self._open_sizes = found[-1] if found else None
             if answer is not None:
                 self.remember_sizes(*answer)
             for asked in questions:
@@ -351,6 +364,7 @@ class Projects(QObject):
         picture: Sample | None = None,
     ) -> None:
         self.replacing.emit()
+        self._open_sizes = None
         self.stepping.stop()
         if self.document.run is not None:
             self.document.run.deleteLater()

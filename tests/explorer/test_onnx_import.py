@@ -150,6 +150,28 @@ def test_open_sizes_are_asked_for_once(bench: Any, qtbot: QtBot, riddle: Path) -
     assert d.graph.inputs[0].shape == (3, 9, 31) and len(asked) == 1
 
 
+def test_open_sizes_can_be_asked_for_again(window: Any, qtbot: QtBot, riddle: Path) -> None:
+    c = window.controller
+    window.actions_by_id["file.sizes"].trigger()
+    assert window.open_sizes.isHidden()
+    assert "no ONNX file" in window.notices.text
+    c.projects.open(riddle)
+    qtbot.waitUntil(lambda: not window.open_sizes.isHidden())
+    for size in (40, 23):
+        (box,) = window.open_sizes.findChildren(QSpinBox)
+        box.setValue(size)
+        QTest.mouseClick(window.open_sizes.button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: not c.projects.builders.busy)
+        assert c.document.graph.inputs[0].shape == (3, 9, size) and window.open_sizes.isHidden()
+        window.actions_by_id["file.sizes"].trigger()
+        (box,) = window.open_sizes.findChildren(QSpinBox)
+        assert box.value() == size  # what is in use is offered
+    QTest.mouseClick(window.open_sizes.close_button, Qt.MouseButton.LeftButton)
+    c.projects.new()
+    window.actions_by_id["file.sizes"].trigger()
+    assert window.open_sizes.isHidden()
+
+
 def test_sizes_that_do_not_fit_are_not_remembered(bench: Any, qtbot: QtBot, riddle: Path) -> None:
     c, d = bench.controller, bench.document
     asked: list[OpenSizes] = []

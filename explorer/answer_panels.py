@@ -38,6 +38,15 @@ class AnswerPanels(QObject):
         if not self._presenting():
             self._docks.bring(name)
 
+    def show_panel(self, name: str) -> None:
+        """A panel to the front; "weights" is that page of the inspector."""
+        if name == "weights":
+            inspector = self._docks.panel("inspector")
+            if isinstance(inspector, panels.Inspector):
+                inspector.show_tab("weights")
+            name = "inspector"
+        self._docks.bring(name)
+
     # ---- where a number came from ----------------------------------------------------------
 
     def why(self) -> None:

@@ -19,6 +19,7 @@ AREAS = {
     "layers": _LEFT,
     "outline": _LEFT,
     "history": _LEFT,
+    "lessons": _LEFT,
     "inspector": _RIGHT,
     "cell": _RIGHT,
     "inside": _RIGHT,
@@ -117,6 +118,11 @@ class Docks(QObject):
         resize(rights, [side] * len(rights), h)
         left = 6 * theme.METRICS.strip_height  # a layer's name, and its size beside it
         resize([docks["layers"], docks["outline"]], [left, left], h)
+        # a page of the lessons is read from top to bottom: the timeline leaves it the corner
+        corner = _LEFT if workspace == "learn" else _BOTTOM
+        self._window.setCorner(Qt.Corner.BottomLeftCorner, corner)
+        if workspace == "learn":  # lines of a length that is read well
+            resize([docks["lessons"]], [max(280, self._window.width() * 22 // 100)], h)
         resize([docks["layers"], docks["outline"]], [320, 180], v)
         problems = self._made.get("problems")
         empty = isinstance(problems, panels.Problems) and problems.empty

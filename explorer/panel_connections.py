@@ -11,6 +11,7 @@ from explorer import panels
 from explorer.controller import Controller
 from explorer.document import Document
 from explorer.fields import FieldsInSight
+from explorer.lesson_guide import LessonGuide
 from explorer.notices import Notice
 from explorer.path_shares import PathShares
 from explorer.tensors.grid import TensorGrid
@@ -169,6 +170,19 @@ def paths(
     shares.watch(True)
     show()
     show_gains()
+    return panel
+
+
+def lessons_panel(guide: LessonGuide, dock: QDockWidget, parent: QWidget) -> QWidget:
+    """The numbers of the page follow the run while the dock is in sight."""
+    panel = panels.LessonsPanel(parent)
+    panel.set_titles(guide.titles)
+    panel.page_requested.connect(guide.go_to)
+    panel.doing_requested.connect(guide.do)
+    guide.changed.connect(lambda: panel.set_page(guide.page))
+    dock.visibilityChanged.connect(guide.watch)
+    guide.watch(True)
+    panel.set_page(guide.page)
     return panel
 
 

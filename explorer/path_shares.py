@@ -59,7 +59,8 @@ class PathShares(QObject):
         self.offer: PathOffer | None = None
         """The work that waits to be asked for, or goes on long enough to speak of."""
         self._worker = Background(self)
-        self._watching = self._wanted = False
+        self._watchers: set[str] = set()
+        self._wanted = False
         self._graph: Graph | None = None
         self._work: PathWork | None = None
         self._run: Run | None = None
@@ -76,9 +77,9 @@ class PathShares(QObject):
     def busy(self) -> bool:
         return self._worker.busy
 
-    def watch(self, on: bool) -> None:
-        """Work out the parts from now on, or no longer: nobody looks."""
-        self._watching = on
+    def watch(self, on: bool, who: str = "panel") -> None:
+        """Work out the parts from now on, or no longer when nobody looks: ``who`` does."""
+        (self._watchers.add if on else self._watchers.discard)(who)
         self._look()
 
     def begin(self) -> None:
@@ -110,7 +111,7 @@ class PathShares(QObject):
 
     def _look(self) -> None:
         document, run = self.document, self.document.run
-        if not self._watching:
+        if not self._watchers:
             return
         graph = document.graph
         if graph is not self._graph:

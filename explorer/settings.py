@@ -65,6 +65,7 @@ SETTINGS: dict[str, Setting] = {
     "sizes": Setting({}, "Sizes chosen for ONNX files that leave them open."),
     "windows": Setting({}, "Sizes and places of the window and its panels."),
     "hint_seen": Setting(False, "The first hint was closed."),
+    "lesson": Setting("", "The page of the lessons that was read last."),
     "receptive_field": Setting(
         True, "What the selected cell sees and changes is outlined.", title="Receptive field"
     ),

@@ -30,6 +30,7 @@ from explorer.fields import FieldsInSight
 from explorer.file_dialogs import FileDialogs
 from explorer.hint import Hint
 from explorer.keyboard import Keyboard
+from explorer.lesson_guide import LessonGuide
 from explorer.menus import Menus
 from explorer.notices import Level, Notice, NoticeBar
 from explorer.open_sizes import OpenSizesBar
@@ -107,6 +108,15 @@ class Window(QMainWindow):
             self._say,
             self,
         )
+        self.lessons = LessonGuide(
+            self.document,
+            self.controller,
+            self.paths,
+            self.settings,
+            lambda command: self.actions_by_id[command].trigger(),
+            self.answers.show_panel,
+            self,
+        )
         self.actions_by_id = Actions(self, self._commands())
         self.keyboard = Keyboard(self, self.canvas, self.sample_bar, self.actions_by_id)
         self.hint = Hint(
@@ -162,6 +172,7 @@ class Window(QMainWindow):
             "inside": lambda: with_keys(
                 connected.inside(d, c, self.answers.look_inside, self.files.save_picture, self)
             ),
+            "lessons": lambda: connected.lessons_panel(self.lessons, self.docks["lessons"], self),
             "paths": lambda: connected.paths(d, c, self.paths, self.docks["paths"], self),
             "breakpoints": lambda: connected.breakpoints(d, c, self),
             "watches": lambda: connected.watches(

@@ -37,8 +37,8 @@ WORKSPACES: dict[str, Workspace] = {
         ),
         Workspace(
             "learn",
-            frozenset(("inspector", "cell", "inside", "timeline", "properties")),
-            ("inspector", "timeline"),
+            frozenset(("lessons", "inspector", "cell", "inside", "paths", "timeline")),
+            ("inspector", "timeline", "lessons"),
         ),
     )
 }
@@ -49,6 +49,7 @@ def panel_title(panel: str) -> str:
     titles = {
         "layers": QCoreApplication.translate("Workspaces", "Layers"),
         "outline": QCoreApplication.translate("Workspaces", "Outline"),
+        "lessons": QCoreApplication.translate("Workspaces", "Lessons"),
         "history": QCoreApplication.translate("Workspaces", "History"),
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
         "cell": QCoreApplication.translate("Workspaces", "Where from?"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from explorer.panels.history import HistoryPanel
     from explorer.panels.inside import InsidePanel
     from explorer.panels.inspector import Inspector
+    from explorer.panels.lessons import LessonsPanel
     from explorer.panels.narration import Narration
     from explorer.panels.outline import Outline
     from explorer.panels.palette import Palette
@@ -33,6 +34,7 @@ __all__ = [
     "HistoryPanel",
     "InsidePanel",
     "Inspector",
+    "LessonsPanel",
     "Narration",
     "Outline",
     "Palette",
@@ -52,6 +54,7 @@ _MODULES = {
     "HistoryPanel": "history",
     "InsidePanel": "inside",
     "Inspector": "inspector",
+    "LessonsPanel": "lessons",
     "Narration": "narration",
     "Outline": "outline",
     "Palette": "palette",

@@ -154,8 +154,9 @@ class Trace:
 
     def record(self, step: Step, arrays: Arrays, saved: Saved = MappingProxyType({})) -> None:
         """Append a step; ``arrays`` in the order of its writes, ``saved`` by name."""
+        # the arrays first: another thread may read up to the last step meanwhile
+        self._pending.append((len(self.steps) + 1, (step, arrays, saved)))
         self.steps.append(step)
-        self._pending.append((len(self.steps), (step, arrays, saved)))
 
     @property
     def _arrays(self) -> dict[Key, Entry]:
@@ -172,7 +173,8 @@ class Trace:
         """Enter what was recorded since the last look-up into the indexes."""
         if not self._pending:
             return
-        pending, self._pending = self._pending, []
+        pending = self._pending[:]
+        del self._pending[: len(pending)]  # not replaced: another thread may be adding to it
         for position, entry in pending:
             if len(entry) == 2:
                 self._store(*entry, position)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
@@ -37,9 +41,16 @@ PARAMETERS = initial_parameters(GRAPH, seed=1)
 X = digits()[1].inputs([0])[0]
 
 
+@pytest.fixture(params=[False, True], ids=["in slices", "in a thread"])
+def heavy(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture
-def run(qtbot: QtBot) -> Run:
-    return Run(GRAPH, PARAMETERS, X, 3, SGD(lr=0.1))
+def run(qtbot: QtBot, heavy: bool) -> Iterator[Run]:
+    run = Run(GRAPH, PARAMETERS, X, 3, SGD(lr=0.1), heavy=heavy)
+    yield run
+    run.stop()
 
 
 def test_it_computes_as_far_as_it_is_asked(run: Run) -> None:
@@ -50,6 +61,7 @@ def test_it_computes_as_far_as_it_is_asked(run: Run) -> None:
     assert [s.operation for s in run.trace.steps] == list(run.operations)
 
 
+@pytest.mark.parametrize("heavy", [False])
 def test_time_that_is_up_ends_a_slice_after_one_operation(run: Run) -> None:
     assert not run.advance(4, seconds=0.0)
     assert len(run.trace) == 1
@@ -75,13 +87,49 @@ def test_the_rest_is_computed_in_the_background(run: Run, qtbot: QtBot) -> None:
 
 def test_stopped_it_computes_no_further(run: Run) -> None:
     run.advance(3)
-    run.finish_in_background()
     run.stop()
-    assert not run.advance(5) and len(run.trace) == 3 and not run.complete
+    reached = len(run.trace)
+    run.finish_in_background()
+    assert not run.advance(5) and len(run.trace) == reached == 3 and not run.complete
 
 
-def test_without_a_label_its_own_guess_is_the_answer(qtbot: QtBot) -> None:
-    run = Run(GRAPH, PARAMETERS, X, None, SGD())
+def test_a_large_network_is_heavy_and_a_small_one_is_not(qtbot: QtBot) -> None:
+    assert not Run(GRAPH, PARAMETERS, X, 3, SGD()).heavy
+    wide = Graph(
+        inputs=(Input("image", (64, 56, 56)),),
+        nodes=(Node("conv", Conv2d(64, 3, padding=1), (("image", 0),)),),
+        outputs=(("maps", ("conv", 0)),),
+    )
+    x = np.zeros((64, 56, 56), np.float32)
+    assert Run(wide, initial_parameters(wide, seed=1), x, None, SGD()).heavy
+
+
+def test_the_window_does_not_wait_for_a_long_operation(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as soon as what it asked for is there, and can look meanwhile."""
+    held, original = threading.Event(), Plan.run
+
+    def slow(self: Plan, *arguments: Any, **named: Any) -> Any:
+        for step in original(self, *arguments, **named):
+            yield step
+            held.wait(30)
+
+    monkeypatch.setattr(Plan, "run", slow)
+    run = Run(GRAPH, PARAMETERS, X, 3, SGD(), heavy=True)
+    run.finish_in_background()
+    assert not run.advance(4, seconds=0.01)
+    qtbot.waitUntil(lambda: len(run.trace) == 1)
+    assert run.trace.look("value", ("conv1", 0), 1) is not None
+    assert run.trace.look("value", ("norm1", 0), 1) is None
+    with qtbot.waitSignal(run.progressed, timeout=5000):
+        held.set()
+    qtbot.waitUntil(lambda: run.complete)
+    run.stop()
+
+
+def test_without_a_label_its_own_guess_is_the_answer(qtbot: QtBot, heavy: bool) -> None:
+    run = Run(GRAPH, PARAMETERS, X, None, SGD(), heavy=heavy)
     assert run.target is None
     run.advance(run.forward_length)
     logits = run.trace.look("value", ("linear1", 0))
@@ -104,8 +152,8 @@ def test_weights_that_are_not_finite_are_shown_not_fatal(
     assert run.target in range(10)
 
 
-def test_a_picture_of_another_shape_is_an_error_in_words(qtbot: QtBot) -> None:
-    run = Run(GRAPH, PARAMETERS, np.zeros((1, 9, 9), np.float32), 3, SGD())
+def test_a_picture_of_another_shape_is_an_error_in_words(qtbot: QtBot, heavy: bool) -> None:
+    run = Run(GRAPH, PARAMETERS, np.zeros((1, 9, 9), np.float32), 3, SGD(), heavy=heavy)
     with qtbot.waitSignal(run.failed) as failed:
         run.advance(1)
     assert "Input image: expected shape (1, 1, 8, 8)" in failed.args[0]

@@ -59,6 +59,13 @@ COMMANDS: tuple[Command, ...] = (
         QT_TRANSLATE_NOOP("Commands", "Open residual network (trained on digits)"),
     ),
     _c(
+        "file.gallery",
+        QT_TRANSLATE_NOOP("Commands", "Gallery with pictures…"),
+        "Ctrl+Shift+O",
+        icon="image",
+        help="All networks of the gallery, each with its picture, year, idea and source.",
+    ),
+    _c(
         "file.open",
         QT_TRANSLATE_NOOP("Commands", "Open…"),
         "Ctrl+O",

@@ -203,6 +203,7 @@ class Window(QMainWindow):
             **command_functions.train_functions(c, self.training),
             **command_functions.canvas_functions(c, self.canvas),
             "file.new": self.new_network,
+            "file.gallery": self.show_gallery,
             "file.quit": self.quit,
             "edit.settings": self.show_settings,
             "focus.field": self._toggle_fields,
@@ -448,6 +449,18 @@ class Window(QMainWindow):
         elif layers:
             c.select(layers)
             canvas.zoom_to(layers)
+
+    def show_gallery(self) -> None:
+        """The networks of the gallery with their pictures, to open one."""
+        from explorer.gallery_dialog import GalleryDialog  # the start does not wait for them
+
+        dialog = self.findChild(GalleryDialog)
+        if dialog is None:
+            dialog = GalleryDialog(self)
+            dialog.open_requested.connect(self.controller.projects.open_architecture)
+        self._show_dialog(dialog)
+        dialog.raise_()
+        dialog.activateWindow()
 
     def show_settings(self) -> None:
         """The dialog of the settings; what is changed in it counts at once."""

@@ -307,7 +307,7 @@ COMMANDS: tuple[Command, ...] = (
         "focus.check",
         QT_TRANSLATE_NOOP("Commands", "Check this gradient"),
         "C",
-        icon="check",
+        icon="measure",
         help="Nudge the selected number up and down, run the network again, and say the slope of "
         "the loss beside the gradient.",
     ),

@@ -14,6 +14,19 @@ from explorer.projects import Projects
 from explorer.settings import Settings
 from explorer.workspaces import WORKSPACES
 
+GROUPS = frozenset(
+    (
+        *("file.open", "file.save", "file.export", "file.quit"),
+        *("edit.cut", "edit.arrange", "edit.settings"),
+        *("step.play", "step.predict"),
+        *("focus.side", "focus.check", "focus.reset"),
+        *("sample.draw", "train.go_on"),
+        *("view.fold", "view.fit", "view.presentation", "view.system"),
+        "help.about",
+    )
+)
+"""The commands that begin a group of their menu: a line stands above each."""
+
 
 class Menus(QObject):
     """Fills a window's menu bar; menus of files are filled when they are opened."""
@@ -43,7 +56,9 @@ class Menus(QObject):
                     menu.addAction(action)
             if menu_id == "view":
                 menu.addSeparator()
-                menu.addActions(list(panels))
+                shown = menu.addMenu(self.tr("Panels"))
+                shown.setObjectName("menu.panels")
+                shown.addActions(list(panels))
             if menu_id == "file":
                 self._recent = menu.addMenu(self.tr("Open recent"))
                 menu.insertMenu(actions["file.save"], self._recent)
@@ -56,6 +71,9 @@ class Menus(QObject):
                 menu.insertMenu(actions["file.open"], self._examples)
                 self._examples.aboutToShow.connect(self._fill_examples)
                 self._recent.aboutToShow.connect(self._fill_recent)
+            for action in actions.in_menu(menu_id):  # above the submenus that stand before it
+                if action.objectName() in GROUPS:
+                    menu.insertSeparator(action)
         for ids in (
             [f"view.{w}" for w in WORKSPACES],
             ["view.system", "view.light", "view.dark"],

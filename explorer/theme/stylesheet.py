@@ -160,6 +160,10 @@ QMenu::item:selected {{ background: {t.selection}; color: {t.text}; }}
 QMenu::item:disabled {{ color: {t.text_disabled}; }}
 QMenu::separator {{ height: 1px; background: {t.border}; margin: {m.space_1}px {m.space_2}px; }}
 QMenu::icon {{ padding-left: {m.space_2}px; }}
+QMenu::icon:checked {{
+    background: {t.selection}; border: 1px solid {t.accent}; border-radius: {m.radius_small}px;
+    padding: 1px; margin-left: {m.space_1}px;
+}}
 
 QTabWidget::pane {{ border: none; border-top: 1px solid {t.border}; background: {t.surface}; }}
 QTabBar {{ background: transparent; qproperty-drawBase: 0; }}

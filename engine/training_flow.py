@@ -181,7 +181,7 @@ class TrainingFlow:
         refs, begun = measured_refs(graph), started_refs(graph)
         return cls(title, refs, tuple(i for i, ref in enumerate(refs) if ref in begun))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The tensors by node, with the port where it is not the first."""
         return tuple(f"{node}:{port}" if port else node for node, port in self.refs)

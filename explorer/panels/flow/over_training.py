@@ -70,6 +70,7 @@ class FlowMap(QAbstractScrollArea):
         self._measure: Measure = "gradient"
         self._order: Order = "network"
         self._series: tuple[NDArray[np.float64], ...] = ()
+        self._flagged: tuple[NDArray[np.bool_], ...] = ()  # (points, tensors) of each run
         self._rows: tuple[tuple[int, ...], ...] = ()
         self._low, self._high = -4.0, 0.0
         self._chosen: list[tuple[str, int] | None] = [None, None]
@@ -166,6 +167,10 @@ class FlowMap(QAbstractScrollArea):
 
     def _work_out(self) -> None:
         self._series = tuple(run.series(self._measure) for run in self._runs)
+        self._flagged = tuple(
+            np.array([[bool(flags) for flags in point] for point in run.flags])
+            for run in self._runs
+        )
         self._rows = tuple(self._sorted(side) for side in range(len(self._runs)))
         whole = [s[np.isfinite(s) & (s > 0)] for s in self._series]
         found = np.concatenate(whole) if whole else np.empty(0)
@@ -378,7 +383,7 @@ class FlowMap(QAbstractScrollArea):
         if places.row >= 2 * m.line:
             for number, row in enumerate(rows):
                 y = top + (number + 1) * places.row - bar
-                for first, last in _spans(np.array([bool(f[row]) for f in run.flags])[points]):
+                for first, last in _spans(self._flagged[side][points, row] & (points >= 0)):
                     left, right = xs[first] - 0.5, xs[last] + 0.5
                     strip = QRectF(left, y, right - left, bar)
                     painter.fillRect(strip.adjusted(0, -m.hairline, 0, 0), QColor(tokens.surface))
@@ -784,13 +789,17 @@ class FlowMap(QAbstractScrollArea):
         self.read.emit(self.reading())
 
     def _describe(self) -> None:
-        """The last step in words, for who does not see the colours."""
+        """What is drawn in words, for who does not see the colours."""
         if not self._runs:
             self.setAccessibleDescription(self.tr("Nothing has been measured yet"))
             return
-        run = self._runs[0]
         self.setAccessibleDescription(
-            "; ".join(step_words(run, row, self._last(0)) for row in self._rows[0])
+            "; ".join(
+                self.tr("{0}: {1} layers, steps {2} to {3}").format(
+                    run.title, len(rows), f"{run.steps[0]:,}", f"{run.steps[-1]:,}"
+                )
+                for run, rows in zip(self._runs, self._rows, strict=True)
+            )
         )
 
     def _theme_changed(self) -> None:

@@ -123,19 +123,25 @@ def step_words(run: TrainingFlow, row: int, point: int) -> str:
 
 def rules_over(run: TrainingFlow) -> str:
     """The rules that were met in a run of training, with the tensors and the steps, a line each."""
+    met: dict[Flag, tuple[set[int], list[int]]] = {flag: (set(), []) for flag in RULES}
+    for at, point in enumerate(run.flags):
+        for row, flags in enumerate(point):
+            for flag in flags:
+                rows_met, points_met = met[flag]
+                rows_met.add(row)
+                if points_met[-1:] != [at]:
+                    points_met.append(at)
     lines = []
     for flag, rule in RULES.items():
-        met = [[flag in flags for flags in point] for point in run.flags]
-        rows = [row for row in range(len(run.refs)) if any(point[row] for point in met)]
+        rows, points = sorted(met[flag][0]), met[flag][1]
         if not rows:
             continue
-        points = [at for at, point in enumerate(met) if any(point)]
         names = [run.names[row] for row in rows[:2]]
         more = tr(" and {0} more").format(len(rows) - 2) if len(rows) > 2 else ""
         first, last = run.steps[points[0]], run.steps[points[-1]]
         when = (
             tr("in all steps")
-            if len(points) == len(met) and len(met) > 1
+            if len(points) == len(run.steps) > 1
             else (
                 tr("in step {0}").format(f"{first:,}")
                 if first == last

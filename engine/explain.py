@@ -328,9 +328,10 @@ def touching(graph: Graph, operations: Sequence[Operation], place: Place | None)
             names |= {("param_part", (user, source.name)) for user in users}
     found = {}
     for number, operation in enumerate(operations):
-        if any((o.kind, o.ref) in names for o in operation.writes):
+        # lists, not generators: a long run is gone through at every click
+        if not names.isdisjoint([(o.kind, o.ref) for o in operation.writes]):
             found[number] = True
-        elif any((o.kind, o.ref) in names for o in operation.reads):
+        elif not names.isdisjoint([(o.kind, o.ref) for o in operation.reads]):
             found[number] = False
     return found
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.layers.base import Array
 
@@ -21,6 +23,35 @@ def norm(array: Array) -> float:
     """The Euclidean norm in float64; infinite where the squares are."""
     with np.errstate(over="ignore", invalid="ignore"):
         return math.sqrt(_sums(np.asarray(array).ravel("K"), 1.0)[1])
+
+
+def products(arrays: Sequence[Array]) -> NDArray[np.float64]:
+    """Inner products of k arrays of one shape with each other, (k, k), in float64.
+
+    The squares of their norms are on the diagonal. Raises ValueError for different shapes.
+    """
+    arrays = [np.asarray(array) for array in arrays]
+    if len({array.shape for array in arrays}) > 1:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"products: expected arrays of one shape, received {shapes}")
+    # in the order of memory, which is a fast copy, where it is the same one for all
+    alike = len({tuple(np.argsort(array.strides, kind="stable")) for array in arrays}) == 1
+    flats = [
+        array.ravel("K" if alike and min(array.strides, default=0) >= 0 else "C")
+        for array in arrays
+    ]
+    found = np.zeros((len(arrays), len(arrays)))
+    if not arrays:
+        return found
+    length = max(1, BLOCK // len(arrays))
+    block = np.empty((len(arrays), length))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for at in range(0, flats[0].size, length):
+            part = block[:, : min(length, flats[0].size - at)]
+            for row, flat in zip(part, flats, strict=True):
+                row[...] = flat[at : at + length]
+            found += part @ part.T
+    return found
 
 
 def _sums(flat: Array, divisor: float) -> tuple[float, float]:

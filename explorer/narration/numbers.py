@@ -8,17 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.layers.base import Array, pair
-from engine.statistics import norm
+from engine.statistics import norm as norm
+from engine.statistics import products
 from explorer.narration.sentence import tr
 from explorer.tensors.scales import format_number
 
 
 def cosine(a: Array, b: Array) -> float | None:
     """The cosine between two tensors, None where one of them is zero or not finite."""
-    length = norm(a) * norm(b)
+    found = products((a, b))
+    length = math.sqrt(found[0, 0]) * math.sqrt(found[1, 1])
     if not (length > 0 and math.isfinite(length)):
         return None
-    return float(np.vdot(a.astype(np.float64), b.astype(np.float64)) / length)
+    return float(found[0, 1] / length)
 
 
 def count_text(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,9 @@ import numpy as np
 from engine.graph import Graph, Node, Ref
 from engine.layers.base import Array
 from engine.layers.joining import Joining
+from engine.statistics import products
 from engine.trace import Trace
-from explorer.narration import cosine, join_at, norm, readers_at, tr
+from explorer.narration import join_at, norm, readers_at, tr
 from explorer.tensors.shares import Role, Shares
 
 
@@ -23,19 +25,19 @@ def _role(name: str) -> Role:
 
 def shares_of(labels: Sequence[str], parts: Sequence[Array], total: Array) -> Shares:
     """Norms, projections on the sum, and the cosine between two parts; all in float64."""
-    whole = total.astype(np.float64).ravel()
+    found = products((*parts, total))
+    square = float(found[-1, -1])
+    norms = [math.sqrt(value) for value in found.diagonal().tolist()]
     with np.errstate(over="ignore", invalid="ignore"):
-        square = float(whole @ whole)
-        shares = tuple(
-            float(part.astype(np.float64).ravel() @ whole) / square if square else 0.0
-            for part in parts
-        )
+        shares = tuple(float(value) / square if square else 0.0 for value in found[:-1, -1])
+    length = norms[0] * norms[1]
+    angle = float(found[0, 1]) / length if length > 0 and math.isfinite(length) else None
     return Shares(
         tuple(labels),
-        tuple(norm(part) for part in parts),
+        tuple(norms[:-1]),
         shares,
-        cosine(parts[0], parts[1]) if len(parts) == 2 else None,
-        norm(total),
+        angle if len(parts) == 2 else None,
+        norms[-1],
         tuple(_role(label) for label in labels),
     )
 
@@ -108,7 +110,6 @@ def gradients_met(graph: Graph, trace: Trace | None, position: int, ref: Ref) ->
     if trace is None:
         return Fork(ref, labels, (None,) * len(readers), None)
     parts = [trace.look("part", reader, position) for reader in readers]
-    arrived = tuple(None if part is None else norm(part[0]) for part in parts)
     known = [
         (label, part[0]) for label, part in zip(labels, parts, strict=True) if part is not None
     ]
@@ -120,8 +121,8 @@ def gradients_met(graph: Graph, trace: Trace | None, position: int, ref: Ref) ->
         and key.version % (len(readers) - 1) == len(readers) - 2
     )
     if not complete or key is None:
+        arrived = tuple(None if part is None else norm(part[0]) for part in parts)
         return Fork(ref, labels, arrived, None)
     total = trace.at(key)[0]
-    return Fork(
-        ref, labels, arrived, shares_of([k for k, _ in known], [p for _, p in known], total)
-    )
+    shares = shares_of([k for k, _ in known], [p for _, p in known], total)
+    return Fork(ref, labels, shares.norms, shares)

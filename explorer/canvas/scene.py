@@ -200,11 +200,12 @@ class NetworkScene(QGraphicsScene):
             or gone
             or any(key not in self.edges or self.edges[key].facts != f for key, f in edges.items())
         ):
-            self._set_edges(edges)
+            self._set_edges(edges, moved)
             changed = True
         if changed or fresh:
             self._gradients.watch(self.trace, again=True)
-            self._refresh_run(None)
+            # Without a run only new cards have something to be given.
+            self._refresh_run(None if self.trace is not None else fresh)
             self._show_step()
         if fresh:
             self.set_focus(self.focus)
@@ -213,8 +214,11 @@ class NetworkScene(QGraphicsScene):
             self._update_bounds()
         return changed
 
-    def _set_edges(self, edges: Mapping[EdgeKey, EdgeFacts]) -> None:
-        routes = self._routes(edges)
+    def _set_edges(
+        self, edges: Mapping[EdgeKey, EdgeFacts], moved: Collection[str] | None = None
+    ) -> None:
+        """Route them around the cards; None: each card may have moved."""
+        routes = self._routes(edges, moved)
         rerouted = {
             key
             for key, route in routes.items()
@@ -250,10 +254,23 @@ class NetworkScene(QGraphicsScene):
             item.main = facts.slot == self.items_by_id[facts.reader].facts.primary
             item.label_below = facts.skip and any(other != key for other in bent.get(facts.ref, ()))
 
-    def _routes(self, edges: Mapping[EdgeKey, EdgeFacts]) -> dict[EdgeKey, geometry.Route]:
+    def _routes(
+        self, edges: Mapping[EdgeKey, EdgeFacts], moved: Collection[str] | None
+    ) -> dict[EdgeKey, geometry.Route]:
         self._cards = None
         obstacles = self._obstacles()
         found = {}
+        if moved is not None:
+            for key, f in edges.items():
+                known = self.edges.get(key)
+                if (
+                    known is not None
+                    and known.facts.start == f.start
+                    and f.start[0] not in moved
+                    and f.reader not in moved
+                    and known.route.stays(known.route.start, known.route.end)
+                ):
+                    found[key] = known.route
         # Short ones first: they take the inner lanes.
         ends = {
             key: (
@@ -261,6 +278,7 @@ class NetworkScene(QGraphicsScene):
                 self.items_by_id[f.reader].input_point(f.slot),
             )
             for key, f in edges.items()
+            if key not in found
         }
         for key in sorted(ends, key=lambda k: abs(ends[k][1].y() - ends[k][0].y())):
             start, end = ends[key]
@@ -322,8 +340,10 @@ class NetworkScene(QGraphicsScene):
         box = QRectF()
         for frame in self.frames_item.frames:
             box = box.united(frame.rect)
-        for item in self.items_by_id.values():
-            box = box.united(item.scene_rect())
+        boxes = self._obstacles().boxes
+        if len(boxes):
+            (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+            box = box.united(QRectF(left, top, right - left, bottom - top))
         for edge in self.edges.values():
             if not edge.route.direct:  # a direct one lies between its cards, or next to them
                 box = box.united(edge.route.box)
@@ -425,6 +445,11 @@ class NetworkScene(QGraphicsScene):
 
     def _show_gradients(self, edges: Iterable[EdgeKey]) -> None:
         """Set norm, share and width of edges from the gradients that are there."""
+        if self.trace is None and not self._gradients.norms:
+            for item in self.edges.values():
+                source = self.items_by_id.get(item.facts.start[0])
+                self._give_gradient(item, (None, None, None, source is None or not source.computed))
+            return
         end = time.perf_counter() + SLICE
         gradients = self._gradients
         keys = {
@@ -461,13 +486,20 @@ class NetworkScene(QGraphicsScene):
                 met.get(edge),
                 source is None or not source.computed,
             )
-            if state != (item.norm, item.share, item.fork_share, item.dimmed) or (
-                rescaled and state[0] is not None
-            ):
-                self.touch(item)
-                item.norm, item.share, item.fork_share, item.dimmed = state
-                item.widths = widths
-                self.touch(item)
+            self._give_gradient(item, state, rescaled and state[0] is not None)
+
+    def _give_gradient(
+        self,
+        item: EdgeItem,
+        state: tuple[float | None, float | None, float | None, bool],
+        rescaled: bool = False,
+    ) -> None:
+        """Norm, share, share at the fork, and whether it leads from what is not computed yet."""
+        if rescaled or state != (item.norm, item.share, item.fork_share, item.dimmed):
+            self.touch(item)
+            item.norm, item.share, item.fork_share, item.dimmed = state
+            item.widths = self._widths
+            self.touch(item)
 
     def _shares_at(
         self, group: list[EdgeKey], keys: Mapping[EdgeKey, Part | None], end: float

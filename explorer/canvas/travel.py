@@ -20,6 +20,8 @@ NUDGE = 40.0
 """A card that is moved no further is at its new place at once: keys repeat."""
 MOST = 100
 """With more cards in sight on their way they stand at their new places at once."""
+LARGE = 300
+"""In a network of more cards none travels: to find out which are in sight takes too long."""
 LATE = 60
 """Milliseconds between two frames after which the rest is left out: a jump is better than jolts."""
 
@@ -75,7 +77,8 @@ class Travel(QObject):
 
     def places(self) -> dict[str, QPointF]:
         """Where cards are seen, to begin from; ends a journey that is under way there."""
-        found = {name: QPointF(item.pos()) for name, item in self._cards().items()}
+        cards = self._cards() if len(self._cards()) <= LARGE else {}
+        found = {name: QPointF(item.pos()) for name, item in cards.items()}
         self._stop()
         return found
 
@@ -83,7 +86,7 @@ class Travel(QObject):
         """From there to where the cards were put by now, before the next frame is painted."""
         held, self._held = self._held, False
         wanted = system_moves() if self._wanted is None else self._wanted
-        if held or not wanted or not MILLISECONDS or not self._canvas.isVisible():
+        if held or not before or not wanted or not MILLISECONDS or not self._canvas.isVisible():
             return
         ways = {
             name: (start - item.pos()).manhattanLength()

@@ -287,7 +287,7 @@ class Canvas(QGraphicsView):
 
     def fit(self) -> None:
         """Show the whole network, and keep doing so when the window changes its size."""
-        self._show(self.network.content(), FIT_AT_MOST)
+        self._show(self.network.bounds, FIT_AT_MOST)
         self._fitted = True
 
     def zoom_to(self, ids: Iterable[str]) -> None:

@@ -127,6 +127,7 @@ QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox {{
 QLineEdit, QAbstractSpinBox, QComboBox {{
     min-height: {m.control_height - 2 * m.space_1 - 2}px;
 }}
+QLineEdit > QToolButton {{ min-height: 0; padding: 0; border: none; }}
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {{
     border: 2px solid {t.accent}; padding: {m.space_1 - 1}px {m.space_2 - 1}px;
 }}
@@ -184,6 +185,11 @@ QAbstractItemView {{
 QTreeView::item, QListView::item {{
     padding: {m.space_1}px; min-height: {m.icon}px; border-radius: {m.radius_small}px;
 }}
+QTreeView {{ show-decoration-selected: 1; }}
+QTreeView::item {{ border-radius: 0; }}
+QTreeView::branch {{ background: {t.surface}; }}
+QTreeView::branch:hover {{ background: {t.hover}; }}
+QTreeView::branch:selected {{ background: {t.selection}; }}
 QTreeView::item:hover, QListView::item:hover {{ background: {t.hover}; }}
 QTreeView::item:selected, QListView::item:selected {{
     background: {t.selection}; color: {t.text};
@@ -297,6 +303,8 @@ QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{
         ("QComboBox::down-arrow", "chevron-down", t.text_muted),
         ("QAbstractSpinBox::down-arrow", "chevron-down", t.text_muted),
         ("QAbstractSpinBox::up-arrow", "chevron-up", t.text_muted),
+        ("QTreeView::branch:has-children:closed", "chevron-right", t.text_muted),
+        ("QTreeView::branch:has-children:open", "chevron-down", t.text_muted),
     ):
         path = icon_file(name, colour)
         if path is not None:

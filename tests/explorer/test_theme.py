@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QSize
-from PySide6.QtGui import QColor, QIcon, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QRect, QSize
+from PySide6.QtGui import QColor, QIcon, QImage, QPalette, QPixmap
+from PySide6.QtWidgets import QApplication, QLineEdit, QTreeWidget, QTreeWidgetItem
+from pytestqt.qtbot import QtBot
 
 from explorer import theme
 from explorer.theme import DARK, LIGHT, METRICS, PRESENTATION, Tokens
@@ -217,3 +218,56 @@ def test_no_colour_outside_the_theme() -> None:
         text = path.read_text("utf-8")
         assert not re.search(r"#[0-9a-fA-F]{6}\b", text), path.name
         assert not re.search(r"QColor\(\s*\d", text), path.name
+
+
+def _inked(image: QImage, colour: str) -> list[tuple[int, int]]:
+    return [
+        (x, y)
+        for x in range(image.width())
+        for y in range(image.height())
+        if image.pixelColor(x, y).name() == colour
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_selected_row_of_a_tree_is_one_piece(
+    qtbot: QtBot, qapp: QApplication, scheme: str
+) -> None:
+    """From the branch on the left to the end of the last column, without gaps."""
+    theme.apply(qapp)
+    theme.set_mode(scheme)
+    tree = QTreeWidget()
+    qtbot.addWidget(tree)
+    tree.setColumnCount(2)
+    top = QTreeWidgetItem(tree, ["", ""])  # no words, which have pixels of their own
+    QTreeWidgetItem(top, ["", ""])
+    tree.expandAll()
+    tree.resize(300, 200)
+    tree.show()
+    for item in (top, top.child(0)):
+        tree.setCurrentItem(item)
+        tree.clearFocus()
+        rect = tree.visualItemRect(item)
+        image = tree.viewport().grab().toImage()
+        y = rect.top() + 1  # above the arrow
+        row = {image.pixelColor(x, y).name() for x in range(2, image.width() - 2)}
+        assert row == {theme.current().selection}
+    branch = tree.viewport().grab(QRect(0, 0, tree.indentation(), rect.height())).toImage()
+    grey = QColor(theme.current().text_muted).lightness()
+    assert any(  # the arrow that folds is still there
+        abs(branch.pixelColor(x, y).lightness() - grey) < 25
+        for x in range(branch.width())
+        for y in range(branch.height())
+    )
+
+
+def test_an_icon_in_a_field_stands_in_its_middle(qtbot: QtBot, qapp: QApplication) -> None:
+    theme.apply(qapp)
+    field = QLineEdit()
+    qtbot.addWidget(field)
+    field.addAction(theme.icon("stop"), QLineEdit.ActionPosition.LeadingPosition)
+    field.resize(220, field.sizeHint().height())
+    field.show()
+    image = field.grab().toImage()
+    rows = [y for x, y in _inked(image, theme.current().text) if x < 40]
+    assert rows and abs((min(rows) + max(rows)) / 2 - (field.height() - 1) / 2) <= 1

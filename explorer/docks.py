@@ -24,6 +24,7 @@ AREAS = {
     "cell": _RIGHT,
     "inside": _RIGHT,
     "paths": _RIGHT,
+    "field": _RIGHT,
     "properties": _RIGHT,
     "timeline": _BOTTOM,
     "breakpoints": _BOTTOM,

@@ -106,7 +106,8 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _n(
                 "Further on the patch grows, because a cell there looks at cells that each saw a "
-                "patch. The outlines on the earlier layers show what the chosen cell can see."
+                "patch. The outlines on the earlier layers show what the chosen cell can see; how "
+                "much each pixel really counts for it is less, and can be measured."
             ),
         ),
         *_LENET,
@@ -114,7 +115,7 @@ LESSONS: tuple[Lesson, ...] = (
             Doing(_n("Step to conv1"), "step", ("forward", "conv1")),
             Doing(_n("Choose a cell of conv1"), "cell", (Cell("conv1", 0, (0, 12, 12)), "forward")),
             Doing(_n("Choose a cell of pool2"), "cell", (Cell("pool2", 0, (0, 2, 2)), "forward")),
-            Doing(_n("Where does its number come from?"), "panel", ("cell",)),
+            Doing(_n("How much does each pixel count?"), "panel", ("field",)),
         ),
         facts.local,
     ),

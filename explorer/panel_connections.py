@@ -10,6 +10,7 @@ from engine.lessons import lessons
 from explorer import panels
 from explorer.controller import Controller
 from explorer.document import Document
+from explorer.effective_field import EffectiveField
 from explorer.fields import FieldsInSight
 from explorer.lesson_guide import LessonGuide
 from explorer.notices import Notice
@@ -170,6 +171,40 @@ def paths(
     shares.watch(True)
     show()
     show_gains()
+    return panel
+
+
+def field(
+    measuring: EffectiveField, controller: Controller, dock: QDockWidget, parent: QWidget
+) -> QWidget:
+    """The field is measured while the dock is in sight."""
+    panel = panels.EffectiveFieldPanel(parent)
+    panel.over_requested.connect(measuring.set_over)
+    panel.focus_requested.connect(controller.asking.focus)
+
+    def show() -> None:
+        found = measuring.measured
+        panel.set_over(measuring.over)
+        if found is None:
+            panel.set_field(
+                measuring.cell(), "", None, 0, None, None, measuring.note, measuring.progress
+            )
+        else:
+            panel.set_field(
+                found.cell,
+                found.input,
+                found.effective,
+                found.pictures,
+                found.fields,
+                found.spread,
+                measuring.note,
+                measuring.progress,
+            )
+
+    measuring.changed.connect(show)
+    dock.visibilityChanged.connect(measuring.watch)
+    measuring.watch(True)
+    show()
     return panel
 
 

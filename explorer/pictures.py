@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 
 from engine.data.errors import DataError
 from engine.data.strokes import Drawing
+from engine.layers.base import Array
 from explorer import samples
 from explorer.background import Background
 from explorer.document import Document
@@ -59,6 +60,18 @@ class Pictures(QObject):
             self._samples = samples.shipped(shape, document.preprocessing, graph.labels)
         self._index = samples.opening(self._samples)
         document.set_sample(self._samples[self._index] if self._samples else None)
+
+    def some(self, count: int) -> list[Array]:
+        """What the network receives of up to ``count`` shipped pictures, evenly from all of them.
+
+        Without any, that of the picture that is shown.
+        """
+        known = len(self._samples)
+        if not known:
+            x = self.document.x
+            return [] if x is None else [x]
+        few = min(count, known)
+        return [self._samples[i * known // few].x for i in range(few)]
 
     def next(self) -> None:
         """Show the next shipped picture."""

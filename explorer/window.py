@@ -25,6 +25,7 @@ from explorer.controller import Controller
 from explorer.docks import Docks
 from explorer.document import Document
 from explorer.document_views import DocumentViews, Views
+from explorer.effective_field import EffectiveField
 from explorer.export_session import ExportSession
 from explorer.fields import FieldsInSight
 from explorer.file_dialogs import FileDialogs
@@ -58,6 +59,7 @@ class Window(QMainWindow):
         self.training = TrainingSession(self.document, self.controller, self)
         self.export = ExportSession(self.document, self.controller, self)
         self.paths = PathShares(self.document, self)
+        self.effective_field = EffectiveField(self.document, self.controller.pictures, self)
         self.watches = Watches(self.document, self._training_step, self)
         self.controller.project_replaced.connect(self.watches.clear)
         self.watches.edited.connect(self.controller.projects.note_change)
@@ -172,6 +174,7 @@ class Window(QMainWindow):
             "inside": lambda: with_keys(
                 connected.inside(d, c, self.answers.look_inside, self.files.save_picture, self)
             ),
+            "field": lambda: connected.field(self.effective_field, c, self.docks["field"], self),
             "lessons": lambda: connected.lessons_panel(self.lessons, self.docks["lessons"], self),
             "paths": lambda: connected.paths(d, c, self.paths, self.docks["paths"], self),
             "breakpoints": lambda: connected.breakpoints(d, c, self),
@@ -534,6 +537,7 @@ class Window(QMainWindow):
         self.training.close()
         self.export.close()
         self.paths.close()
+        self.effective_field.close()
         self.run_files.close()
         self.files.close()
         self.controller.close()

@@ -32,7 +32,7 @@ WORKSPACES: dict[str, Workspace] = {
         Workspace("train", frozenset(("inspector", "training")), ("training",)),
         Workspace(
             "flow",
-            frozenset(("inspector", "paths", "timeline", "flow")),
+            frozenset(("inspector", "paths", "field", "timeline", "flow")),
             ("flow", "inspector"),
         ),
         Workspace(
@@ -54,6 +54,7 @@ def panel_title(panel: str) -> str:
         "inspector": QCoreApplication.translate("Workspaces", "Inspector"),
         "cell": QCoreApplication.translate("Workspaces", "Where from?"),
         "inside": QCoreApplication.translate("Workspaces", "Inside"),
+        "field": QCoreApplication.translate("Workspaces", "Receptive field"),
         "paths": QCoreApplication.translate("Workspaces", "Residual paths"),
         "properties": QCoreApplication.translate("Workspaces", "Properties"),
         "breakpoints": QCoreApplication.translate("Workspaces", "Breakpoints"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from explorer.panels.breakpoints import Breakpoints
     from explorer.panels.cell import CellPanel
+    from explorer.panels.effective_field import EffectiveFieldPanel
     from explorer.panels.flow import FlowPanel
     from explorer.panels.history import HistoryPanel
     from explorer.panels.inside import InsidePanel
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Breakpoints",
     "CellPanel",
+    "EffectiveFieldPanel",
     "FlowPanel",
     "HistoryPanel",
     "InsidePanel",
@@ -50,6 +52,7 @@ __all__ = [
 _MODULES = {
     "Breakpoints": "breakpoints",
     "CellPanel": "cell",
+    "EffectiveFieldPanel": "effective_field",
     "FlowPanel": "flow",
     "HistoryPanel": "history",
     "InsidePanel": "inside",

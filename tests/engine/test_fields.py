@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.architectures import ARCHITECTURES
+from engine.architectures.lenet5 import lenet5
 from engine.cell import Cell
 from engine.extent import Box
 from engine.fields import (
@@ -19,6 +20,7 @@ from engine.fields import (
     influence,
     input_gradients,
     receptive_field,
+    spread,
 )
 from engine.graph import Graph, GraphError, Input, Node, Ref
 from engine.layers import REGISTRY
@@ -296,3 +298,49 @@ def test_effective_field_says_what_it_needs() -> None:
     two = replace(graph, inputs=(*graph.inputs, Input("other", (1, 28, 28))))
     with pytest.raises(GraphError, match="one input, received 2"):
         input_gradients(two, weights, Cell("conv1", 0, (0, 0, 0)), np.zeros((1, 1, 28, 28)))
+
+
+class TestSpread:
+    """How far an effective field reaches, from its weights alone."""
+
+    def test_a_single_pixel(self) -> None:
+        effective = np.zeros((1, 9, 9))
+        effective[0, 4, 6] = 2.0
+        found = spread(effective)
+        assert found is not None
+        assert (found.middle, found.deviation) == ((4.0, 6.0), (0.0, 0.0))
+        assert (found.half, found.most) == (1, 1)
+
+    def test_a_bell_has_the_deviation_that_it_was_made_with(self) -> None:
+        """Behind n uniform 3×3 layers σ = √(2n/3): n boxes of three, one after the other."""
+        line = np.zeros(61)
+        line[30] = 1.0
+        for _ in range(6):
+            line = np.convolve(line, np.ones(3) / 3, "same")
+        found = spread(np.outer(line, line)[None])
+        assert found is not None
+        assert found.deviation == pytest.approx((2.0, 2.0))
+        square = slice(30 - found.most // 2, 31 + found.most // 2)
+        inner = slice(square.start + 1, square.stop - 1)
+        assert line[square].sum() ** 2 >= 0.95 > line[inner].sum() ** 2
+
+    def test_nothing_has_none(self) -> None:
+        assert spread(np.zeros((3, 4, 4))) is None and spread(np.full((4, 4), np.nan)) is None
+
+
+def test_measuring_tells_its_progress_and_can_be_given_up() -> None:
+    graph = lenet5()
+    pictures = np.random.default_rng(0).random((5, 1, 28, 28))
+    parameters, cell, told = initial_parameters(graph, 0), Cell("conv1", 0, (0, 3, 3)), []
+    whole = effective_receptive_field(graph, parameters, cell, pictures)
+    parts = effective_receptive_field(
+        graph, parameters, cell, pictures, batch=2, progress=lambda *now: told.append(now)
+    )
+    np.testing.assert_allclose(parts, whole)
+    assert told == [(2, 5), (4, 5), (5, 5)]
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        effective_receptive_field(graph, parameters, cell, pictures, progress=stop)

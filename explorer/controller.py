@@ -27,6 +27,7 @@ from explorer.notices import Level, Notice
 from explorer.own_blocks import OwnBlocks
 from explorer.pictures import Pictures
 from explorer.pinned import Pinned
+from explorer.pool_comparison import PoolComparison
 from explorer.projects import Projects
 from explorer.settings import Settings
 from explorer.stepping import Stepping
@@ -54,6 +55,7 @@ class Controller(QObject):
         self.checker = Checker(document, self._say, self)
         self.pictures = Pictures(document, self._say, self)
         self.pinned = Pinned(document, self.stepping, self._say, self)
+        self.pool_comparison = PoolComparison(document, self)
         self.projects = Projects(
             document,
             settings,
@@ -99,6 +101,7 @@ class Controller(QObject):
         self.checker.close()
         self.pictures.close()
         self.pinned.close()
+        self.pool_comparison.close()
         self.projects.close()
 
     def _stack_moved(self, _now: object = None) -> None:

@@ -74,6 +74,10 @@ class DocumentViews(QObject):
         self._show_trail()
         d.sample_changed.connect(self._show_sample)
         d.sample_changed.connect(self._show_what_if)
+        compared = controller.pool_comparison
+        compared.changed.connect(
+            lambda: views.inspector.set_comparison(compared.found, compared.note)
+        )
         controller.pinned.changed.connect(self._show_pinned)
         self._show_pinned()
 
@@ -164,7 +168,7 @@ class DocumentViews(QObject):
         if asked is not None:
             node = d.operations[asked.operation].node
         else:
-            node = sheet.node.id if sheet is not None else d.step.node if d.step else ""
+            node = sheet.owner if sheet is not None else d.step.node if d.step else ""
         self._views.narration.set_crumbs(crumbs(d.title, node, sheet, d.inside))
         finish = self._actions["step.finish"]
         finish.setText(finish_text(d.inside.level if d.inside is not None else None))

@@ -109,6 +109,7 @@ def from_inspector(
     pictures_of(inspector, save_picture)
     inspector.gain_requested.connect(controller.what_ifs.set_gain)
     inspector.value_requested.connect(controller.what_ifs.set_pixel)
+    inspector.compare_requested.connect(controller.pool_comparison.compare)
     inspector.unpin_requested.connect(controller.pinned.unpin)
     inspector.picture_requested.connect(save_picture)
     askers = {"forward": answers.side_asker("forward"), "gradient": answers.side_asker("gradient")}

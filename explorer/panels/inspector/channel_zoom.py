@@ -1,4 +1,4 @@
-"""Keeps one channel of a pair of grids as large as the grids allow."""
+"""Keeps one channel of two grids as large as the grids allow."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from engine.cell import Cell
 from explorer import theme
 from explorer.tensors.geometry import View
 from explorer.tensors.grid import TensorGrid
-from explorer.tensors.pair import TensorPair
 
 
 class ChannelZoom(QObject):
-    """Follows the size of a pair's grids; the user's own zoom holds until another channel."""
+    """Follows the size of the grids; the user's own zoom holds until another channel."""
 
     changed = Signal()
     """The pair is looked at from nearer or farther."""
 
-    def __init__(self, pair: TensorPair) -> None:
-        super().__init__(pair)
-        self._pair = pair
+    def __init__(self, first: TensorGrid, second: TensorGrid) -> None:
+        super().__init__(first)
+        self._grids = first, second
         self._cell: Cell | None = None
-        pair.forward_grid.installEventFilter(self)
+        first.installEventFilter(self)
 
     def set_channel(self, cell: Cell | None) -> None:
         """Look at the channel of this cell, its first one, or at all channels for None."""
-        fitted = self._pair.forward_grid.view.fit
+        fitted = self._grids[0].view.fit
         if cell == self._cell and (cell is None or not fitted):
             return
         self._cell = cell
         if cell is None:
-            self._pair.forward_grid.fit()
-            self._pair.gradient_grid.fit()
+            for grid in self._grids:
+                grid.fit()
         else:
             self._apply()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize and self._cell is not None:
             # All of it first: the arrangement of the channels depends on the size.
-            self._pair.forward_grid.fit()
-            self._pair.gradient_grid.fit()
+            for grid in self._grids:
+                grid.fit()
             self._apply()
         return super().eventFilter(watched, event)
 
     def _apply(self) -> None:
-        for grid in (self._pair.forward_grid, self._pair.gradient_grid):
-            view = self._view(grid)
+        first = self._view(self._grids[0])
+        for grid in self._grids:
+            view = self._view(grid) or first  # the second may have a tensor of another name
             if view is not None:
                 grid.set_view(view)
         self.changed.emit()

@@ -16,23 +16,23 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("MarkLegend", text)
 
 
-def mark_entries(
-    pair: TensorPair, forward: Marks | None, gradient: Marks | None
-) -> tuple[Entry, ...]:
-    """Those of the chosen cells of a max pooling, and of its zeros in backward."""
-    grid = pair.forward_grid
-    if forward is None or not len(forward.windows):
+def mark_entries(zoom: float, forward: Marks | None, gradient: Marks | None) -> tuple[Entry, ...]:
+    """Those of the chosen cells of a max pooling on its input, and on its input's gradient."""
+    marks = gradient if forward is None else forward
+    if marks is None or not len(marks.windows):
         return ()
-    if grid.view.zoom < MARKS_FROM:
+    if zoom < MARKS_FROM:
         return (Entry("small", _tr("Zoom in (wheel) to see a mark for each window.")),)
-    found = [Entry("won", _tr("won its window"))]
+    found = []
+    if forward is not None:
+        found.append(Entry("won", _tr("won its window")))
     if gradient is not None:
         found.append(Entry("gets", _tr("gets its window's gradient")))
         found.append(Entry("zero", _tr("exactly zero: won nothing")))
-    _, counts = np.unique(forward.places, axis=0, return_counts=True)
+    _, counts = np.unique(marks.places, axis=0, return_counts=True)
     if (counts > 1).any():
         found.append(Entry("several", _tr("won several (number): gradients add")))
-    if forward.tied is not None and forward.tied.any():
+    if marks.tied is not None and marks.tied.any():
         found.append(Entry("tie", _tr("square: a tie, the first cell won")))
     return tuple(found)
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
+    QPushButton,
     QScrollArea,
     QStackedWidget,
     QTabBar,
@@ -24,6 +25,7 @@ from engine.explain import Direction, Place, Weight
 from engine.fields import Fields
 from engine.graph import Graph, Inference, Node, Ref
 from engine.layers.base import Array
+from engine.other_pooling import OtherPooling, has_other
 from engine.trace import Gains, Key, Trace
 from explorer import theme
 from explorer.narration import strongest
@@ -35,6 +37,7 @@ from explorer.panels.inspector.mark_legend import Entry, MarkLegend
 from explorer.panels.inspector.marks_in_sight import mark_entries, place_entries
 from explorer.panels.inspector.numbers import class_rows, tensor_rows
 from explorer.panels.inspector.numbers_table import NumbersTable
+from explorer.panels.inspector.other_pool import OtherPoolBox, PoolPair
 from explorer.panels.inspector.paths_box import PathsBox
 from explorer.panels.inspector.pin_bar import PinBar, PinnedPicture, Shown
 from explorer.panels.inspector.pooling import (
@@ -78,6 +81,7 @@ class Inspector(QWidget):
     side_requested = Signal(object, str)  # Cell clicked in a pinned picture's maps, and its side
     picture_requested = Signal(object, str)  # QImage of a pinned picture's maps, and a name
     unpin_requested = Signal()
+    compare_requested = Signal(str)  # pooling layer to be compared with its other kind; "": none
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -115,6 +119,17 @@ class Inspector(QWidget):
         )
         self.which.setMinimumContentsLength(8)
         self.which.currentIndexChanged.connect(lambda _: self._show_page())
+        self.compare = QPushButton()
+        self.compare.setCheckable(True)
+        self.compare.setAutoDefault(False)
+        self.compare.toggled.connect(self._compare_toggled)
+        self.other_pool = OtherPoolBox()
+        self.other_pool.focus_requested.connect(self.focus_requested)
+        self.other_pool.side_requested.connect(self.side_requested)
+        self.other_pool.hide()
+        self._comparison: tuple[OtherPooling | None, str] = (None, "")
+        self._compared_node = ""
+        self._windows: tuple[Window, ...] = ()
         self.output = TensorPair()
         self.source = TensorPair()  # the input of a pooling, above its output
         self.input = TensorPair()
@@ -141,7 +156,10 @@ class Inspector(QWidget):
         self._same_scale = True
         self._difference_scales: dict[TensorPair, tuple[Scale, Scale]] = {}
         self._twin_zooms: dict[TensorPair, ChannelZoom] = {}
-        self._zooms = (ChannelZoom(self.source), ChannelZoom(self.output))
+        self._zooms = tuple(
+            ChannelZoom(pair.forward_grid, pair.gradient_grid)
+            for pair in (self.source, self.output)
+        )
         self.source_legend, self.input_legend = MarkLegend(), MarkLegend()
         self._zooms[0].changed.connect(self._show_mark_legend)
         self._fields: Fields | None = None
@@ -159,6 +177,7 @@ class Inspector(QWidget):
             self.join,
             self.gains,
             self.fork,
+            self.other_pool,
             self._compared[self.source],
             self.source_legend,
             self.pool_route,
@@ -176,7 +195,9 @@ class Inspector(QWidget):
             head.addWidget(widget)
         chooser = QHBoxLayout()
         chooser.setContentsMargins(m.space_3, m.space_2, m.space_3, 0)
+        chooser.setSpacing(m.space_2)
         chooser.addWidget(self.which, 1)
+        chooser.addWidget(self.compare)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
@@ -282,6 +303,7 @@ class Inspector(QWidget):
         for pair in self._with_twins(*self._compared):
             pair.set_scale_mode(mode)
         self._difference_scales.clear()
+        self._show_comparison()
         self.pin_bar.set_scale_mode(mode)
         if self._pin is not None:
             self._signatures.clear()
@@ -325,6 +347,66 @@ class Inspector(QWidget):
         """The name of the tab in front."""
         return str(self.tabs.tabData(self.tabs.currentIndex()) or "")
 
+    # ---- the other kind of pooling -----------------------------------------------------------
+
+    def set_comparison(self, found: OtherPooling | None, note: str) -> None:
+        """What the other kind makes of the layer that was asked for; None: ``note`` says why."""
+        self._comparison = found, note
+        self._show_comparison()
+        self._show_focus()
+
+    def _compare_toggled(self) -> None:
+        self._show_page()
+
+    def _ask_comparison(self, node: Node | None) -> None:
+        """Offer to compare at a pooling, and ask for it where that is wanted."""
+        offered = node is not None and has_other(node.layer)
+        self.compare.setVisible(offered)
+        if offered and node is not None:
+            text, tip = self.tr("Beside average"), self.tr("Pool the same windows by average too")
+            if not is_kind(node, "MaxPool2d"):
+                text, tip = self.tr("Beside max"), self.tr("Pool the same windows by maximum too")
+            icon = "pool-average" if is_kind(node, "MaxPool2d") else "pool-max"
+            self.compare.setText(text)
+            self.compare.setToolTip(tip)
+            self.compare.setIcon(theme.icon(icon))
+        wanted = node.id if offered and node is not None and self.compare.isChecked() else ""
+        if wanted != self._compared_node:
+            self._compared_node = wanted
+            self.compare_requested.emit(wanted)
+        self._show_comparison()
+
+    def _show_comparison(self) -> None:
+        node, lens = self._lens.node, self._lens
+        wanted = node is not None and node.id == self._compared_node
+        self.other_pool.setVisible(wanted)
+        ref = node.inputs[0] if node is not None and node.inputs else None
+        if not wanted or node is None or ref is None:
+            return
+        found, note = self._comparison
+        sent = lens.sent(node, 0, ref)
+        maxed = is_kind(node, "MaxPool2d")
+        names = (self.tr("Max"), self.tr("Average"))
+        names = names if maxed else (names[1], names[0])
+        pair = PoolPair(
+            node.id,
+            ref,
+            names,
+            lens.value((node.id, 0)),
+            lens.array(sent),
+            None if sent is None else lens.array(lens.key("grad", (node.id, 0))),
+            found,
+            note,
+            self._channel if maxed else None,
+            padding_of(node.layer),
+        )
+        marks = self.marks[0] if maxed else None
+        x = lens.value(ref)
+        argmax = None if found is None else found.argmax
+        if found is not None and argmax is not None and x is not None and argmax.size <= MOST_MARKS:
+            marks = choice_of(found.layer, x, found.y, argmax).marks
+        self.other_pool.set_pair(pair, marks, self.output.scale_mode)
+
     # ---- the pinned picture ----------------------------------------------------------------
 
     def _with_twins(self, *pairs: TensorPair) -> tuple[TensorPair, ...]:
@@ -351,7 +433,7 @@ class Inspector(QWidget):
                 for grid in (forward, gradient):
                     grid.view_changed.connect(self._show_mark_legend)
             if pair in (self.source, self.output):
-                self._twin_zooms[pair] = ChannelZoom(twin)
+                self._twin_zooms[pair] = ChannelZoom(forward, gradient)
                 self._twin_zooms[pair].changed.connect(self._show_mark_legend)
 
         return connect
@@ -532,13 +614,15 @@ class Inspector(QWidget):
             WEIGHTS: self._show_weights,
             STATISTICS: self._show_statistics,
         }
-        pooling = name == OUTPUT and is_kind(self._lens.node, "MaxPool2d")
+        node = self._lens.node
+        pooling = name == OUTPUT and is_kind(node, "MaxPool2d")
         if name not in (INPUT, WEIGHTS) and not pooling:
             self.which.hide()
         if not pooling:
             for zoom in (*self._zooms, *self._twin_zooms.values()):
                 zoom.set_channel(None)
         builders.get(name, lambda: None)()
+        self._ask_comparison(node if name == OUTPUT else None)
         self._show_focus()
 
     def _kind_of(self, ref: Ref) -> ScaleKind:
@@ -873,7 +957,9 @@ class Inspector(QWidget):
         self.pool_route.setText("")
         self.pool_route.hide()
         self._outlined = ""
+        self._windows = ()
         self._show_places()
+        self.other_pool.set_focus(self._focus, self._windows)
         self._show_mark_legend()
 
     def _show_places(self) -> None:
@@ -892,6 +978,7 @@ class Inspector(QWidget):
             window = window_at(layer, cell.row, cell.column)
             windows = (window,) if window is not None else ()
             self._windowed = window is not None
+            self._windows = windows
             winner = winner_of(self._lens, node, cell)
             twin, pin = self._compared[self.source].twin, self._pin
             if twin is not None and pin is not None and self._twin_shows == "pinned":
@@ -929,7 +1016,8 @@ class Inspector(QWidget):
             if self.tab == OUTPUT and is_kind(node, "MaxPool2d"):
                 legend, pair = self.source_legend, self._compared[self.source].front
                 own = pair is self.source
-                marks = mark_entries(pair, *(self.marks if own else self._twin_marks))
+                zoom = pair.forward_grid.view.zoom
+                marks = mark_entries(zoom, *(self.marks if own else self._twin_marks))
             places = place_entries(
                 pair,
                 ref,

@@ -29,6 +29,8 @@ from explorer.tensors.scales import WidthScale, width_scale_for
 SLICE = 0.012
 # A change of more cards than this repaints everything.
 MANY = 40
+# Rings and fields have lines of fixed width; so many pixels beyond the maps hold their halo.
+RING_PIXELS = 4.0
 
 
 class NetworkScene(QGraphicsScene):
@@ -82,6 +84,16 @@ class NetworkScene(QGraphicsScene):
         self.far_item.forget_paths()
         for rect in item.dirty_rects():
             self.update(rect)
+
+    def touch_strips(self, items: Iterable[NodeItem]) -> None:
+        """Repaint the maps of some cards, with the lines around them, and no edge beside them."""
+        if self._all_dirty:
+            return
+        zoom = min((view.transform().m11() for view in self.views()), default=1.0)
+        edge = RING_PIXELS / max(zoom, 0.01)
+        body = geometry.BODY.adjusted(-edge, -edge, edge, edge)
+        for item in items:
+            self.update(body.translated(item.pos()))
 
     def touch_all(self) -> None:
         """So much changes that one repaint of everything is cheaper: until the next frame."""
@@ -608,17 +620,21 @@ class NetworkScene(QGraphicsScene):
                 if here and item.needs_picture:  # its other page, in the same frame as the ring
                     item.picture("value")
                     item.picture("grad")
-                self.touch(item)
+                    self.touch(item)  # its header says which page
+                else:
+                    self.touch_strips((item,))
 
     def set_fields(self, fields: Fields | None) -> None:
         """Outline what the focused cell sees and changes on every card."""
         self._fields = fields
+        touched = []
         for item in self.items_by_id.values():
             ref = item.facts.shows
             field = fields.at(ref) if fields is not None else None
             changed = fields is not None and ref in fields.changed
             if item.set_field(field, changed):
-                self.touch(item)
+                touched.append(item)
+        self.touch_strips(touched)
 
     def hover_block(self, path: str) -> None:
         """Light the frame and the card that a click on a fold glyph would open or close."""

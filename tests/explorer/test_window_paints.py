@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, QRectF, Qt
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
@@ -203,3 +205,35 @@ def test_another_focus_is_one_paint_of_what_changed(window: Window, painted: lis
     ask(Place(Cell("image", 0, (0, 20, 20)), "forward"))  # where it is already
     settle()
     assert paints.counts == {}
+
+
+def rings(image: QImage) -> np.ndarray:
+    """Which pixels are of the colour of rings and fields."""
+    image = image.convertToFormat(QImage.Format.Format_RGB32)
+    rows = np.frombuffer(image.constBits(), np.uint32).reshape(image.height(), -1)
+    return np.array(rows == QColor(theme.current().focus_ring).rgb())
+
+
+@pytest.mark.parametrize("zoom", [0.6, 1.0, 1.7])
+def test_what_was_painted_in_parts_is_what_one_paint_gives(window: Window, zoom: float) -> None:
+    window.controller.stepping.to_end()
+    window.canvas.set_zoom(zoom)
+    window.canvas.center_on("conv2")
+    settle()
+    screen = window.screen()
+    for cell in (
+        Cell("conv1", 0, (5, 3, 4)),
+        Cell("conv2", 0, (15, 3, 4)),
+        Cell("pool2", 0, (0, 1, 1)),
+        Cell("image", 0, (0, 20, 20)),
+        Cell("conv2", 0, (2, 9, 9)),
+    ):
+        window.controller.asking.focus(cell)
+        settle()
+        parts = rings(screen.grabWindow(window.winId()).toImage())
+        for widget in (window, *window.findChildren(QWidget)):
+            widget.update()
+        settle()
+        # edges of pictures are smoothed otherwise where a paint is cut off: rings are not
+        assert parts.any()
+        assert np.array_equal(parts, rings(screen.grabWindow(window.winId()).toImage())), cell

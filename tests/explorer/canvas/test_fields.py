@@ -91,14 +91,19 @@ def test_only_cards_whose_field_changes_are_painted_again(stage: Any, lenet: Run
     stage.canvas.set_fields(fields_of(graph, Cell("relu1", 0, (0, 5, 5))))
     assert network.items_by_id["conv1"].field is not None
     touched: list[str] = []
-    plain = network.touch
-    network.touch = lambda item: (touched.append(item.facts.id), plain(item))
+    plain = network.touch_strips
+
+    def touching(items: list[Any]) -> None:
+        touched.extend(item.facts.id for item in items)
+        plain(items)
+
+    network.touch_strips = touching
     try:
         stage.canvas.set_fields(fields_of(graph, Cell("relu1", 0, (0, 5, 5))))
         assert touched == []
         stage.canvas.set_fields(fields_of(graph, Cell("relu1", 0, (0, 5, 6))))
     finally:
-        del network.touch
+        del network.touch_strips
     # what both cells change alike, such as all of the fully connected layers, stays as it is
     assert set(touched) == {"image", "conv1", "pool1", "conv2", "relu2"}
 

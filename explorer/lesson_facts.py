@@ -214,9 +214,19 @@ def _rows(values: Array) -> str:
 
 
 def most_gradient(s: Seen, node: str = "pool1") -> Cell | None:
-    """The pooled cell whose gradient is largest."""
+    """The pooled cell whose gradient is largest: the one that the sentence speaks of."""
     gradient = s.gradient(node)
     return None if gradient is None else Cell(node, 0, _cell(gradient))
+
+
+def _tied(s: Seen) -> Array | None:
+    """How many cells of each 2×2 window of relu1 are the largest."""
+    values = s.value("relu1")
+    if values is None or values.ndim != 3 or values.shape[1] % 2 or values.shape[2] % 2:
+        return None
+    channels, rows, columns = values.shape
+    windows = values.reshape(channels, rows // 2, 2, columns // 2, 2)
+    return np.asarray((windows == windows.max((2, 4), keepdims=True)).sum((2, 4)))
 
 
 def routed(s: Seen) -> str | None:
@@ -228,10 +238,19 @@ def routed(s: Seen) -> str | None:
         return None
     width = s.specs["relu1", 0].shape[3]
     row, column = divmod(int(won[0][cell.index]), width)
+    tied = _tied(s)
+    equal = 1 if tied is None else int(tied[cell.index])
+    winner = (
+        tr("the largest of its window")
+        if equal == 1
+        else tr("the first of {0} equally large ones of its window").format(equal)
+    )
     return tr(
-        "The gradient {0} of pool1 {1} went to row {2}, column {3} of relu1, the largest of its "
-        "window; the other three cells got 0. In all of relu1, {4} have a gradient of exactly 0."
-    ).format(format_number(float(dy[cell.index])), list(cell.index), row, column, _zeros(sent))
+        "The gradient {0} of pool1 {1} went to row {2}, column {3} of relu1, {4}; the other three "
+        "cells got 0. In all of relu1, {5} have a gradient of exactly 0."
+    ).format(
+        format_number(float(dy[cell.index])), list(cell.index), row, column, winner, _zeros(sent)
+    )
 
 
 def zeros(s: Seen) -> str | None:

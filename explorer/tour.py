@@ -9,7 +9,8 @@ import argparse
 import html
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,21 +18,36 @@ from PySide6.QtCore import QBuffer, QByteArray, QIODevice, Qt
 from PySide6.QtWidgets import QApplication
 
 from engine.atomic_file import replacing
+from engine.cell import Cell
+from engine.explain import Place
 from engine.graph import Graph
 from engine.layers.base import Array
 from engine.losses import softmax
+from engine.paths import residual_joins
 from engine.trace import Operation
-from explorer import theme
+from explorer import lesson_facts, theme
 from explorer.app import application
+from explorer.lesson_facts import Seen
 from explorer.settings import Settings
 from explorer.window import Window
 
 SIZE = (1600, 900)
+MOST_SECONDS = 20.0
+POLL_SECONDS = 0.01
+
+
+Ask = Callable[[Seen], Place | None]
+"""The number that a stop asks about, of what is seen there."""
+Fact = Callable[[Seen], str | None]
+"""What the run has to say to the question of a stop."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """One picture: the network, the position in its run, what is selected, and what to look at."""
+    """One picture: the network, the position in its run, what is selected, and what to look at.
+
+    ``asked`` is a number to ask about, ``panel`` the one in front, ``fact`` the answer.
+    """
 
     chapter: str
     network: str
@@ -40,15 +56,21 @@ class Stop:
     title: str
     text: str
     tab: str = "output"
+    asked: Ask | None = None
+    panel: str = "inspector"
+    fact: Fact | None = None
 
 
 @dataclass(frozen=True)
 class Page:
-    """A stop that was drawn: its picture, and what the program itself says there."""
+    """A stop that was drawn: its picture, what the program itself says there, and the answer to
+    its question with the numbers of the run.
+    """
 
     stop: Stop
     picture: str
     said: str
+    answer: str = ""
 
 
 CHAPTERS = {
@@ -66,6 +88,19 @@ CHAPTERS = {
         "A skip and its shares",
         "Another network and another digit: in a residual block a tensor goes two ways and meets "
         "itself again. Its gradient does too.",
+    ),
+    "pooled": (
+        "Which cell got the gradient?",
+        "Three questions that can be answered from the screen alone. The first: which cell got the "
+        "gradient of this pooled cell, and how much?",
+    ),
+    "skips": (
+        "Through the skips alone",
+        "The second: how much of the gradient at the first block came through skips only?",
+    ),
+    "zeros": (
+        "75% of it are zero",
+        "The third: why are 75% of this input's gradient exactly zero?",
     ),
 }
 """Parts of the story in their order: title and introduction. The first four are the phases."""
@@ -224,6 +259,77 @@ def residual_stops(graph: Graph, operations: tuple[Operation, ...]) -> Iterator[
     )
 
 
+def pooled_stops(graph: Graph, operations: tuple[Operation, ...]) -> Iterator[Stop]:
+    """Where the gradient of one pooled cell went."""
+    position = 1 + next(
+        i for i, o in enumerate(operations) if (o.phase, o.node) == ("backward", "pool1")
+    )
+
+    def strongest(seen: Seen) -> Place | None:
+        cell = lesson_facts.most_gradient(seen)
+        return None if cell is None else Place(cell, "gradient")
+
+    yield Stop(
+        "pooled",
+        "lenet5",
+        position,
+        "pool1",
+        "To the cell that won its window, and to no other",
+        "The pooled cell with most gradient is chosen. In the sentence under the network the "
+        "number is framed, and the link behind it is the cell that got it; in the inspector, at "
+        "the right, the same cell has the mark of its window, in forward as in backward.",
+        asked=strongest,
+        fact=lesson_facts.routed,
+    )
+
+
+def skips_stops(graph: Graph, operations: tuple[Operation, ...]) -> Iterator[Stop]:
+    """The gradient at the first block by the number of branches that it crossed."""
+    fork = residual_joins(graph)[0].fork
+    assert fork is not None
+    met = (("accumulate", fork[0]),)
+    yield Stop(
+        "skips",
+        "resnet-digits",
+        1 + max(i for i, o in enumerate(operations) if (o.phase, o.node) in met),
+        fork[0],
+        "The first bar: paths that crossed no branch",
+        "At every block the gradient can come back over the skip or through the branch. The bars "
+        "at the right take it apart by the number of branches, exactly; left of each bar stands "
+        "how many such paths there are. The shares are signed and add up to 100%.",
+        panel="paths",
+        fact=lesson_facts.paths,
+    )
+
+
+def zeros_stops(graph: Graph, operations: tuple[Operation, ...]) -> Iterator[Stop]:
+    """A cell that no window looked at."""
+    picture = graph.inputs[0].id
+    yield Stop(
+        "zeros",
+        "example:stride",
+        1 + max(i for i, o in enumerate(operations) if o.phase == "backward"),
+        picture,
+        "No window looked at three of four cells",
+        "A convolution with kernels of 1×1 and stride 2 uses every second cell of every second "
+        "row. The chosen cell is one of the others: what made its gradient has no terms at all, "
+        "so it is 0 whatever the weights are.",
+        asked=lambda _seen: Place(Cell(picture, 0, (0, 1, 2)), "gradient"),
+        panel="cell",
+        fact=lesson_facts.zeros,
+    )
+
+
+PLANS: tuple[tuple[str, Callable[[Graph, tuple[Operation, ...]], Iterator[Stop]]], ...] = (
+    ("lenet5", lenet_stops),
+    ("resnet-digits", residual_stops),
+    ("lenet5", pooled_stops),
+    ("resnet-digits", skips_stops),
+    ("example:stride", zeros_stops),
+)
+"""The tour: networks in order, and what is seen of each."""
+
+
 def run(chosen: argparse.Namespace) -> int:
     """Draw the tour into ``chosen.out``; raises OSError when the folder cannot be written."""
     out: Path = chosen.out
@@ -259,28 +365,55 @@ def _make_folder(out: Path) -> None:
 def _draw(window: Window, out: Path) -> list[Page]:
     document, controller = window.document, window.controller
     pages: list[Page] = []
-    # the second network's stops are known when it is open; its number of pictures is announced
+    # a network's stops are known when it is open; the number of pictures is announced
     total = 0
-    for name, plan in (("lenet5", lenet_stops), ("resnet-digits", residual_stops)):
-        controller.projects.open_shipped(name)
+    for name, plan in PLANS:
+        _open(window, name)
         total += sum(1 for _ in plan(document.graph, document.operations))
-    for name, plan in (("lenet5", lenet_stops), ("resnet-digits", residual_stops)):
-        controller.projects.open_shipped(name)
+    for name, plan in PLANS:
+        _open(window, name)
         settle()
         window.canvas.fit()
-        _show_doubtful_picture(window)
+        if not name.startswith("example:"):
+            _show_doubtful_picture(window)
         for stop in plan(document.graph, document.operations):
+            if stop.fact is not None:
+                controller.stepping.to_end()  # what is asked of a whole run
             controller.stepping.go_to(stop.position)
             controller.select({stop.selected})
             window.inspector.show_tab(stop.tab)
+            window.docks.bring(stop.panel)
+            place = stop.asked(window.lessons.seen()) if stop.asked is not None else None
+            if place is not None:
+                controller.asking.focus(place)
             settle()
+            answer = _answer(window, stop)
             number = len(pages) + 1
             short = stop.selected.replace("/", "-")
-            picture = f"{number:02d}-{name}-{stop.chapter}-{short}.png"
+            picture = f"{number:02d}-{name.replace(':', '-')}-{stop.chapter}-{short}.png"
             save_picture(window, out / picture)
-            pages.append(Page(stop, picture, window.narration.sentence.text))
+            pages.append(Page(stop, picture, window.narration.sentence.text, answer))
             print(f"[{number}/{total}] {picture}  {stop.title}", flush=True)
     return pages
+
+
+def _open(window: Window, name: str) -> None:
+    kind, _, own = name.rpartition(":")
+    projects = window.controller.projects
+    (projects.open_example if kind == "example" else projects.open_shipped)(own)
+    window.notices.clear()
+
+
+def _answer(window: Window, stop: Stop) -> str:
+    """What the run has to say to the stop's question; what is worked out beside is waited for."""
+    if stop.fact is None:
+        return ""
+    until = time.monotonic() + MOST_SECONDS
+    while (answer := stop.fact(window.lessons.seen())) is None and time.monotonic() < until:
+        settle()
+        time.sleep(POLL_SECONDS)
+    settle()
+    return answer or ""
 
 
 def _show_doubtful_picture(window: Window) -> None:
@@ -365,6 +498,7 @@ section.stop p{margin:.3rem 0 .8rem;max-width:56rem}
 img{display:block;width:100%;height:auto;border:1px solid var(--line);border-radius:6px}
 blockquote{margin:.8rem 0 0;padding:.5rem 1rem;background:var(--card);
 border-left:4px solid var(--line);border-radius:4px}
+blockquote.answer{border-left-color:var(--link)}
 blockquote b{font-weight:600;color:var(--muted);font-size:.9rem;display:block}
 dt{font-weight:600;margin-top:.6rem}dd{margin:0}
 footer{height:6rem}
@@ -425,6 +559,12 @@ def page(pages: list[Page]) -> str:
             f"<p>{say(stop.text)}</p>"
             f"<a href='{source}'><img src='{source}' alt='{alt}' "
             f"width='{SIZE[0]}' height='{SIZE[1]}' loading='lazy'></a>"
-            f"<blockquote><b>The program says</b>{say(shown.said)}</blockquote></section>"
+            f"<blockquote><b>The program says</b>{say(shown.said)}</blockquote>"
         )
+        if shown.answer:
+            parts.append(
+                f"<blockquote class='answer'><b>The answer, in this run</b>{say(shown.answer)}"
+                "</blockquote>"
+            )
+        parts.append("</section>")
     return "\n".join([*parts, "</main><footer></footer></body></html>"]) + "\n"

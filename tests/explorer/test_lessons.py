@@ -129,7 +129,10 @@ def test_which_cell_got_the_gradient_and_how_much(window: Window, qtbot: QtBot) 
     assert trace is not None
     dy, dx = trace.look("grad", ("pool1", 0)), trace.look("grad", ("relu1", 0))
     assert dy is not None and dx is not None
-    index = tuple(int(i) for i in np.unravel_index(np.abs(dy[0]).argmax(), dy[0].shape))
+    focus = window.document.focus
+    assert focus is not None and focus.node == "pool1"
+    index = focus.index
+    assert abs(dy[0][index]) == np.abs(dy[0]).max()
     window_of = dx[0, index[0], 2 * index[1] : 2 * index[1] + 2, 2 * index[2] : 2 * index[2] + 2]
     assert np.count_nonzero(window_of) == 1 and window_of.sum() == dy[0][index]
     row, column = np.argwhere(window_of)[0]
@@ -138,8 +141,14 @@ def test_which_cell_got_the_gradient_and_how_much(window: Window, qtbot: QtBot) 
         f"The gradient {format_number(float(dy[0][index]))} of pool1 {list(index)} went to "
         f"row {2 * index[1] + row}, column {2 * index[2] + column} of relu1"
     )
+    x = trace.look("value", ("relu1", 0))
+    assert x is not None
+    seen = x[0, index[0], 2 * index[1] : 2 * index[1] + 2, 2 * index[2] : 2 * index[2] + 2]
+    equal = int((seen == seen.max()).sum())
+    winner = f"the first of {equal} equally large ones" if equal > 1 else "the largest of its"
+    assert winner in text
     assert f"{int((dx == 0).sum()):,} of {dx.size:,} cells" in text
-    assert window.document.focus == Cell("pool1", 0, index)
+    assert focus == Cell("pool1", 0, index)
 
 
 def test_how_much_came_through_the_skips_alone(window: Window, qtbot: QtBot) -> None:

@@ -118,7 +118,7 @@ class TestRun:
         assert last == f"Open {tour.folder / 'index.html'}"
 
     def test_it_is_short(self, tour: Tour) -> None:
-        assert 20 <= len(tour.page.pictures) <= 36
+        assert 20 <= len(tour.page.pictures) <= 40
         assert tour.seconds < 40  # 6 alone on two cores
 
     def test_nothing_else_is_left_in_the_folder(self, tour: Tour) -> None:
@@ -212,6 +212,25 @@ class TestPictures:
         )
         assert skip > 0 and branch > 0
         assert abs(branch - skip) <= total <= (branch + skip) * 1.01
+
+    def test_it_answers_three_questions_with_numbers_of_the_run(self, tour: Tour) -> None:
+        assert {"pooled", "skips", "zeros"} <= tour.page.ids
+        answers = re.findall(r"The answer, in this run</b>([^<]*)</blockquote>", tour.source)
+        assert len(answers) == 3
+        pooled, skips, zeros = answers
+        sent = re.match(r"The gradient ([\d.e−]+) of pool1 \[\d, \d+, \d+\] went to row", pooled)
+        assert sent is not None and f"sends {sent[1]} to row" in tour.said("-pooled-pool1")
+        shares = re.findall(r"(−?[\d.]+)%", skips)
+        assert skips.startswith("At stage1/block1 there are 8 paths") and len(shares) == 5
+        assert shares[0] == shares[1]  # of the skips alone: told, and first of all
+        assert abs(sum(float(s.replace("−", "-")) for s in shares[1:]) - 100) < 0.5
+        assert zeros.startswith("12 of 16 cells (75%)")
+
+    def test_the_bars_of_the_paths_are_in_the_picture(self, tour: Tour) -> None:
+        beside = tour.pixels(tour.picture("-skips-"))[150:400, 1130:1590, :3].astype(int)
+        red, green, blue = np.moveaxis(beside, 2, 0)
+        branch = (abs(red - 139) < 30) & (abs(green - 42) < 40) & (abs(blue - 128) < 30)
+        assert branch.sum() > 2000
 
     def test_the_digit_leaves_something_to_blame(self, tour: Tour) -> None:
         """A certain answer would send a gradient of next to nothing."""

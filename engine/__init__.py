@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from engine.train import TrainingDiverged as TrainingDiverged
     from engine.train import TrainSettings as TrainSettings
     from engine.train import evaluate as evaluate
+    from engine.training_flow import TrainingFlow as TrainingFlow
 
 # Under another name where a module of the engine has the function's own.
 _HOMES = {
@@ -96,6 +97,7 @@ _HOMES = {
     "TrainSettings": "engine.train",
     "Trainer": "engine.train",
     "TrainingDiverged": "engine.train",
+    "TrainingFlow": "engine.training_flow",
     "Weight": "engine.explain",
     "check_gradients": "engine.gradient_check:gradient_check",
     "check_node": "engine.node_check",

@@ -47,7 +47,7 @@ WINDOW = 50
 """Batches that a report's running accuracy and speed look back on."""
 
 
-GRACE = 0.3
+GRACE = 0.2
 """Seconds for measuring the flow beyond its share, in steps whose distance grows with their number:
 most happens in the first steps, which are over before a share of their time is worth anything."""
 DENSER = 1.1

@@ -130,6 +130,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bench: Bench, qtbo
         assert not panel.go_on.isVisible() and panel.settings() == settings
     assert t.reports[-1].step == t.reports[-1].steps_total == 150 * 22
     assert any(r.step <= step for r in t.reports)  # the curves of before are still there
+    (flow,) = t.flows  # and so is the flow, which goes on as one run
+    assert flow.steps[0] == 1 < step < flow.steps[-1] == 150 * 22
+    assert any(1 < s <= step for s in flow.steps)
     run = Trainer(d.graph, start, *digits(), settings)
     list(run.reports())
     assert all(np.array_equal(d.parameters[k], v) for k, v in run.parameters().items())

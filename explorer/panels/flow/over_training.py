@@ -95,7 +95,7 @@ class FlowMap(QAbstractScrollArea):
             return
         if self._runs and runs and runs[0].refs != self._runs[0].refs:
             self._chosen = [None, None]
-        if self._runs and runs and runs[0].steps[:1] != self._runs[0].steps[:1]:
+        if self._runs and runs and runs[0].title != self._runs[0].title:
             self._step = None
         self._runs = runs
         self._work_out()
@@ -226,7 +226,7 @@ class FlowMap(QAbstractScrollArea):
         bottom = height - line - m.space_2
         legend = m.scale_bar_height + m.space_1 + metrics.horizontalAdvance("1e−10") + m.space_2
         room = width - legend - 2 * m.space_2
-        plotted = any(self._chosen[: len(self._runs)])
+        plotted = any(self.line_of(0 if side == 0 else 1) for side in range(len(self._runs)))
         share = 0.38 if len(self._runs) < 2 else 0.28
         line_width = room * share if plotted and room > 14 * m.strip_height else 0.0
         each = (room - line_width) / max(1, len(self._runs))

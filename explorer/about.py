@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from PySide6.QtCore import Qt
+import numpy as np
+from PySide6.QtCore import Qt, qVersion
 from PySide6.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 
 from engine.data.digits import digits
@@ -36,13 +38,19 @@ class About(QDialog):
         title.setFont(theme.font("title"))
         texts = [
             self.tr("A debugger for backpropagation. Every number on screen was computed."),
+            self.tr("Free under the MIT licence. Python {0}, Qt {1}, NumPy {2}.").format(
+                platform.python_version(), qVersion(), np.__version__
+            ),
             digits()[0].credit,
             self.tr(
                 "The shipped LeNet-5 was trained on MNIST (Y. LeCun, C. Cortes, C. Burges; "
                 "CC BY-SA 3.0), which is not part of the program."
             ),
         ]
-        texts += [f"{k}: {v}" for k, v in document.metadata.items() if isinstance(v, str)]
+        notes = {k: v for k, v in document.metadata.items() if isinstance(v, str) and v}
+        notes.pop("title", None)
+        texts.append(self.tr("The open network: {0}").format(document.title))
+        texts += [f"{k[:1].upper()}{k[1:]}: {v}" for k, v in notes.items()]
         column.addWidget(title)
         for text in texts:
             label = QLabel(text, self)
@@ -50,4 +58,5 @@ class About(QDialog):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             column.addWidget(label)
-        self.resize(520, self.sizeHint().height())
+        column.addStretch(1)
+        self.resize(520, column.totalHeightForWidth(520))

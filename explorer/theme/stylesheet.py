@@ -198,6 +198,7 @@ QTableView::item:focus, QTreeView::item:focus, QListView::item:focus {{
     border: 1px solid {t.accent};
 }}
 QTreeView:focus, QListView:focus, QTableView:focus {{ border: 1px solid {t.accent}; }}
+QTableView[role="sheet"]::item {{ padding: 0 {m.space_1 + 1}px; }}
 QHeaderView {{ background: {t.background}; }}
 QHeaderView::section {{
     background: {t.background}; color: {t.text_muted}; border: none;

@@ -231,7 +231,7 @@ def _inked(image: QImage, colour: str) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_selected_row_of_a_tree_is_one_piece(
-    qtbot: QtBot, qapp: QApplication, scheme: str
+    qtbot: QtBot, qapp: QApplication, scheme: theme.Mode
 ) -> None:
     """From the branch on the left to the end of the last column, without gaps."""
     theme.apply(qapp)
@@ -240,11 +240,11 @@ def test_a_selected_row_of_a_tree_is_one_piece(
     qtbot.addWidget(tree)
     tree.setColumnCount(2)
     top = QTreeWidgetItem(tree, ["", ""])  # no words, which have pixels of their own
-    QTreeWidgetItem(top, ["", ""])
+    below = QTreeWidgetItem(top, ["", ""])
     tree.expandAll()
     tree.resize(300, 200)
     tree.show()
-    for item in (top, top.child(0)):
+    for item in (top, below):
         tree.setCurrentItem(item)
         tree.clearFocus()
         rect = tree.visualItemRect(item)

@@ -41,6 +41,8 @@ ALSO = {
 }
 """Other words for a layer than its short name and its class."""
 LETTERS = {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation", "g": "groups"}
+TELLING = 4
+"""A beginning of fewer letters is no layer when the rest cannot be read: "to the start"."""
 MOST_TIMES = 64
 """So many times its channels one of the user's blocks can have."""
 _SIZE = re.compile(r"(\d+)[x×*](\d+)")
@@ -279,5 +281,7 @@ def meanings(line: str, nodes: Iterable[str], own: Mapping[str, int] | None = No
         return blocks + kept
     kinds, sure = _kinds(words[0])
     layers = [replace(_layer(kind, words[1:]), sure=sure) for kind in kinds]
+    if not sure and len(words[0]) < TELLING:
+        layers = [typed for typed in layers if typed.layer is not None]
     # A block that is named in full says more than a layer whose name begins so.
     return kept + layers + blocks if kept and kept[0].sure and not sure else layers + blocks + kept

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QShowEvent, QUndoStack
 from PySide6.QtWidgets import QAbstractItemView, QListView, QWidget
+from shiboken6 import isValid
 
 from explorer import theme
 
@@ -121,6 +122,8 @@ class HistoryPanel(QListView):
 
     def _follow(self, _index: int = 0) -> None:
         """Show the edits that there are now, and where among them the network stands."""
+        if not isValid(self._stack):
+            return  # it empties itself at the end of the program, and says so
         self._rows.refresh()
         here = self._rows.index(self._rows.row_of(self._stack.index()))
         self.setCurrentIndex(here)

@@ -137,3 +137,9 @@ class TestOwnBlocks:
     def test_what_cannot_be_read_is_said(self, line: str) -> None:
         found = [t for t in meanings(line, (), self.OWN) if not (t.layer or t.block or t.node)]
         assert found and not any(t.own for t in found) and "received" in found[-1].text
+
+
+def test_two_letters_of_a_command_are_no_layer_with_a_mistake() -> None:
+    assert meanings("to the start", ()) == []
+    (told,) = [t for t in meanings("batchno what", ()) if t.layer is None]
+    assert "received 'what'" in told.text

@@ -51,6 +51,8 @@ class Session:
         self.document = self.window.document
         self.canvas = self.window.canvas
         self.view = self.canvas.viewport()
+        # Cards that are under way would not be where they were seen a moment ago.
+        self.see(lambda: self.window.settings.set("motion", "never"))
 
     def see(self, look: Callable[[], Any]) -> Any:
         return self.person.see(look)
@@ -414,6 +416,130 @@ def drag_a_layer_onto_a_card_replaces_it(s: Session) -> None:
 
 
 @gesture("first")
+def drag_a_block_onto_an_edge_and_undo(s: Session) -> None:
+    before = s.graph
+    s.person.drag([s.palette_item("Residual block"), s.person.edge(s.canvas, "relu1")])
+    after = s.changed(before)
+    assert after.node("block1/conv1").inputs == (("conv1", 0),)
+    assert after.node("block1/add").inputs[1] == ("conv1", 0)
+    assert after.node("relu1").inputs == (("block1/relu2", 0),)
+    assert after.infer().valid
+    s.undo_to(before)
+
+
+@gesture("first")
+def drag_a_block_onto_a_card_replaces_it(s: Session) -> None:
+    before = s.graph
+    s.person.drag([s.palette_item("Bottleneck block"), s.person.card(s.canvas, "conv1")])
+    after = s.changed(before)
+    assert "conv1" not in after.by_id
+    assert after.node("relu1").inputs == (("block1/relu3", 0),)
+    width = before.node("conv1").layer.out_channels
+    assert after.node("block1/conv3").layer.out_channels == width
+    s.undo_to(before)
+
+
+@gesture("first")
+def drag_a_block_onto_the_canvas(s: Session) -> None:
+    before = s.graph
+    s.person.drag([s.palette_item("Inception block"), s.person.void(s.canvas)])
+    after = s.changed(before)
+    assert after.node("inception1/1x1").inputs == (None,)
+    s.until(lambda: s.document.selection == set(after.by_id) - set(before.by_id), "it selected")
+    s.undo_to(before)
+
+
+@gesture("first")
+def an_own_block_is_kept_dragged_and_typed(s: Session) -> None:
+    from PySide6.QtWidgets import QApplication, QLineEdit
+
+    before = s.graph
+    s.to_canvas()
+    s.person.click(s.person.card(s.canvas, "conv1"))
+    s.person.click(s.person.card(s.canvas, "relu1"), held="shift")
+    s.selected("conv1", "relu1")
+    s.keys("ctrl+alt+g")
+    tree = s.window.panel("layers").tree
+    s.until(lambda: isinstance(QApplication.focusWidget(), QLineEdit), "its name to be typed")
+    s.keys("ctrl+a")
+    s.person.write("my stem")
+    s.keys("Return")
+    own = s.window.controller.own_blocks
+    s.until(lambda: own.names == ("my stem",), f"the block by its name, but {own.names}")
+    s.until(lambda: QApplication.focusWidget() is tree, "the keyboard at the list")
+    s.person.drag([s.palette_item("my stem"), s.person.edge(s.canvas, "pool1")])
+    after = s.changed(before)
+    assert after.node("my_stem_1/conv1").inputs == (("relu1", 0),)
+    assert after.node("pool1").inputs == (("my_stem_1/relu1", 0),)
+    s.undo_to(before)
+    s.to_canvas()
+    s.person.click(s.person.card(s.canvas, "relu1"))
+    s.selected("relu1")
+    s.keys("ctrl+k")
+    box = s.until(lambda: QApplication.activePopupWidget(), "the command box")
+    s.until(lambda: box.line.hasFocus(), "the keyboard at the box")
+    s.person.write("my")
+    s.keys("Tab")
+    s.until(lambda: box.line.text() == "my stem ", "the name completed")
+    s.person.write("x2")
+    s.keys("Return")
+    after = s.changed(before)
+    kept = before.node("conv1").layer.out_channels
+    assert after.node("my_stem_1/conv1").layer.out_channels == 2 * kept
+    s.keys("Escape")
+    s.until(lambda: QApplication.activePopupWidget() is None, "the box closed")
+    s.undo_to(before)
+
+
+@gesture("first")
+def cards_travel_when_the_network_is_arranged(s: Session) -> None:
+    s.to_canvas()
+    places = s.see(lambda: dict(s.document.layout))
+    start = s.person.card(s.canvas, "pool2")
+    s.person.drag([start, (start[0] - 90, start[1] + 20)])
+    s.until(lambda: s.document.layout != places, "pool2 elsewhere")
+    s.see(lambda: s.window.settings.set("motion", "always"))
+    s.keys("ctrl+l")
+    s.until(lambda: s.canvas.travel.under_way, "a card under way")
+    s.until(lambda: not s.canvas.travel.under_way, "all cards at their places", 2.0)
+    item = s.canvas.network.items_by_id["pool2"]
+    there = s.see(lambda: (item.x(), item.y()))
+    assert there == s.see(lambda: s.document.layout["pool2"])
+    s.see(lambda: s.window.settings.set("motion", "never"))
+    s.keys("ctrl+z", "ctrl+z")
+    s.until(lambda: s.document.layout == places, "all as it was")
+
+
+@gesture("first")
+def a_line_of_the_history_is_clicked(s: Session) -> None:
+    before = s.graph
+    s.to_canvas()
+    s.person.click(s.person.card(s.canvas, "relu2"))
+    s.selected("relu2")
+    s.keys("Delete")
+    after = s.changed(before)
+    s.see(lambda: s.window.docks.bring("history"))
+    panel, stack = s.window.panel("history"), s.window.controller.undo_stack
+
+    def click(row: int) -> None:
+        place = s.see(lambda: panel.visualRect(panel.model().index(row, 0)).center())
+        s.person.click(s.person.on(panel.viewport(), place))
+
+    s.settle()
+    here = s.see(lambda: panel.currentIndex().row())
+    click(here - 1)
+    s.until(lambda: s.document.graph == before, "the layer again")
+    click(here)
+    s.until(lambda: s.document.graph == after, "the layer gone")
+    s.undo_to(before)
+    assert s.see(stack.canRedo)
+    s.see(lambda: s.window.docks.bring("layers"))
+    s.to_canvas()
+    s.keys("f")
+    s.settle()
+
+
+@gesture("first")
 def drag_a_port_to_the_void_disconnects(s: Session) -> None:
     before = s.graph
     s.person.drag([s.person.input(s.canvas, "relu4"), s.person.void(s.canvas)])
@@ -675,6 +801,33 @@ def trains_pauses_resumes_and_stops_by_mouse(s: Session) -> None:
     new = s.see(lambda: s.document.parameters["conv1", "weight"])
     assert abs(new - old).max() > 0
     assert not Path(f"/proc/{pid}").exists(), "the process of the training is still there"
+
+
+@gesture("first")
+def weights_from_before_the_training_come_back_from_the_history(s: Session) -> None:
+    kept = s.window.controller.weight_history
+    if not s.see(lambda: kept.checkpoints):  # the gesture before was left out
+        s.see(s.window.controller.before_training)
+    (before,) = s.see(lambda: kept.checkpoints)
+    s.workspace("build")
+    s.see(lambda: s.window.docks.bring("history"))
+    panel = s.window.panel("history")
+    s.settle()
+
+    def line() -> Any:
+        model = panel.model()
+        texts = [model.index(row, 0).data() for row in range(model.rowCount())]
+        index = model.index(texts.index(before.text), 0)
+        panel.scrollTo(index)
+        return panel.visualRect(index).center()
+
+    s.person.click(s.person.on(panel.viewport(), s.see(line)))
+
+    def back() -> bool:
+        now = s.document.parameters
+        return all((now[key] == array).all() for key, array in before.weights.items())
+
+    s.until(back, "the weights of before")
     s.workspace("step")
 
 
@@ -756,6 +909,24 @@ def a_damaged_file_is_told_and_changes_nothing(s: Session) -> None:
     s.answer_file_dialog(path)
     s.until(lambda: "damaged.gflow" in s.window.notices.text, "the notice of it")
     assert s.graph == before
+
+
+@gesture("again")
+def a_network_of_the_gallery_is_searched_and_opened(s: Session) -> None:
+    from explorer.gallery_dialog import GalleryDialog
+
+    before = s.graph
+    s.keys("ctrl+shift+o")
+    dialog = s.until(lambda: s.window.findChild(GalleryDialog), "the gallery")
+    s.person.focus(dialog)
+    s.until(lambda: dialog.search.hasFocus(), "the keyboard at the search")
+    s.person.write("squeezenet digits")
+    s.until(lambda: dialog.chosen == "squeezenet-digits", "it found")
+    s.until(lambda: "parameters" in dialog.about.text(), "its picture drawn")
+    s.keys("Down", "Return")
+    after = s.changed(before)
+    assert any(name.startswith("fire2/") for name in after.by_id)
+    s.person.focus(s.window)
 
 
 @gesture("again")

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete
 
 from explorer.panels import HistoryPanel
 
@@ -80,3 +81,15 @@ def test_weights_stand_behind_the_edit_after_which_they_were_kept(qtbot: QtBot) 
     stack.undo()
     stack.push(QUndoCommand("Delete relu1"))
     assert texts() == ["As it was opened", "Delete relu1", "Weights before training, 14:02"]
+
+
+def test_the_end_of_the_stack_is_no_error(qtbot: QtBot) -> None:
+    """At the end of the program it empties itself while the panel is still there."""
+    stack = QUndoStack()
+    stack.push(QUndoCommand("Insert conv1"))
+    panel = HistoryPanel(stack)
+    qtbot.addWidget(panel)
+    panel.show()
+    with qtbot.capture_exceptions() as caught:
+        delete(stack)
+    assert caught == []

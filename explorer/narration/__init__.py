@@ -17,6 +17,7 @@ from explorer.narration.checks import check_parts
 from explorer.narration.forward import FORWARD, any_forward
 from explorer.narration.inside import Crumb, crumbs, finish_text, inside_sentence
 from explorer.narration.joins import Join, join_at, readers_at
+from explorer.narration.moves import MOVES_BACKWARD, MOVES_FORWARD
 from explorer.narration.numbers import cosine, norm, percent, shape_text, strongest
 from explorer.narration.questions import Question, question, verdict
 from explorer.narration.record import Run
@@ -124,6 +125,10 @@ def _opening(graph: Graph) -> Parts:
     )
 
 
+_FORWARD = {**MOVES_FORWARD, **ALGEBRA_FORWARD, **FORWARD}
+_BACKWARD = {**MOVES_BACKWARD, **ALGEBRA_BACKWARD, **BACKWARD}
+
+
 def _describe(run: Run) -> Parts:
     step, graph = run.step, run.graph
     if step.phase == "accumulate":
@@ -136,5 +141,5 @@ def _describe(run: Run) -> Parts:
     node = graph.node(step.node)
     kind = type(node.layer).__name__
     if step.phase == "forward":
-        return FORWARD.get(kind, ALGEBRA_FORWARD.get(kind, any_forward))(run, node)
-    return BACKWARD.get(kind, ALGEBRA_BACKWARD.get(kind, any_backward))(run, node)
+        return _FORWARD.get(kind, any_forward)(run, node)
+    return _BACKWARD.get(kind, any_backward)(run, node)

@@ -113,14 +113,14 @@ class Asking(QObject):
         if sheet is None or at is None:
             self._walking = False
             return
-        cell = sheet.cell(sheet.here(at))
-        place = Place(cell, "forward" if sheet.side == "output" else "gradient")
+        place = sheet.place(sheet.here(at))
         if self._walking:
             self._trail.rename(place)
         else:
             self._trail.visit(place)
         self._walking = True
-        self.document.set_focus(cell, chosen=False)
+        if isinstance(place.source, Cell):
+            self.document.set_focus(place.source, chosen=False)
         self.trail_changed.emit()
 
     def why(self) -> None:

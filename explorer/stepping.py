@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.inside import Inside, Level, Sheet, Side, sides_of
-from engine.layers.base import Array
-from engine.optimizers import SGD
+from engine.inside import Inside, Level, Sheet, Side, sheet_of, written_by
+from engine.layers.base import Array, HyperparameterError
+from engine.optimizers import SGD, AnyOptimizer
 from engine.recording import Recording
 from engine.runnable import runnable
+from engine.train_settings import TrainingError, TrainSettings
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
 from explorer.narration import Question, phase_name, question, verdict
@@ -49,6 +50,7 @@ class Stepping(QObject):
         self.question: Question | None = None
         """What is asked before the next operation is shown."""
         self._sheet: Sheet | None = None
+        self._used: AnyOptimizer = SGD(lr=STEP_RATE, momentum=0.0)
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
         document.parameters_changed.connect(self.rerun)
@@ -89,6 +91,7 @@ class Stepping(QObject):
         self._wanted = None
         self._set_question(None)
         recorded, self._recorded = self._recorded, None
+        self._used = self._optimizer()
         run = Replay(recorded, self) if recorded is not None else self._new_run()
         if run is None:
             document.set_run(None, 0)
@@ -142,8 +145,18 @@ class Stepping(QObject):
         run.failed.connect(lambda text: self._say("error", text))
         return run
 
-    def _optimizer(self) -> SGD:
-        """The update that stepping shows; a learning rate that makes no sense is not taken."""
+    def _optimizer(self) -> AnyOptimizer:
+        """The update that stepping shows: the one that trained the project, else a plain step.
+
+        Its vectors are at zero, as in the first update of a training. Settings that make no sense
+        are not taken.
+        """
+        stored = self.document.settings.get("training")
+        if stored:
+            try:
+                return TrainSettings.from_dict(stored).optimizer
+            except (TrainingError, HyperparameterError):
+                pass
         rate = self.document.settings.get("lr", STEP_RATE)
         usable = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate <= 100
         return SGD(lr=float(rate) if usable else STEP_RATE, momentum=0.0)
@@ -289,11 +302,16 @@ class Stepping(QObject):
         if (
             sheet is None
             or sheet.trace is not document.trace
-            or (sheet.operation, sheet.side) != (at.operation, at.side)
+            or (sheet.operation, sheet.side, sheet.part) != (at.operation, at.side, at.part)
         ):
-            sheet = Sheet(document.graph, document.trace, at.operation, at.side)
-            self._sheet = sheet
+            sheet = self._sheet = self._new_sheet(at.operation, at.side, at.part)
         return sheet
+
+    def _new_sheet(self, operation: int, side: Side, part: int) -> Sheet:
+        document = self.document
+        assert document.trace is not None
+        optimizer = None if isinstance(document.run, Replay) else self._used
+        return sheet_of(document.graph, document.trace, operation, side, 0, part, optimizer)
 
     def _stand(self, at: Inside | None, otherwise: int) -> None:
         """Stand there, or outside again where the operation begins or ends."""
@@ -322,37 +340,36 @@ class Stepping(QObject):
             self._say("info", self.tr("This operation is still being computed."))
             return
         step = run.trace.steps[operation]
-        sides = sides_of(document.graph, step)
-        if not sides:
+        there = written_by(document.graph, step)
+        if not there:
             self._say(
                 "info",
                 self.tr(
-                    "“{0}” of {1} has no cells to step through: look into a layer's forward or "
-                    "backward operation."
+                    "“{0}” of {1} has no cells to step through: look into another operation."
                 ).format(phase_name(step.phase)[0], step.node),
             )
             return
         self.play(False)
         self._wanted = None
-        self._enter(operation, sides[0])
+        self._enter(operation, there[0].side, there[0].part)
 
-    def _enter(self, operation: int, side: Side) -> None:
-        document = self.document
-        assert document.trace is not None
-        sheet = self._sheet = Sheet(document.graph, document.trace, operation, side)
+    def _enter(self, operation: int, side: Side, part: int = 0) -> None:
+        sheet = self._new_sheet(operation, side, part)
         if not sheet.total:
             self._say("info", self.tr("This tensor holds no values."))
             return
-        document.set_selection(frozenset((sheet.node.id,)))
+        self._sheet = sheet
+        self.document.set_selection(frozenset((sheet.owner,)))
         self._stand(sheet.enter(), 0)
 
-    def set_side(self, side: Side) -> None:
-        """Of a backward operation: the gradient of its input, or that of its weights."""
+    def set_side(self, side: Side, part: int = 0) -> None:
+        """Of an operation that writes several arrays the one to look into, from its beginning."""
         at, trace = self.document.inside, self.document.trace
-        if at is None or trace is None or side == at.side:
+        if at is None or trace is None or (side, part) == (at.side, at.part):
             return
-        if side in sides_of(self.document.graph, trace.steps[at.operation]):
-            self._enter(at.operation, side)
+        there = written_by(self.document.graph, trace.steps[at.operation])
+        if any((w.side, w.part) == (side, part) for w in there):
+            self._enter(at.operation, side, part)
 
     def set_level(self, level: Level) -> None:
         """What one step completes from now on; higher than now, what is begun is finished."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.cell import Cell
 from engine.explain import reads_of
-from engine.inside import Inside, Level, Sheet
+from engine.inside import Inside, Level, LossSheet, Sheet, SumSheet, UpdateSheet, WeightSheet
 from explorer.narration.numbers import count_text, shape_text, tie_text
 from explorer.narration.sentence import Link, Parts, Sentence, Text, fill, link_to, merged, tr
 from explorer.tensors.scales import format_number
@@ -30,18 +31,23 @@ def crumbs(
         found.append(Crumb(part, "/".join(parts[: i + 1])))
     if sheet is None or at is None:
         return tuple(found)
+    if len(sheet.written) > 1 and isinstance(sheet, WeightSheet | UpdateSheet):
+        found.append(Crumb(sheet.name, node_id, sheet.levels[0]))
     index = sheet.index(sheet.here(at))
+    first = tr("channel {0}")
+    if isinstance(sheet, UpdateSheet):
+        first = tr("kernel {0}") if len(index) > 2 else tr("row {0}")
     names = {
-        "channel": tr("channel {0}"),
+        "channel": first,
         "row": tr("row {0}"),
         "cell": tr("column {0}") if len(index) == 3 else tr("number {0}"),
-        "term": tr("term {0}"),
+        "term": tr("line {0}") if sheet.staged else tr("term {0}"),
     }
     for level in sheet.levels[: sheet.levels.index(at.level) + 1]:
         if level == "term":
             number: int = at.terms
         elif level == "cell":
-            number = index[-1]
+            number = index[-1] if index else 0
         else:
             number = index[0] if level == "channel" else index[-2]
         found.append(Crumb(names[level].format(number), node_id, level))
@@ -64,8 +70,12 @@ def inside_sentence(sheet: Sheet, at: Inside) -> Sentence:
     """Where one stands inside of an operation, with the recorded numbers as links."""
     if not at.cells and not at.terms:
         parts = _beginning(sheet)
-    elif sheet.side == "weight":
-        parts = _weight(sheet, at)
+    elif isinstance(sheet, WeightSheet):
+        parts = _weight(sheet, at) if sheet.by_kernel else _parameter(sheet, at)
+    elif sheet.staged:
+        parts = _stage(sheet, at) if at.terms else (*_unit(sheet, at), *_worked(sheet, at))
+    elif isinstance(sheet, SumSheet) and not at.terms:
+        parts = (*_unit(sheet, at), *_sum(sheet, at))
     elif at.terms:
         parts = _term(sheet, at)
     else:
@@ -76,6 +86,8 @@ def inside_sentence(sheet: Sheet, at: Inside) -> Sentence:
 def _place(index: tuple[int, ...]) -> str:
     if len(index) == 3:
         return tr("row {1}, column {2} of channel {0}").format(*index)
+    if not index:
+        return tr("the number")
     if len(index) == 1:
         return tr("number {0}").format(*index)
     return tr("place {0}").format(", ".join(map(str, index)))
@@ -86,21 +98,140 @@ def _capital(text: str) -> str:
 
 
 def _beginning(sheet: Sheet) -> Parts:
-    node, shape = link_to(sheet.node.id), shape_text(sheet.shape)
-    if sheet.side == "output":
+    node, shape = link_to(sheet.owner), shape_text(sheet.shape) or "1"
+    names: dict[str, str | Link] = {}
+    if isinstance(sheet, LossSheet) and sheet.step.phase == "loss":
+        text = tr("Inside {node}: the loss is worked out from what {source} says, line by line.")
+    elif isinstance(sheet, LossSheet):
+        text = tr(
+            "Inside {node}: the gradient of each number of {source}, {shape}, is worked out line "
+            "by line."
+        )
+    elif isinstance(sheet, SumSheet):
+        text = tr(
+            "Inside {node}: two parts of its gradient, {shape}, meet and are added up cell by "
+            "cell: {first} and {second}."
+        )
+        names = dict(zip(("first", "second"), _senders(sheet), strict=True))
+    elif isinstance(sheet, UpdateSheet):
+        text = tr(
+            "Inside the update of {node}: each number of {name}, {shape}, goes against its gradient"
+        )
+        text += tr(", by {rule}.") if sheet.optimizer is not None else "."
+        names = {
+            "name": sheet.name,
+            "rule": sheet.optimizer.title if sheet.optimizer is not None else "",
+        }
+    elif sheet.side == "output":
         text = tr("Inside {node}: its output, {shape}, is made cell by cell from {source}.")
     elif sheet.side == "input":
         text = tr(
             "Inside {node}: the gradient of its input, {shape}, is made cell by cell from the "
             "gradient of its output."
         )
+    elif isinstance(sheet, WeightSheet) and not sheet.by_kernel:
+        text = tr(
+            "Inside {node}: each of the {shape} positions adds its share to the gradient of {name}."
+        )
+        names = {"name": sheet.name}
     else:
         text = tr(
             "Inside {node}: each of the {shape} positions adds its share to the gradient of the "
             "kernel that made it."
         )
     source = link_to(sheet.source_ref[0])
-    return fill(text, node=node, shape=shape, source=source)
+    return fill(text, node=node, shape=shape, source=source, **names)
+
+
+def _senders(sheet: SumSheet) -> tuple[str | Link, ...]:
+    return tuple(link_to(who) if who else tr("the sum so far") for who in sheet.senders)
+
+
+def _sum(sheet: SumSheet, at: Inside) -> Parts:
+    number = sheet.here(at)
+    one, two = (format_number(t.value) for t in sheet.terms(number).terms)
+    first, second = _senders(sheet)
+    return fill(
+        tr("{where} gets {value}: {one} from {first} and {two} from {second}."),
+        where=_where(sheet, number),
+        value=_number(sheet, at),
+        one=one,
+        two=two,
+        first=first,
+        second=second,
+    )
+
+
+def _number(sheet: Sheet, at: Inside) -> Link | str:
+    """The recorded number, as a link where a tensor has it."""
+    number = sheet.here(at)
+    source = sheet.place(number).source
+    text = format_number(sheet.value(number))
+    return Link(text, source) if isinstance(source, Cell) else text
+
+
+def _where(sheet: Sheet, number: int) -> str:
+    """A cell by its place, a weight by its name."""
+    source, index = sheet.place(number).source, sheet.index(number)
+    if isinstance(source, Cell):
+        return _capital(_place(index))
+    return f"{source.name}[{', '.join(map(str, index))}]"
+
+
+def _stage(sheet: Sheet, at: Inside) -> Parts:
+    """One line of the working."""
+    number = sheet.here(at)
+    stages = sheet.stages(number)
+    stage = stages[at.terms - 1]
+    where = f"{_where(sheet, number)}, " if sheet.shape else ""
+    text = tr("{where}line {line} of {count}: {name} = {value}")
+    if stage.number is None:
+        text = tr("{where}line {line} of {count}: {name}, {size} numbers from {low} to {high}")
+    text += tr(" ({formula}).") if stage.formula else "."
+    if stage.picked is not None and stage.number is None:
+        text += tr(" The next line takes number {picked}, {taken}.")
+    picked = stage.picked or 0
+    parts = fill(
+        text,
+        where=where,
+        line=str(at.terms),
+        count=str(len(stages)),
+        name=stage.name,
+        value=format_number(float(stage.values[0])),
+        size=count_text(stage.values.size),
+        low=format_number(float(stage.values.min())),
+        high=format_number(float(stage.values.max())),
+        formula=stage.formula,
+        picked=str(picked),
+        taken=format_number(float(stage.values[picked])),
+    )
+    first, *rest = parts
+    if where or not isinstance(first, Text):
+        return parts
+    return (Text(_capital(first.text)), *rest)
+
+
+def _worked(sheet: Sheet, at: Inside) -> Parts:
+    """A number whose lines are all done."""
+    number = sheet.here(at)
+    stages = sheet.stages(number)
+    where = _where(sheet, number)
+    if isinstance(sheet, UpdateSheet):
+        return fill(
+            tr("{where} goes from {before} to {after}: its gradient is {gradient}."),
+            where=where,
+            before=format_number(float(stages[0].values[0])),
+            after=format_number(sheet.value(number)),
+            gradient=format_number(float(stages[1].values[0])),
+        )
+    last = stages[-1]
+    detail = last.formula or last.name
+    return fill(
+        tr("{where} gets {value}: {detail}."),
+        where=where,
+        value=_number(sheet, at),
+        detail=detail,
+    )
 
 
 def _unit(sheet: Sheet, at: Inside) -> Parts:
@@ -246,7 +377,30 @@ def _term(sheet: Sheet, at: Inside) -> Parts:
     )
 
 
-def _weight(sheet: Sheet, at: Inside) -> Parts:
+def _parameter(sheet: WeightSheet, at: Inside) -> Parts:
+    """A position whose share goes to a parameter that all positions have together."""
+    number = sheet.here(at)
+    if at.cells == sheet.total:
+        text = tr(
+            "{where}: the share of its gradient {value} was the last; the gradient of {name} is "
+            "complete, a sum over {total} positions."
+        )
+    else:
+        text = tr(
+            "{where}: its gradient {value} adds its share to the gradient of {name}, {done} of "
+            "{total} positions so far."
+        )
+    return fill(
+        text,
+        where=_capital(_place(sheet.index(number))),
+        value=Link(format_number(sheet.value(number)), sheet.cell(number)),
+        name=sheet.name,
+        done=f"{at.cells:,}",
+        total=f"{sheet.total:,}",
+    )
+
+
+def _weight(sheet: WeightSheet, at: Inside) -> Parts:
     number = sheet.here(at)
     channel, size = sheet.weight_channel(at), sheet.unit("channel")
     done = at.cells - channel * size

@@ -8,7 +8,7 @@ import pytest
 from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.graph import Graph, Input, Loss, Node
-from engine.inside import Inside, Sheet, sides_of
+from engine.inside import Inside, Sheet, sheet_of, written_by
 from engine.layers import REGISTRY
 from engine.losses import CrossEntropy
 from engine.parameters import initial_parameters
@@ -41,10 +41,10 @@ def ran() -> tuple[Graph, Trace]:
     return graph, trace
 
 
-def sheet_of(ran: tuple[Graph, Trace], phase: str, node: str, side: str) -> Sheet:
+def sheet_at(ran: tuple[Graph, Trace], phase: str, node: str, side: str, part: int = 0) -> Sheet:
     graph, trace = ran
     index = next(s.index for s in trace.steps if (s.phase, s.node) == (phase, node))
-    return Sheet(graph, trace, index, side)  # type: ignore[arg-type]
+    return sheet_of(graph, trace, index, side, part=part)  # type: ignore[arg-type]
 
 
 def at(sheet: Sheet, level: str, cells: int, terms: int = 0) -> Inside:
@@ -52,7 +52,7 @@ def at(sheet: Sheet, level: str, cells: int, terms: int = 0) -> Inside:
 
 
 def test_a_cell_of_a_convolution(ran: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(ran, "forward", "stage1/conv", "output")
+    sheet = sheet_at(ran, "forward", "stage1/conv", "output")
     assert "its output, 2×4×4, is made cell by cell from image" in (
         inside_sentence(sheet, at(sheet, "channel", 0)).text
     )
@@ -69,7 +69,7 @@ def test_a_cell_of_a_convolution(ran: tuple[Graph, Trace]) -> None:
 
 
 def test_a_term_and_the_sum_so_far(ran: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(ran, "forward", "stage1/conv", "output")
+    sheet = sheet_at(ran, "forward", "stage1/conv", "output")
     first, second = sheet.terms(3).terms[:2]
     text = inside_sentence(sheet, at(sheet, "term", 3, 2)).text
     assert text.startswith("Row 0, column 3 of channel 0, term 2 of 10: ")
@@ -78,11 +78,11 @@ def test_a_term_and_the_sum_so_far(ran: tuple[Graph, Trace]) -> None:
 
 
 def test_a_pool_names_the_cell_that_won(ran: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(ran, "forward", "pool", "output")
+    sheet = sheet_at(ran, "forward", "pool", "output")
     row, column = divmod(int(ran[1].look("saved", ("pool", "argmax"))[0, 1, 1, 0]), 4)
     text = inside_sentence(sheet, at(sheet, "cell", 7)).text
     assert f"the largest of 4: it stood at row {row}, column {column} of stage1/conv." in text
-    back = sheet_of(ran, "backward", "pool", "input")
+    back = sheet_at(ran, "backward", "pool", "input")
     winner = int(ran[1].look("saved", ("pool", "argmax"))[0, 0, 0, 0])
     told = inside_sentence(back, at(back, "cell", winner + 1)).text
     assert "it was the largest of its window of pool" in told
@@ -92,31 +92,31 @@ def test_a_pool_names_the_cell_that_won(ran: tuple[Graph, Trace]) -> None:
 
 
 def test_backward_of_a_convolution(ran: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(ran, "backward", "stage1/conv", "input")
+    sheet = sheet_at(ran, "backward", "stage1/conv", "input")
     text = inside_sentence(sheet, at(sheet, "cell", 15)).text
     count = len(sheet.terms(14).terms)
     assert f"{count} cells of stage1/conv read it, and each sends its gradient times" in text
-    weights = sheet_of(ran, "backward", "stage1/conv", "weight")
+    weights = sheet_at(ran, "backward", "stage1/conv", "weight")
     assert inside_sentence(weights, at(weights, "cell", 5)).text.endswith(
         "5 of 16 positions so far."
     )
     assert "is complete, a sum over 16 positions" in (
         inside_sentence(weights, at(weights, "channel", 16)).text
     )
-    linear = sheet_of(ran, "backward", "fc", "weight")
+    linear = sheet_at(ran, "backward", "fc", "weight")
     assert "times the input is the gradient of its weights" in (
         inside_sentence(linear, at(linear, "cell", 1)).text
     )
 
 
 def test_a_formula(ran: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(ran, "forward", "bn", "output")
+    sheet = sheet_at(ran, "forward", "bn", "output")
     told = inside_sentence(sheet, at(sheet, "cell", 1))
     assert sheet.terms(0).formula in told.text
 
 
 def test_the_way_in(ran: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(ran, "forward", "stage1/conv", "output")
+    sheet = sheet_at(ran, "forward", "stage1/conv", "output")
     assert crumbs("net", "stage1/conv") == (
         Crumb("net"),
         Crumb("stage1", "stage1"),
@@ -163,12 +163,13 @@ def test_every_operation_of_a_network_has_words_inside(name: str) -> None:
         pass
     seen = set()
     for step in trace.steps:
-        for side in sides_of(graph, step):
-            kind = (type(graph.node(step.node).layer).__name__, side)
+        for side, part, _ in written_by(graph, step):
+            node = graph.by_id.get(step.node)
+            kind = (type(node.layer).__name__ if node else step.phase, side, part)
             if kind in seen:
                 continue
             seen.add(kind)
-            sheet = Sheet(graph, trace, step.index, side)
+            sheet = sheet_of(graph, trace, step.index, side, part=part)
             for level in sheet.levels:
                 for cells in {0, sheet.unit(level), sheet.total - sheet.unit(level)}:
                     told = inside_sentence(sheet, at(sheet, level, cells))
@@ -199,14 +200,14 @@ def flat() -> tuple[Graph, Trace]:
 
 
 def test_of_equal_cells_none_is_called_the_largest(flat: tuple[Graph, Trace]) -> None:
-    sheet = sheet_of(flat, "forward", "pool", "output")
+    sheet = sheet_at(flat, "forward", "pool", "output")
     texts = [inside_sentence(sheet, at(sheet, "cell", n)).text for n in (1, 2, 3)]
     assert texts[0].endswith(
         " is 0, the largest of 4; all 4 are equal: the first wins, at row 0, column 0 of relu."
     )
     assert "2 of 4 are equally large: the first of them wins, at row 0, column 3" in texts[1]
     assert texts[2].endswith("the largest of 4: it stood at row 2, column 1 of relu.")
-    back = sheet_of(flat, "backward", "pool", "input")
+    back = sheet_at(flat, "backward", "pool", "input")
     told = [inside_sentence(back, at(back, "cell", n + 1)).text for n in range(10)]
     assert "all 4 are equal: the first wins, this one." in told[0]
     assert "all 4 are equal: the first wins, another one." in told[1]
@@ -214,5 +215,5 @@ def test_of_equal_cells_none_is_called_the_largest(flat: tuple[Graph, Trace]) ->
     assert "2 of 4 are equally large: the first of them wins, this one." in told[3]
     assert "2 of 4 are equally large: the first of them wins, another one." in told[6]
     assert "it was the largest of its window of pool" in told[9]
-    floor = sheet_of(flat, "forward", "relu", "output")
+    floor = sheet_at(flat, "forward", "relu", "output")
     assert inside_sentence(floor, at(floor, "cell", 6)).text.endswith("as low as the floor.")

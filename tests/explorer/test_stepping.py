@@ -10,8 +10,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
+from engine.explain import Weight
 from engine.graph import Graph
 from engine.inside import Inside
+from engine.optimizers import Adam
+from engine.train_settings import TrainSettings
 from explorer.breakpoints import Breakpoint
 
 
@@ -279,15 +282,57 @@ class TestInside:
         s.set_cell((9, 9, 9))
         assert d.inside.cells == 64 + 2 * 8 + 4
 
-    def test_what_has_no_cells_says_so(self, bench: Any) -> None:
+    def test_the_loss_and_its_gradient_are_worked_out_line_by_line(self, bench: Any) -> None:
         s, d = bench.controller.stepping, bench.document
         s.next()
         assert d.step.phase == "loss"
         s.look_inside()
-        assert d.inside is None and "no cells to step through" in bench.notices[-1].text
+        assert d.inside == Inside(4, "loss", "term") and d.selection == {"loss"}
+        lines = s.sheet.stages(0)
+        for line in range(1, len(lines) + 1):
+            s.next()
+            assert d.inside.terms == line
+        loss = float(d.trace.look("value", ("loss", 0)))
+        assert lines[-1].number == pytest.approx(loss, rel=1e-6)
+        s.back()
+        assert d.inside.terms == len(lines) - 1
+        s.finish()
+        assert d.inside is None and d.position == 5
+        s.next()
+        s.look_inside()
+        assert (d.inside.side, d.inside.level, s.sheet.ref) == ("loss", "cell", ("linear1", 0))
+        s.finish()
+        assert d.inside is None and d.position == 6 and d.step.phase == "backward"
+
+    def test_an_update_shows_the_projects_own_optimizer(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.to_end()
+        assert d.step.phase == "update"
+        s.look_inside()
+        assert d.inside.side == "update" and "lr" not in [x.name for x in s.sheet.stages(0)]
+        assert [x.name for x in s.sheet.stages(0)] == ["w", "g", "step", "w"]
+        before = s.sheet.stages(3)[-1].number
+        assert before == pytest.approx(s.sheet.value(3), rel=1e-6)
+        trained = TrainSettings(optimizer=Adam(lr=0.02, weight_decay=0.1))
+        d.set_settings(training=trained.as_dict())
+        s.rerun()
         s.to_end()
         s.look_inside()
-        assert d.inside is None
+        lines = s.sheet.stages(3)
+        assert "m̂" in [x.name for x in lines]
+        assert lines[-1].number == pytest.approx(s.sheet.value(3), rel=1e-6)
+        assert lines[-1].number != before
+        s.set_side("update", 1)
+        assert d.inside.part == 1 and s.sheet.name == "bias"
+        assert s.sheet.place(2).source == Weight("linear1", "bias", (2,))
+
+    def test_settings_that_make_no_sense_are_not_taken(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        d.set_settings(training={"optimizer": {"kind": "SGD", "lr": -3}})
+        s.rerun()
+        s.to_end()
+        s.look_inside()
+        assert [x.name for x in s.sheet.stages(0)] == ["w", "g", "step", "w"]
 
     def test_playing_goes_through_it_and_stops_at_its_end(self, bench: Any, qtbot: QtBot) -> None:
         s, d = bench.controller.stepping, bench.document

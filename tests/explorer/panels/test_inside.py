@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
-from engine.inside import Inside, Sheet
+from engine.inside import Inside, Sheet, sheet_of
 from explorer import theme
 from explorer.panels import InsidePanel
 from explorer.tensors.scales import format_number
@@ -27,8 +27,8 @@ def panel(qtbot: QtBot) -> InsidePanel:
     return panel
 
 
-def sheet_of(ran: Any, phase: str, node: str, side: Any) -> Sheet:
-    return Sheet(ran.graph, ran.trace, ran.after(phase, node) - 1, side)
+def sheet_at(ran: Any, phase: str, node: str, side: Any, part: int = 0) -> Sheet:
+    return sheet_of(ran.graph, ran.trace, ran.after(phase, node) - 1, side, part=part)
 
 
 def at(sheet: Sheet, level: Any, cells: int, terms: int = 0) -> Inside:
@@ -44,7 +44,7 @@ def test_outside_it_says_how_to_get_in(panel: InsidePanel) -> None:
 
 
 def test_what_is_not_done_is_covered(panel: InsidePanel, ran: Any) -> None:
-    sheet = sheet_of(ran, "forward", "block/conv", "output")
+    sheet = sheet_at(ran, "forward", "block/conv", "output")
     done = 36 + 2 * 6 + 3  # channel 1, row 2, three cells
     panel.set_inside(sheet, at(sheet, "cell", done))
     grid = panel.target.grid
@@ -65,7 +65,7 @@ def test_what_is_not_done_is_covered(panel: InsidePanel, ran: Any) -> None:
 
 
 def test_the_window_slides_and_the_kernel_follows(panel: InsidePanel, ran: Any) -> None:
-    sheet = sheet_of(ran, "forward", "block/conv", "output")
+    sheet = sheet_at(ran, "forward", "block/conv", "output")
     panel.set_inside(sheet, at(sheet, "cell", 36 + 15))
     first = panel.source.grid.grab().toImage()
     panel.set_inside(sheet, at(sheet, "cell", 36 + 16))
@@ -81,20 +81,20 @@ def test_the_window_slides_and_the_kernel_follows(panel: InsidePanel, ran: Any) 
 
 
 def test_in_backward_the_kernel_is_rotated(panel: InsidePanel, ran: Any) -> None:
-    sheet = sheet_of(ran, "backward", "block/conv", "input")
+    sheet = sheet_at(ran, "backward", "block/conv", "input")
     panel.set_inside(sheet, at(sheet, "cell", 2 * 36 + 8))
     weight = ran.trace.look("param", ("block/conv", "weight"), 0)
     assert (panel.kernel.grid.maps == weight[:, 2, ::-1, ::-1]).all()
     assert "rotated" in panel.kernel.title.text()
     assert panel.source.title.text() == "Gradient of block/conv"
-    assert panel.sides["weight"].isVisible() and panel.sides["input"].isChecked()
+    assert panel.choices["weight", 0].isVisible() and panel.choices["input", 0].isChecked()
 
 
 @pytest.mark.parametrize(("phase", "side"), [("backward", "input"), ("forward", "output")])
 def test_the_window_of_a_pool_lies_on_one_channel(
     panel: InsidePanel, ran: Any, phase: str, side: str
 ) -> None:
-    sheet = sheet_of(ran, phase, "pool1", side)
+    sheet = sheet_at(ran, phase, "pool1", side)
     size = sheet.unit("channel")
     panel.set_inside(sheet, at(sheet, "cell", 2 * size + 8))  # in channel 2
     grid = panel.source.grid
@@ -115,7 +115,7 @@ def test_the_window_of_a_pool_lies_on_one_channel(
 
 
 def test_the_kernels_gradient_fills_up(panel: InsidePanel, ran: Any) -> None:
-    sheet = sheet_of(ran, "backward", "block/conv", "weight")
+    sheet = sheet_at(ran, "backward", "block/conv", "weight")
     recorded = ran.trace.look("param_grad", ("block/conv", "weight"))
     pictures = []
     for cells in (36 + 1, 36 + 18, 72):
@@ -131,25 +131,25 @@ def test_the_kernels_gradient_fills_up(panel: InsidePanel, ran: Any) -> None:
 def test_levels_sides_and_cells_are_asked_for(panel: InsidePanel, ran: Any) -> None:
     asked: list[Any] = []
     panel.level_requested.connect(asked.append)
-    panel.side_requested.connect(asked.append)
+    panel.side_requested.connect(lambda side, part: asked.append((side, part)))
     panel.cell_requested.connect(asked.append)
     panel.focus_requested.connect(asked.append)
-    sheet = sheet_of(ran, "backward", "block/conv", "input")
+    sheet = sheet_at(ran, "backward", "block/conv", "input")
     panel.set_inside(sheet, at(sheet, "channel", 36))
     QTest.mouseClick(panel.levels["row"], Qt.MouseButton.LeftButton)
-    QTest.mouseClick(panel.sides["weight"], Qt.MouseButton.LeftButton)
+    QTest.mouseClick(panel.choices["weight", 1], Qt.MouseButton.LeftButton)
     grid = panel.target.grid
     rect = grid.rect_of(Cell("pool1", 0, (3, 1, 2)))
     QTest.mouseClick(grid, Qt.MouseButton.LeftButton, pos=rect.center().toPoint())
     rect = panel.source.grid.rect_of(Cell("block/conv", 0, (0, 2, 2)))
     QTest.mouseClick(panel.source.grid, Qt.MouseButton.LeftButton, pos=rect.center().toPoint())
-    assert asked == ["row", "weight", (3, 1, 2), Cell("block/conv", 0, (0, 2, 2))]
+    assert asked == ["row", ("weight", 1), (3, 1, 2), Cell("block/conv", 0, (0, 2, 2))]
 
 
 @pytest.mark.parametrize("node", ["relu1", "pool1", "block/add", "flatten", "fc", "pool2"])
 def test_every_layer_can_be_looked_into(panel: InsidePanel, ran: Any, node: str) -> None:
     for phase, side in (("forward", "output"), ("backward", "input")):
-        sheet = sheet_of(ran, phase, node, side)
+        sheet = sheet_at(ran, phase, node, side)
         for level in sheet.levels:
             place: Inside | None = at(sheet, level, sheet.unit(level))
             panel.set_inside(sheet, place)

@@ -168,7 +168,7 @@ class DocumentViews(QObject):
         if asked is not None:
             node = d.operations[asked.operation].node
         else:
-            node = sheet.node.id if sheet is not None else d.step.node if d.step else ""
+            node = sheet.owner if sheet is not None else d.step.node if d.step else ""
         self._views.narration.set_crumbs(crumbs(d.title, node, sheet, d.inside))
         finish = self._actions["step.finish"]
         finish.setText(finish_text(d.inside.level if d.inside is not None else None))

@@ -33,18 +33,26 @@ class AnswerPanels(QObject):
         self._document, self._controller = document, controller
         self._docks, self._watches = docks, watches
         self._presenting, self._say = presenting, say
+        self._extra = ""
 
     def _bring(self, name: str) -> None:
         if not self._presenting():
             self._docks.bring(name)
 
     def show_panel(self, name: str) -> None:
-        """A panel to the front; "weights" is that page of the inspector."""
+        """A panel to the front; "weights" is that page of the inspector.
+
+        Of those that the workspace does not have by itself, only the last one stays.
+        """
         if name == "weights":
             inspector = self._docks.panel("inspector")
             if isinstance(inspector, panels.Inspector):
                 inspector.show_tab("weights")
             name = "inspector"
+        if self._docks[name].isHidden():
+            if self._extra and self._extra != name:
+                self._docks[self._extra].hide()
+            self._extra = name
         self._docks.bring(name)
 
     # ---- where a number came from ----------------------------------------------------------

@@ -185,10 +185,12 @@ class LessonGuide(QObject):
             self._show_panel(*doing.args)
         elif doing.act == "select":
             c.select(set(doing.args))
+            self._show_panel("inspector")
         elif doing.act == "gain":
             c.what_ifs.set_gain(*doing.args)
         elif doing.act == "step":
             self._step(*doing.args)
+            self._show_panel("inspector")
         elif doing.act == "cell":
             cell, direction = doing.args
             if direction == "gradient":

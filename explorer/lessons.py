@@ -72,7 +72,7 @@ _ADD, _FORK = "stage2/block2/add", "stage2/block1/relu2"
 LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "network",
-        _n("A digit runs through a network"),
+        _n("A digit and its network"),
         (
             _n(
                 "A convolutional network is built from three kinds of layer: convolutions, which "
@@ -162,7 +162,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "bend",
-        _n("What is negative becomes zero"),
+        _n("Negative becomes zero"),
         (
             _n(
                 "Between the layers stands a ReLU: max(0, x). Without such a bend two "
@@ -182,7 +182,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "pooling",
-        _n("Pooling: less, but the strongest"),
+        _n("Pooling: only the strongest"),
         (
             _n(
                 "Max pooling keeps of each window only the largest number; average pooling keeps "
@@ -200,7 +200,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "error",
-        _n("The error, and where blame begins"),
+        _n("Where blame begins"),
         (
             _n(
                 "The scores become shares that add up to 1. The error is small when the right "
@@ -222,7 +222,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "max-window",
-        _n("Backward through max pooling"),
+        _n("Max pooling, backward"),
         (
             _n(
                 "A pooling layer has no weights: does training end there? No. It has nothing to "
@@ -251,7 +251,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "average-window",
-        _n("Backward through average pooling"),
+        _n("Average pooling, backward"),
         (
             _n(
                 "Of a mean every cell is a part: if one grows by 1, the mean of four grows by a "
@@ -295,7 +295,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "stride",
-        _n("Why 75% of this gradient is zero"),
+        _n("Why 75% of it are zero"),
         (
             _n(
                 "A convolution with windows of 1×1 and stride 2 looks at every second cell of "
@@ -433,7 +433,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "two-layers",
-        _n("Why a skip spans two layers"),
+        _n("Why it spans two layers"),
         (
             _n(
                 "Over a single linear layer the skip would give y = W·x + x = (W + I)·x: that is "
@@ -483,7 +483,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "inception",
-        _n("Inception: several sizes at once"),
+        _n("Inception: several sizes"),
         (
             _n(
                 "How large should a kernel be? GoogLeNet does not choose: 1×1, 3×3, 5×5 and a "
@@ -502,7 +502,7 @@ LESSONS: tuple[Lesson, ...] = (
     ),
     Lesson(
         "separable",
-        _n("Depthwise separable convolution"),
+        _n("Depthwise separable"),
         (
             _n(
                 "A convolution does two things at once: it looks around in each map, and it mixes "

@@ -37,7 +37,7 @@ WORKSPACES: dict[str, Workspace] = {
         ),
         Workspace(
             "learn",
-            frozenset(("lessons", "inspector", "cell", "inside", "paths", "timeline")),
+            frozenset(("lessons", "inspector", "cell", "inside", "timeline")),
             ("inspector", "timeline", "lessons"),
         ),
     )

@@ -170,6 +170,11 @@ def test_how_much_came_through_the_skips_alone(window: Window, qtbot: QtBot) -> 
     beside = window.panel("paths")
     assert isinstance(beside, PathsPanel) and beside.isVisible()
     assert beside.shown is not None and beside.shown.shares == pytest.approx(shares)
+    turn_to(window, "local")
+    press(window, qtbot, 3)  # brings another panel: this one goes, so that tabs stay few
+    assert window.docks["paths"].isHidden() and not window.docks["field"].isHidden()
+    press(window, qtbot, 0)
+    assert not window.panel("inspector").visibleRegion().isEmpty()
 
 
 def test_why_75_percent_are_zero(window: Window, qtbot: QtBot) -> None:
@@ -230,3 +235,6 @@ def test_every_text_fits_a_small_window(window: Window) -> None:
             assert button.height() >= button.sizeHint().height()
             assert button.width() <= panel.area.viewport().width()
         assert not panel.fact_card.visibleRegion().isEmpty()
+        title = panel.chooser.currentText()
+        room = panel.chooser.width() - 2 * panel.chooser.height() // 2
+        assert panel.chooser.fontMetrics().horizontalAdvance(title) < room, title

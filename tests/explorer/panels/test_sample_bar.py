@@ -5,6 +5,7 @@ from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
+from explorer import theme
 from explorer.panels import SampleBar
 from explorer.panels.sample_bar import GUESS
 
@@ -97,3 +98,19 @@ def test_the_answer_is_read_in_full_where_the_bar_is_narrow(qtbot):
     qtbot.waitUntil(lambda: bar.answer.width() >= words)
     bar.resize(1000, 56)
     assert bar.draw.text() == "Draw your own digit"
+
+
+def test_the_pin_asks_and_shows_what_was_granted(qtbot):
+    bar = shown(qtbot)
+    asked = []
+    bar.pin_requested.connect(lambda: asked.append(True))
+    qtbot.mouseClick(bar.pin, Qt.MouseButton.LeftButton)
+    assert asked == [True] and not bar.pin.isChecked()  # until it is granted
+    bar.set_pinned(True, "Ctrl+P")
+    assert bar.pin.isChecked() and bar.pin.toolTip() == "Let go of the pinned picture (Ctrl+P)"
+    qtbot.mouseClick(bar.pin, Qt.MouseButton.LeftButton)
+    assert asked == [True, True] and bar.pin.isChecked()
+    theme.theme().set_presentation(True)
+    assert not bar.pin.isVisible()
+    theme.theme().set_presentation(False)
+    assert bar.pin.isVisible()

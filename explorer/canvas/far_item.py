@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Below this zoom even an enlarged name would not fit into a card.
 NAMES_FROM = 0.2
+# Below this one ports would leave nothing of a card to drag it by.
+PORTS_FROM = 0.16
+PORT_PIXELS = 3.0
 
 
 class FarItem(QGraphicsItem):
@@ -124,7 +127,30 @@ class FarItem(QGraphicsItem):
                 painter.drawRect(QRectF(middle.x() - side / 2, middle.y() - side / 2, side, side))
         if zoom >= NAMES_FROM:
             self._paint_names(painter, zoom, seen, tokens)
+        if scene.ports_shown:
+            self._paint_ports(painter, zoom, seen, tokens)
         scene.frames_item.paint_far_names(painter, zoom, exposed)
+
+    def _paint_ports(
+        self, painter: QPainter, zoom: float, seen: list[NodeItem], tokens: theme.Tokens
+    ) -> None:
+        """As on the cards, but never smaller than can be met with the mouse."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        radius = max(geometry.PORT_RADIUS, PORT_PIXELS / zoom)
+        for item in seen:
+            facts = item.facts
+            ports = [("in", i, item.input_point(i)) for i in range(facts.all_slots)]
+            ports += [("out", i, item.output_point(i)) for i in range(facts.ports)]
+            for side, number, centre in ports:
+                lit = item.lit_port == (side, number)
+                filled = side == "in" and number < len(facts.slots)
+                filled = filled and facts.slots[number] is not None
+                colour = tokens.accent if lit else tokens.border_strong
+                painter.setPen(ink.pen(colour, 1.0, (), True))
+                painter.setBrush(QColor(colour if lit or filled else tokens.surface))
+                grown = radius * (1.5 if lit else 1.0)
+                painter.drawEllipse(centre, grown, grown)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
     def _paint_names(
         self, painter: QPainter, zoom: float, seen: list[NodeItem], tokens: theme.Tokens

@@ -54,6 +54,7 @@ class NetworkScene(QGraphicsScene):
         self._cards: geometry.Obstacles | None = None
         self._known_facts: KnownFacts = {}
         self.far = False
+        self.ports_shown = True
         self.bounds = QRectF()
         self.far_item = FarItem(self)
         self.addItem(self.far_item)
@@ -374,8 +375,11 @@ class NetworkScene(QGraphicsScene):
         sends = item.facts.sends
         return item.output_point(sends.index(ref) if ref in sends else ref[1] if not sends else 0)
 
-    def set_far(self, far: bool) -> None:
-        """Change between cards and the one item that draws them all."""
+    def set_far(self, far: bool, ports: bool = False) -> None:
+        """Change between cards and the one item that draws them all, with or without ports."""
+        if self.ports_shown != (ports or not far):
+            self.ports_shown = ports or not far
+            self.far_item.update()
         if far == self.far:
             return
         self.far = far

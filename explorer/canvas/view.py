@@ -36,6 +36,7 @@ from explorer import folding, theme
 from explorer.canvas import gestures, ink
 from explorer.canvas.card import StopMark
 from explorer.canvas.edge_item import EdgeItem
+from explorer.canvas.far_item import PORTS_FROM
 from explorer.canvas.keys import keys, press
 from explorer.canvas.menu import context_menu
 from explorer.canvas.overlay import Bubble, Legend, Minimap
@@ -243,6 +244,11 @@ class Canvas(QGraphicsView):
         """How far from a port or an edge a press still meets it, in scene units."""
         return theme.METRICS.space_3 / max(self.zoom, MIN_ZOOM)
 
+    @property
+    def _port_reach(self) -> float:
+        """Far out less than ``reach``, so that most of a card is left to drag it by."""
+        return self.reach * (0.5 if self.network.far else 1.0)
+
     def set_zoom(self, zoom: float, anchor: QPoint | None = None) -> None:
         """Zoom so that the point under ``anchor`` (a pixel; else the centre) stays there."""
         zoom = min(MAX_ZOOM, max(MIN_ZOOM, zoom))
@@ -260,7 +266,8 @@ class Canvas(QGraphicsView):
         transform.scale(zoom, zoom)
         self.setTransform(transform)
         few = len(self.network.items_by_id) <= FEW
-        self.network.set_far(zoom < (FAR_BELOW_FOR_FEW if few else FAR_BELOW))
+        far = zoom < (FAR_BELOW_FOR_FEW if few else FAR_BELOW)
+        self.network.set_far(far, few and zoom >= PORTS_FROM)
         if changed:
             self.zoom_changed.emit(zoom)
 
@@ -426,7 +433,7 @@ class Canvas(QGraphicsView):
         adds = bool(
             held & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
         )
-        port = None if network.far else network.port_at(at, self.reach)
+        port = network.port_at(at, self._port_reach) if network.ports_shown else None
         item = network.node_at(at)
         stop = network.stop_at(at)
         fold, frame = self.fold_at(at), network.frames_item.at(at, self.zoom)
@@ -554,7 +561,9 @@ class Canvas(QGraphicsView):
         network.hover_stop(stop)
         fold = self.fold_at(at)
         network.hover_block(fold)
-        port = None if network.far or stop is not None else network.port_at(at, self.reach)
+        port = None
+        if network.ports_shown and stop is None:
+            port = network.port_at(at, self._port_reach)
         if fold or stop is not None or (item is not None and item.fix_at(at) >= 0):
             shape = Qt.CursorShape.PointingHandCursor
         elif port is not None:

@@ -153,6 +153,22 @@ def test_a_layer_dropped_on_a_card_replaces_it(stage: Any, small: Graph) -> None
     assert stage.named("replace") == [("b", Conv2d(4, 3, padding=1))]
 
 
+def test_ports_of_a_small_network_are_seen_and_met_far_out_too(stage: Any, small: Graph) -> None:
+    stage.show(small, zoom=0.2, centre="wide")
+    assert stage.canvas.network.far
+    shot = stage.picture()
+    assert shot.pixelColor(stage.output("wide")) == QColor(theme.current().surface)
+    start, end = stage.output("b"), stage.input("loose")
+    stage.drag(start, end)
+    assert stage.named("connect") == [(("b", 0), "loose", 0)]
+    # A card is still moved by its middle.
+    middle = stage.pixel(stage.canvas.network.items_by_id["wide"].scene_rect().center())
+    stage.drag(middle, middle + QPoint(60, 0))
+    assert list(stage.named("move")[0][0]) == ["wide"]
+    stage.canvas.set_zoom(0.1)
+    assert not stage.canvas.network.ports_shown
+
+
 def test_an_illegal_drop_says_why_and_asks_for_nothing(stage: Any, small: Graph) -> None:
     stage.show(small)
     # The input is no layer.

@@ -346,7 +346,7 @@ class FlowMap(QAbstractScrollArea):
         for side, area in enumerate(places.areas):
             self._paint_map(painter, side, area, places)
             self._paint_names(painter, side, area, places)
-            self._paint_steps(painter, area.map)
+            self._paint_steps(painter, area.map, side)
             if len(self._runs) > 1:
                 self._paint_title(painter, side, area)
             if on_screen:
@@ -444,15 +444,16 @@ class FlowMap(QAbstractScrollArea):
             painter.drawText(QPointF(x, y + metrics.capHeight() / 2), text)
         painter.restore()
 
-    def _paint_steps(self, painter: QPainter, box: QRectF) -> None:
-        """The first and the last step, and the one in sight, under a map or a line."""
+    def _paint_steps(self, painter: QPainter, box: QRectF, side: int) -> None:
+        """The first and the last step, and the measured one in sight, under a map or a line."""
         tokens, m, metrics = theme.current(), theme.metrics(), QFontMetricsF(painter.font())
         first, last = self._ends()
         y = box.bottom() + m.space_1 / 2 + metrics.ascent()
         taken: list[tuple[float, float]] = []
         texts = [(last, f"{last:,}"), (first, self.tr("step {0}").format(f"{first:,}"))]
-        if self._step is not None:
-            texts.insert(0, (self._step, f"{self._step:,}"))
+        seen = None if self._step is None else self._runs[side].steps[self._point(side)]
+        if seen is not None:
+            texts.insert(0, (seen, f"{seen:,}"))
         for step, text in texts:
             width = metrics.horizontalAdvance(text)
             x = self._x_of(box, step) - width / 2
@@ -460,7 +461,7 @@ class FlowMap(QAbstractScrollArea):
             if any(x < b + m.space_2 and x + width + m.space_2 > a for a, b in taken):
                 continue
             taken.append((x, x + width))
-            painter.setPen(QColor(tokens.focus_ring if step == self._step else tokens.text_muted))
+            painter.setPen(QColor(tokens.focus_ring if step == seen else tokens.text_muted))
             painter.drawText(QPointF(x, y), text)
 
     def _paint_title(self, painter: QPainter, side: int, area: _Area) -> None:
@@ -559,13 +560,12 @@ class FlowMap(QAbstractScrollArea):
             if side:
                 pen.setDashPattern([3, 2])
             self._paint_curve(painter, box, self.line_of(side), pen)  # type: ignore[arg-type]
-        step = self._step
-        if step is not None:
-            x = self._x_of(box, step)
+        if self._step is not None:
+            x = self._x_of(box, self._runs[0].steps[self._point(0)])
             painter.setPen(QPen(QColor(tokens.focus_ring), m.line))
             painter.drawLine(QLineF(x, box.top(), x, box.bottom()))
         painter.restore()
-        self._paint_steps(painter, box)
+        self._paint_steps(painter, box, 0)
         names = dict.fromkeys(c[0] for c in self.chosen if c is not None)
         title = f"{' · '.join(names)}  {training_measure_sign(self._measure)}"
         if len(self._runs) > 1:

@@ -22,6 +22,7 @@ from engine.project_file import Project, save
 from engine.trace import Trace
 from explorer import theme
 from explorer.document import Document
+from explorer.run import Replay
 from explorer.settings import Settings
 from explorer.window import Window
 
@@ -376,3 +377,22 @@ class TestInTheWindow:
         rows = QGuiApplication.clipboard().text().split("\n\n")[0].split("\n")
         copied = np.array([[float(v) for v in row.split(",")] for row in rows])
         assert np.array_equal(copied, maps[0], equal_nan=True)
+
+    def test_a_recorded_run_is_pinned_as_it_was_and_then_runs_anew(
+        self, qtbot: QtBot, window: Window, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "run.gftrace"
+        window.run_files.save(path)
+        qtbot.waitUntil(path.exists)
+        assert window.controller.projects.open(path)
+        qtbot.waitUntil(lambda: isinstance(window.document.run, Replay))
+        pinned, d = window.controller.pinned, window.document
+        pinned.pin()
+        assert pinned.state == "ready" and pinned.trace is d.trace
+        x, label = d.x, d.run.target
+        window.controller.pictures.next()
+        assert not isinstance(d.run, Replay)
+        qtbot.waitUntil(lambda: pinned.state == "ready")
+        alone = run_alone(d, x, label)
+        for kind, ref in (("value", ("linear1", 0)), ("grad", ("conv1", 0))):
+            assert np.array_equal(pinned.trace.look(kind, ref), alone.look(kind, ref))

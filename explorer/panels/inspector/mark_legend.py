@@ -15,7 +15,7 @@ from explorer.tensors.scales import LAST, lut
 Sign = Literal[
     "won",  # a dot in the colour of its window
     "gets",  # a ring around the cell that the gradient goes to
-    "several",  # a dot with a number, or in a ring: it won several windows
+    "several",  # a number, or a second ring where there is no room: it won several windows
     "tie",  # a square: equal values
     "zero",  # a cell in the colour of zero
     "window",
@@ -29,10 +29,11 @@ Sign = Literal[
 
 @dataclass(frozen=True)
 class Entry:
-    """One sign and what it means."""
+    """One sign and what it means; a window has the colour of its number."""
 
     sign: Sign
     text: str
+    number: int = 0
 
 
 class MarkLegend(QWidget):
@@ -114,7 +115,7 @@ class MarkLegend(QWidget):
                 shift = side + m.space_1
                 box = QRectF(place.left(), place.center().y() - side / 2, side, side)
                 painter.save()
-                self._draw(painter, entry.sign, box)
+                self._draw(painter, entry, box)
                 painter.restore()
             painter.setPen(QColor(theme.current().text))
             painter.drawText(
@@ -124,8 +125,8 @@ class MarkLegend(QWidget):
             )
         painter.end()
 
-    def _draw(self, painter: QPainter, sign: Sign, box: QRectF) -> None:
-        tokens, m = theme.current(), theme.metrics()
+    def _draw(self, painter: QPainter, entry: Entry, box: QRectF) -> None:
+        tokens, m, sign = theme.current(), theme.metrics(), entry.sign
         one, two = (QColor(colour) for colour in tokens.windows[:2])
         halo = QPen(QColor(tokens.focus_halo), m.hairline)
         edge = QPen(QColor(tokens.border_strong), m.hairline)
@@ -143,9 +144,15 @@ class MarkLegend(QWidget):
             painter.setPen(QPen(one, m.hairline))
             inset = m.hairline
             painter.drawEllipse(box.adjusted(inset, inset, -inset, -inset))
-            painter.setPen(halo)
+            painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(one)
-            painter.drawEllipse(box.center(), size / 2, size / 2)
+            inset = 3 * m.hairline
+            painter.drawEllipse(box.adjusted(inset, inset, -inset, -inset))
+            font = theme.font("small")
+            font.setPixelSize(max(7, round(0.6 * box.height())))
+            painter.setFont(font)
+            painter.setPen(QColor(tokens.focus_halo))
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), "2")
         elif sign == "tie":
             painter.setPen(halo)
             painter.setBrush(one)
@@ -160,7 +167,9 @@ class MarkLegend(QWidget):
             inner = box.adjusted(1, 1, -1, -1)
             painter.fillRect(inner, QBrush(QColor(tokens.padding), Qt.BrushStyle.BDiagPattern))
         elif sign in ("window", "outline"):
-            colour = two if sign == "window" else QColor(tokens.accent)
+            colour = QColor(tokens.accent)
+            if sign == "window":
+                colour = QColor(tokens.windows[entry.number % len(tokens.windows)])
             painter.setPen(QPen(colour, m.line))
             painter.drawRect(box.adjusted(2, 2, -2, -2))
         elif sign in ("sees", "changes"):

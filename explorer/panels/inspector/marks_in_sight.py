@@ -7,6 +7,7 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.fields import Fields
 from engine.graph import Ref
+from explorer import theme
 from explorer.panels.inspector.mark_legend import Entry
 from explorer.tensors.marks import MARKS_FROM, WINDOWS_FROM, Marks
 from explorer.tensors.pair import TensorPair
@@ -24,10 +25,14 @@ def mark_entries(zoom: float, forward: Marks | None, gradient: Marks | None) -> 
     if zoom < MARKS_FROM:
         return (Entry("small", _tr("Zoom in (wheel) to see a mark for each window.")),)
     found = []
-    if forward is not None:
+    dots = zoom >= theme.metrics().numbers_from  # beside numbers a gradient has dots too
+    if forward is not None and not (dots and gradient is not None):
         found.append(Entry("won", _tr("won its window")))
     if gradient is not None:
-        found.append(Entry("gets", _tr("gets its window's gradient")))
+        text = _tr("gets its window's gradient")
+        if forward is not None and dots:
+            text = _tr("won its window, gets its gradient")
+        found.append(Entry("won" if dots else "gets", text))
         found.append(Entry("zero", _tr("exactly zero: won nothing")))
     _, counts = np.unique(marks.places, axis=0, return_counts=True)
     if (counts > 1).any():
@@ -42,20 +47,21 @@ def place_entries(
     ref: Ref,
     fields: Fields | None,
     *,
-    window: bool,
+    window: int | None,
     outline: str,
     padding: str,
 ) -> tuple[Entry, ...]:
-    """Those of the chosen cell: its window, its cells (``outline`` says which), what it sees.
+    """Those of the chosen cell: its window, its cells, what it sees.
 
+    ``window`` is the window's number, ``outline`` says which cells belong to the chosen one,
     ``padding`` says what the hatched cells are; empty texts stand for what is not drawn.
     """
     grid = pair.forward_grid
     if not grid.maps.size:
         return ()
     found = []
-    if window and grid.view.zoom >= WINDOWS_FROM:
-        found.append(Entry("window", _tr("window of the chosen cell")))
+    if window is not None and grid.view.zoom >= WINDOWS_FROM:
+        found.append(Entry("window", _tr("window of the chosen cell"), window))
     if outline:
         found.append(Entry("outline", outline))
     if padding:

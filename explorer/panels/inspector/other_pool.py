@@ -269,7 +269,9 @@ class OtherPoolBox(QWidget):
         if pair is not None and pair.other is not None and pair.dx is not None:
             entries = mark_entries(self.gradients.mine.view.zoom, None, self._marks)
             if self._windows:
-                entries += (Entry("window", self.tr("window of the chosen cell")),)
+                entries += (
+                    Entry("window", self.tr("window of the chosen cell"), self._windows[0].number),
+                )
             if any(pair.padding):
                 entries += (Entry("padding", self.tr("padding")),)
         self.mark_legend.set_entries(entries)

@@ -97,7 +97,7 @@ class Inspector(QWidget):
         self._channel_told = 0
         self._channel: int | None = None  # whose winners are marked; None: of all
         self._channel_focus: Cell | None = None
-        self._windowed, self._outlined = False, ""  # what is marked for the focused cell
+        self._outlined = ""  # what the cells are that are outlined for the focused one
         self._twin_shows: Shown = "this"
         self._phase = ""  # of the step shown last
         self._follows = True  # the page comes to the front that the step wrote
@@ -964,7 +964,6 @@ class Inspector(QWidget):
 
     def _show_places(self) -> None:
         """The window of a focused output cell, and the cells that belong to the focused one."""
-        self._windowed = False
         node, cell = self._lens.node, self._focus
         if node is None or node.inputs[:1] in ((), (None,)):
             return
@@ -977,7 +976,6 @@ class Inspector(QWidget):
         if cell is not None and (cell.node, cell.port) == (node.id, 0) and len(cell.index) == 3:
             window = window_at(layer, cell.row, cell.column)
             windows = (window,) if window is not None else ()
-            self._windowed = window is not None
             self._windows = windows
             winner = winner_of(self._lens, node, cell)
             twin, pin = self._compared[self.source].twin, self._pin
@@ -1022,7 +1020,7 @@ class Inspector(QWidget):
                 pair,
                 ref,
                 self._fields,
-                window=self._windowed,
+                window=self._windows[0].number if self._windows else None,
                 outline=self._outlined,
                 padding=padding,
             )

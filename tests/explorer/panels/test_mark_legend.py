@@ -9,6 +9,7 @@ from engine.cell import Cell
 from engine.layers import REGISTRY
 from explorer import theme
 from explorer.panels import Inspector
+from explorer.panels.inspector.pooling import colour_number
 from explorer.tensors.grid import MARKS_FROM
 from explorer.tensors.scales import LAST, lut
 
@@ -107,7 +108,10 @@ def test_the_signs_are_painted_in_the_colours_of_the_marks(qtbot, panel, ran, mo
     assert set(tokens.windows[:2]) <= colours("won")
     zero = QColor.fromRgb(int(lut(tokens, "diverging").colours[LAST["diverging"] // 2])).name()
     assert zero in colours("zero")
-    assert tokens.windows[1] in colours("window") and tokens.accent in colours("outline")
+    entry = next(e for e in legend.entries if e.sign == "window")
+    assert entry.number == colour_number(2, 3)
+    assert tokens.windows[entry.number] in colours("window")
+    assert tokens.accent in colours("outline")
 
 
 def test_a_ring_stands_out_from_the_zeros_around_it(mode):
@@ -129,3 +133,14 @@ def test_the_legend_is_as_high_as_its_lines(qtbot, panel, ran):
     assert legend.heightForWidth(200) > legend.heightForWidth(900)
     qtbot.waitUntil(lambda: legend.height() == legend.heightForWidth(legend.width()))
     assert legend.sign_rect(legend.entries[-1].sign).bottom() <= legend.height()
+
+
+def test_beside_numbers_the_gradient_has_dots(qtbot, panel, ran):
+    look(panel, ran, "pool1", ran.after("backward", "pool1"))
+    grid = panel.source.forward_grid
+    grid.setFocus()
+    while grid.view.zoom < theme.metrics().numbers_from:
+        qtbot.keyClick(grid, Qt.Key.Key_Plus)
+    entries = panel.source_legend.entries
+    assert [e.text for e in entries if e.sign == "won"] == ["won its window, gets its gradient"]
+    assert "gets" not in signs(panel.source_legend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,19 @@ def declared(entry: onnx.ValueInfoProto) -> tuple[int | None, ...] | None:
     )
 
 
+SMALL = 4096
+"""Bytes and numbers of a weight that shapes may depend on."""
+LONGEST_ROW = 1 << 16
+"""Numbers of a row that shapes may be worked out from."""
+
+
+def _count(tensor: onnx.TensorProto) -> int:
+    """How many numbers the sizes of a tensor stand for; one below 0 counts as endless."""
+    if any(size < 0 for size in tensor.dims):
+        return 1 << 62
+    return math.prod(tensor.dims)
+
+
 def inferred(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     """Shapes as onnx infers them, of the model without its large weights."""
     from onnx import shape_inference
@@ -33,7 +47,7 @@ def inferred(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     light.CopyFrom(model)
     kept = []
     for tensor in light.graph.initializer:
-        if tensor.ByteSize() < 4096:
+        if tensor.ByteSize() < SMALL and _count(tensor) < SMALL:
             kept.append(tensor)
         else:
             light.graph.input.append(
@@ -43,14 +57,30 @@ def inferred(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     copies = [onnx.TensorProto.FromString(t.SerializeToString()) for t in kept]
     del light.graph.initializer[:]
     light.graph.initializer.extend(c for c in copies if c.name in names)
+    found: dict[str, tuple[int | None, ...]] = {}
     with contextlib.suppress(Exception):  # a damaged or unknown part: then nothing is inferred
-        light = shape_inference.infer_shapes(light, data_prop=True)
-    found = {}
-    for entry in (*light.graph.value_info, *light.graph.output):
-        dims = declared(entry)
-        if dims is not None:
-            found[entry.name] = dims
-    return found
+        light = shape_inference.infer_shapes(light)
+        found = _declared(light)
+        # onnx then makes a list as long as a row claims to be, and a damaged one claims anything
+        constants = (a.t for n in light.graph.node for a in n.attribute if a.HasField("t"))
+        every = (declared(e) for e in _entries(light))
+        rows = (dims[0] or 0 for dims in every if dims is not None and len(dims) == 1)
+        if all(_count(t) < 16 * t.ByteSize() + 16 for t in constants) and (
+            max(rows, default=0) <= LONGEST_ROW
+        ):
+            found = _declared(shape_inference.infer_shapes(light, data_prop=True))
+    return found or _declared(light)
+
+
+def _declared(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """The sizes of all tensors that the file tells, by name."""
+    found = ((entry.name, declared(entry)) for entry in _entries(model))
+    return {name: dims for name, dims in found if dims is not None}
+
+
+def _entries(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+    graph = model.graph
+    yield from (*graph.input, *graph.value_info, *graph.output)
 
 
 def needs(proto: onnx.NodeProto) -> list[str]:

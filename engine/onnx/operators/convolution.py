@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -10,7 +11,7 @@ import numpy as np
 
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.avg_pool2d import AvgPool2d
-from engine.layers.base import Layer, Spec
+from engine.layers.base import Array, Layer, Spec
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.frame import Frame
@@ -37,6 +38,8 @@ from engine.onnx.site import (
 )
 
 LOWEST = -3.4e38
+MOST_PLACES = 1 << 22
+"""Of a window whose cells are counted place by place."""
 
 
 def two(values: Sequence[int] | None, count: int, default: int) -> tuple[int, int]:
@@ -299,6 +302,13 @@ def max_unpool(site: Site) -> Sequence[Value]:
     return (back(site.layer(Frame((0, 0, 0), (0, *extra)), y)),)
 
 
+def _counting(places: int, kernel: int, stride: int, dilation: int, first: int, end: int) -> Array:
+    """How many cells of the window at each place along an axis lie in first … end − 1."""
+    start = stride * np.arange(places)
+    before, beyond = (-((start - limit) // dilation) for limit in (first, end))
+    return np.maximum(np.minimum(beyond, kernel) - np.maximum(before, 0), 0)
+
+
 @imports("AveragePool")
 def average_pool(site: Site) -> Sequence[Value]:
     x, back = _pooled_maps(site)
@@ -321,17 +331,20 @@ def average_pool(site: Site) -> Sequence[Value]:
         )
     ]
     whole = (pads[0], pads[1], after[0], after[1])
-    ones = np.zeros((size[0] + pads[0] + after[0], size[1] + pads[1] + after[1]), "float32")
-    if include:
-        ones[: size[0] + pads[0] + pads[2], : size[1] + pads[1] + pads[3]] = 1
-    else:
-        ones[pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]] = 1
-    counts = np.zeros(out, "float32")
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            rows = i * dilation[0] + stride[0] * np.arange(out[0])
-            columns = j * dilation[1] + stride[1] * np.arange(out[1])
-            counts += ones[np.ix_(rows, columns)]
+    if max(kernel) > LARGEST or math.prod(out) > MOST_PLACES:
+        raise UnsupportedError(f"windows of {kernel} at {out} places")
+    rows, columns = (
+        _counting(
+            out[i],
+            kernel[i],
+            stride[i],
+            dilation[i],
+            0 if include else pads[i],
+            pads[i] + size[i] + (pads[i + 2] if include else 0),
+        )
+        for i in range(2)
+    )
+    counts = np.outer(rows, columns).astype("float32")
     summed = Conv2d(
         channels,
         kernel,

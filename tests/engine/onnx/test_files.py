@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from engine.onnx import (
     export_onnx,
     read,
 )
+from engine.onnx.proto_facts import inferred
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
 from engine.project_file import load, save
@@ -193,6 +195,49 @@ def test_ten_thousand_mutated_bytes_never_crash() -> None:
     assert opened > 100 and refused > 100
 
 
+def test_a_damaged_size_is_not_followed_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnx's inference makes a list as long as a row of weights claims to be."""
+    made = onnx.load_from_string(small())
+    made.graph.initializer.append(TensorProto(name="odd", data_type=FLOAT, dims=[1 << 40]))
+    made.graph.node.insert(0, helper.make_node("Riddle", ["x", "odd"], ["z"], domain="example"))
+    made.opset_import.append(helper.make_opsetid("example", 1))
+    given: list[onnx.ModelProto] = []
+    infer = onnx.shape_inference.infer_shapes
+
+    def watched(light: onnx.ModelProto, **options: Any) -> onnx.ModelProto:
+        given.append(light)
+        held = {t.name: list(t.dims) for t in light.graph.initializer}
+        assert all(np.prod(sizes) < 4096 for sizes in held.values())
+        return infer(light, **options)
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", watched)
+    assert inferred(made)["f"] == (None, 144)
+    assert "odd" in {entry.name for entry in given[0].graph.input}
+    assert len(given) == 1  # without following numbers
+    del made.graph.initializer[-1], made.graph.node[0].input[-1]
+    assert inferred(made)["f"] == (None, 144) and len(given) == 3
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("AveragePool", {"kernel_shape": [1000, 1000], "pads": [2000] * 4, "dilations": [2, 2]}),
+        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1 << 31] * 4, "dilations": [2, 2]}),
+        ("MaxPool", {"kernel_shape": [1 << 40, 1 << 40], "pads": [1 << 40] * 4}),
+        ("Conv", {"kernel_shape": [3, 3], "pads": [1 << 40] * 4}),
+        ("LpPool", {"kernel_shape": [2, 2], "pads": [1 << 31] * 4, "strides": [1 << 31] * 2}),
+    ],
+)
+def test_absurd_windows_open_at_once(op: str, attributes: dict[str, Any]) -> None:
+    weights = {"w": picture(2, 3, 3, 3)} if op == "Conv" else {}
+    made = model([helper.make_node(op, ["x", *weights], ["y"], **attributes)], opset=19)
+    if weights:
+        made.graph.initializer.append(numpy_helper.from_array(weights["w"], "w"))
+    begun = time.perf_counter()
+    read(made).graph.infer()
+    assert time.perf_counter() - begun < 2
+
+
 # ---- external data -------------------------------------------------------------------------
 
 
@@ -346,9 +391,9 @@ def test_open_sizes_are_asked_for() -> None:
     assert error.value.wanted == {"x": (None, 3, None, None)}
     for sizes in ((3, 5, 4), (0, 3, 5, 4)):
         assert read(made, shapes={"x": sizes}).graph.inputs[0].shape == (3, 5, 4)
-    for sizes in ((4, 5, 4), (3, 5), (3, 0, 4)):
+    for wrong in ((4, 5, 4), (3, 5), (3, 0, 4)):
         with pytest.raises(OnnxError, match="expected sizes that fit"):
-            read(made, shapes={"x": sizes})
+            read(made, shapes={"x": wrong})
 
 
 def test_the_number_of_samples_stays_free() -> None:

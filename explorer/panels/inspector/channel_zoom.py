@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Signal
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 
 from engine.cell import Cell
 from explorer import theme
@@ -40,7 +40,12 @@ class ChannelZoom(QObject):
             for grid in self._grids:
                 grid.fit()
             self._apply()
+        elif event.type() == QEvent.Type.Resize:
+            QTimer.singleShot(0, self, self._fitted)  # when the grid has fitted itself
         return super().eventFilter(watched, event)
+
+    def _fitted(self) -> None:
+        self.changed.emit()
 
     def _apply(self) -> None:
         first = self._view(self._grids[0])

@@ -144,3 +144,14 @@ def test_beside_numbers_the_gradient_has_dots(qtbot, panel, ran):
     entries = panel.source_legend.entries
     assert [e.text for e in entries if e.sign == "won"] == ["won its window, gets its gradient"]
     assert "gets" not in signs(panel.source_legend)
+
+
+def test_a_larger_panel_may_change_what_is_drawn(qtbot, panel, ran):
+    look(panel, ran, "pool1", ran.after("backward", "pool1"))
+    qtbot.keyClick(panel.which, Qt.Key.Key_Home)  # all channels, fitted
+    assert panel.source.forward_grid.view.fit
+    panel.resize(2400, 2400)
+    numbers = theme.metrics().numbers_from
+    qtbot.waitUntil(lambda: panel.source.forward_grid.view.zoom >= numbers)
+    qtbot.waitUntil(lambda: "gets" not in signs(panel.source_legend))
+    assert "won" in signs(panel.source_legend)

@@ -50,7 +50,7 @@ from engine.layers.stochastic_depth import StochasticDepth
 from engine.layers.tanh import Tanh
 from engine.layers.trainable_subsampling import TrainableSubsampling
 from engine.layers.window import padding_sides
-from engine.losses import CrossEntropy, Hinge, LeNetLoss, MeanSquaredError
+from engine.losses import CrossEntropy, Hinge, LeNetLoss, MeanSquaredError, Total
 from engine.parameters import Parameters
 from engine.scripts.base import (
     Names,
@@ -422,6 +422,8 @@ def _loss(loss: Loss, classes: int) -> str:
             f"({near}{{0}}.gather(1, target[:, None])[:, 0] + torch.logsumexp(F.pad("
             f"{far}{{0}}, (0, 1), value={-function.j!r}), 1)).mean()"
         )
+    elif isinstance(function, Total):
+        text = "{0}.sum() / len({0})"
     else:
         raise ScriptError(
             f"{loss.id}: expected a loss with a PyTorch form, received {function.title}."
@@ -530,8 +532,9 @@ def _losses(graph: Graph, found: Mapping[str, Site], results: Sequence[Ref]) -> 
     terms = []
     for loss in graph.losses:
         name = f"outputs[{results.index(loss.input)}]" if len(results) > 1 else "outputs"
-        classes = found[loss.input[0]].outputs[loss.input[1]].shape[1]
-        terms.append(_loss(loss, classes).format(name))
+        node_id, port = loss.input
+        shape = found[node_id].outputs[port].shape if node_id in found else ()
+        terms.append(_loss(loss, shape[1] if len(shape) == 2 else 0).format(name))
     lines = wrapped(f"return {' + '.join(terms)}", 4)
     return "\n".join(["def loss(outputs, target):", *lines])
 

@@ -23,6 +23,7 @@ from engine.layers.concat import Concat
 from engine.layers.conv2d import Conv2d
 from engine.layers.conv_transpose2d import ConvTranspose2d
 from engine.layers.dropout import Dropout
+from engine.layers.flatten import Flatten
 from engine.layers.interpolate import Interpolate
 from engine.layers.linear import Linear
 from engine.layers.lp_pool2d import LpPool2d
@@ -34,7 +35,7 @@ from engine.layers.relu import ReLU
 from engine.layers.split import Split
 from engine.layers.top_k import TopK
 from engine.layers.where import Where
-from engine.losses import CrossEntropy, Hinge, LeNetLoss, LossFunction, MeanSquaredError
+from engine.losses import CrossEntropy, Hinge, LeNetLoss, LossFunction, MeanSquaredError, Total
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile, exhaust
 from engine.scripts.base import ScriptError
@@ -295,6 +296,7 @@ def test_a_network_that_came_from_onnx_is_written(name: str) -> None:
         Hinge(0.7),
         LeNetLoss(0.5),
         LeNetLoss(1.0, negative=True),
+        Total(),
     ],
     ids=repr,
 )
@@ -310,6 +312,29 @@ def test_a_loss_is_the_same(function: LossFunction) -> None:
     exhaust(plan.run(Batch.of(graph, x, target)))
     space = run(pytorch_script(graph))
     module = module_of(space)
+    module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
+    found = float(space["loss"](module(torch.tensor(x)), torch.tensor(target)).detach())
+    assert found == pytest.approx(plan.loss(), rel=1e-5)
+
+
+def test_a_sum_beside_a_loss_of_classes_is_written() -> None:
+    graph = Graph(
+        (Input("image", (2, 4, 4)),),
+        (Node("maps", Conv2d(3, 3), (IMAGE,)), Node("flat", Flatten(), (("maps", 0),))),
+        (("out", ("flat", 0)),),
+        (Loss("of_classes", CrossEntropy(), ("flat", 0)), Loss("sum", Total(), ("maps", 0), 0.25)),
+    )
+    text = pytorch_script(graph)
+    ast.parse(text)
+    assert "F.cross_entropy(outputs[0], target) + 0.25 * outputs[1].sum() / len(outputs[1])" in text
+    if torch is None:
+        return
+    x = np.random.default_rng(1).standard_normal((3, 2, 4, 4)).astype("float32")
+    target, parameters = np.array([1, 5, 11]), weights_of(graph, 2)
+    plan = compile(graph, parameters, batch=3)
+    exhaust(plan.run(Batch.of(graph, x, target)))
+    space = run(text)
+    module = module_of(space).train()
     module.load_state_dict({n: torch.tensor(a) for n, a in state_dict(graph, parameters).items()})
     found = float(space["loss"](module(torch.tensor(x)), torch.tensor(target)).detach())
     assert found == pytest.approx(plan.loss(), rel=1e-5)

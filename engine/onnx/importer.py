@@ -473,7 +473,7 @@ class Importer:
             IndexError,
             KeyError,
             AttributeError,
-            OverflowError,
+            ArithmeticError,
         ) as error:
             text = " ".join(str(error).split())[:120]
             reason = f"its inputs or attributes do not fit it ({type(error).__name__}: {text})"

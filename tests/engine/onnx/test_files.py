@@ -223,6 +223,7 @@ def test_a_damaged_size_is_not_followed_into_memory(monkeypatch: pytest.MonkeyPa
     [
         ("AveragePool", {"kernel_shape": [1000, 1000], "pads": [2000] * 4, "dilations": [2, 2]}),
         ("AveragePool", {"kernel_shape": [3, 3], "pads": [1 << 31] * 4, "dilations": [2, 2]}),
+        ("AveragePool", {"kernel_shape": [2, 2], "strides": [1, 0], "dilations": [2, 2]}),
         ("MaxPool", {"kernel_shape": [1 << 40, 1 << 40], "pads": [1 << 40] * 4}),
         ("Conv", {"kernel_shape": [3, 3], "pads": [1 << 40] * 4}),
         ("LpPool", {"kernel_shape": [2, 2], "pads": [1 << 31] * 4, "strides": [1 << 31] * 2}),

@@ -45,14 +45,17 @@ class Checker(QObject):
             return
         source, position = place.source, document.position
         gradient = look(run.trace, document.explained, Place(source, "gradient"))
-        if gradient is None or run.target is None:
+        if gradient is None:
             self._say("info", self.tr("It has no gradient yet: step on into the backward pass."))
             return
         if self._worker.busy:
             return
         graph, parameters = document.graph, dict(document.parameters)
         inputs = {graph.inputs[0].id: np.asarray(document.x)[None]}
-        targets = {loss.id: np.array([run.target]) for loss in graph.losses}
+        label = run.target  # none where no loss is of classes, such as a sum: the run takes this
+        if label is None:
+            label = document.sample.label or 0
+        targets = {loss.id: np.array([label]) for loss in graph.losses}
         gains = dict(document.gains)
 
         def work() -> CellCheck:

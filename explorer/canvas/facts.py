@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.graph import Graph, Inference, Input, Loss, Node, Ref
 from engine.layers.base import Cost, Fix, ShapeError
+from engine.layers.joining import Joining
 from engine.layers.muted import Muted
 from explorer import theme
 from explorer.canvas.placement import edges_of, main_path, ranks
@@ -215,8 +216,11 @@ def gather(
         folded = reader in view.blocks
         joins = node_ is not None and not folded and node_.layer.arity[1] != 1
         meets = joins or (folded and node_ is not None and len(node_.inputs) > 1)
-        skip = meets and rank[reader] - rank[source] > 1
         seen = readers.get(start, ())
+        # of branches side by side (inception, fire) the short ones are no skips: they lead nowhere
+        # else, while a tensor that is passed on is read by a layer too
+        side = joins and node_ is not None and isinstance(node_.layer, Joining)
+        skip = meets and rank[reader] - rank[source] > 1 and not (side and len(seen) == 1)
         # Where a block also reads its own tensor inside, not all that meets there is on screen.
         forks = len(seen) > 1 and (
             not view.blocks or len(around.get(ref, ())) == sum(len(view.keys(*key)) for key in seen)

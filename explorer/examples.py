@@ -143,7 +143,9 @@ EXAMPLES: dict[str, Example] = {
         ),
         Example(
             "stride",
-            QT_TRANSLATE_NOOP("Examples", "1×1 convolution, stride 2: 75% of dX is zero"),
+            QT_TRANSLATE_NOOP(
+                "Examples", "1×1 convolution, stride 2: 75% of the input gradient is zero"
+            ),
             QT_TRANSLATE_NOOP(
                 "Examples",
                 "No window looks at three of four cells, so no gradient comes back to them: "

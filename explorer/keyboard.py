@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QTextEdit,
     QWidget,
 )
+from shiboken6 import isValid
 
 from explorer.canvas import Canvas
 from explorer.commands import COMMANDS, Actions, Scope, scope_of
@@ -120,7 +121,7 @@ class Keyboard(QObject):
 
     def _focus_changed(self, _old: QWidget | None, now: QWidget | None) -> None:
         """What had the keyboard is gone, and nothing else got it."""
-        if now is None and self._window.isActiveWindow():
+        if now is None and isValid(self._window) and self._window.isActiveWindow():
             QTimer.singleShot(0, self, self._take_lost_keys)
 
     def _take_lost_keys(self) -> None:

@@ -11,7 +11,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolBut
 
 from explorer import theme
 
-Level = Literal["info", "success", "warning", "error"]
+Level = Literal["info", "success", "note", "warning", "error"]
+"""note: what is to be read in peace, and stays like warnings and errors."""
 Say = Callable[[Level, str], None]
 
 
@@ -23,9 +24,15 @@ class Notice:
     text: str
 
 
-_ICONS = {"info": "info", "success": "check", "warning": "warning", "error": "error"}
+_ICONS = {
+    "info": "info",
+    "success": "check",
+    "note": "info",
+    "warning": "warning",
+    "error": "error",
+}
 _SECONDS = {"info": 8, "success": 5}
-"""Warnings and errors stay until they are closed or replaced."""
+"""Notes, warnings and errors stay until they are closed or replaced."""
 
 
 class NoticeBar(QFrame):
@@ -60,7 +67,7 @@ class NoticeBar(QFrame):
 
     def show_notice(self, level: str, text: str) -> None:
         """Show a message instead of the one before."""
-        colour = {"info": "accent"}.get(level, level)
+        colour = {"info": "accent", "note": "accent"}.get(level, level)
         size = theme.metrics().icon_small
         self._icon.setPixmap(theme.icon(_ICONS[level], colour).pixmap(size, size))
         self._label.setText(text)

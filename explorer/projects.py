@@ -129,7 +129,7 @@ class Projects(QObject):
         elif kept is not None:
             self._show(kept, None)
             self.note_change()  # in whatever way, it is not what any file holds
-            self._say("info", self.tr("This is your work from last time, which was not saved."))
+            self._say("note", self.tr("This is your work from last time, which was not saved."))
         else:
             self.open_shipped("lenet5")
 
@@ -160,7 +160,7 @@ class Projects(QObject):
             copied = self.tr("{0} is open in another window: this is a copy of it.")
             warnings = (*warnings, copied.format(path.name))
         if warnings or kept:
-            self._say("warning" if warnings else "info", " ".join((*warnings, kept)))
+            self._say("warning" if warnings else "note", " ".join((*warnings, kept)))
         return True
 
     def open_sized(self, asked: OpenSizes, shapes: Mapping[str, Shape]) -> None:
@@ -234,7 +234,7 @@ class Projects(QObject):
             self.settings.remember_recent(path)
             if result.warnings or kept:
                 self._say(
-                    "warning" if result.warnings else "info", " ".join((*result.warnings, kept))
+                    "warning" if result.warnings else "note", " ".join((*result.warnings, kept))
                 )
             else:
                 self._say("info", self.tr("Opened {0}.").format(path.name))
@@ -263,7 +263,9 @@ class Projects(QObject):
             text = self.tr(
                 "{0} is a recorded run: it is shown as it was, until you change something."
             )
-            self._say("info", " ".join(filter(None, (text.format(path.name), kept))))
+            self._say(
+                "note" if kept else "info", " ".join(filter(None, (text.format(path.name), kept)))
+            )
 
         self.builders.run(lambda: recording.load(path), done)
 
@@ -277,7 +279,7 @@ class Projects(QObject):
         kept = self._keep_unsaved()
         self._show(project, None)
         if kept and not quiet:
-            self._say("info", kept)
+            self._say("note", kept)
 
     def open_example(self, name: str) -> None:
         """Open a small network with fixed numbers, and say what it shows."""
@@ -288,7 +290,7 @@ class Projects(QObject):
         origin = self.tr("the numbers of the example")
         picture = samples.from_input(example.x, None, None, origin)
         self._show(example.project(), None, picture=picture)
-        self._say("info", " ".join(filter(None, (examples.tr(example.idea), kept))))
+        self._say("note", " ".join(filter(None, (examples.tr(example.idea), kept))))
 
     def open_architecture(self, name: str) -> None:
         """Open a network of the gallery: trained where that ships, else with new weights.
@@ -319,7 +321,7 @@ class Projects(QObject):
                 text = self.tr("{0} has new weights: it has not been trained.").format(
                     architecture.title
                 )
-            self._say("info", " ".join(filter(None, (text, kept))))
+            self._say("note" if kept else "info", " ".join(filter(None, (text, kept))))
 
         self.builders.run(lambda: gallery.project(architecture, aspect), done)
 
@@ -335,7 +337,7 @@ class Projects(QObject):
         )
         self._show(Project(graph), None)
         if kept:
-            self._say("info", kept)
+            self._say("note", kept)
 
     def _keep_unsaved(self) -> str:
         """Another project replaces this one: keep what was not saved; return where, in words."""

@@ -46,7 +46,8 @@ def test_it_is_not_there_until_there_is_something_to_say(bar: NoticeBar) -> None
 
 
 @pytest.mark.parametrize(
-    ("level", "stays"), [("info", False), ("success", False), ("warning", True), ("error", True)]
+    ("level", "stays"),
+    [("info", False), ("success", False), ("note", True), ("warning", True), ("error", True)],
 )
 def test_good_news_goes_by_itself_and_bad_news_stays(
     bar: NoticeBar, level: str, stays: bool

@@ -20,6 +20,7 @@ from engine.layers.relu import ReLU
 from engine.parameters import initial_parameters
 from engine.project_file import load
 from explorer.canvas.placement import place
+from explorer.examples import EXAMPLES
 
 
 class TestProjects:
@@ -160,7 +161,7 @@ class TestProjects:
         d = again.document
         assert d.graph == graph and d.modified and d.path is None
         assert all(np.array_equal(d.parameters[k], v) for k, v in weights.items())
-        assert "not saved" in again.notices[-1].text
+        assert "not saved" in again.notices[-1].text and again.notices[-1].level == "note"
         again.controller.arranging.move({"conv1": (1.0, 1.0)})
         again.controller.undo()
         assert d.modified
@@ -203,7 +204,7 @@ class TestProjects:
         c.layers.delete(["relu1"])
         graph = d.graph
         c.projects.open_shipped("resnet-digits")
-        assert "was kept" in bench.notices[-1].text
+        assert "was kept" in bench.notices[-1].text and bench.notices[-1].level == "note"
         aside = Path(c.settings["recent"][0])
         assert load(aside).graph == graph
         assert c.projects.open(aside) and d.graph == graph
@@ -255,6 +256,13 @@ class TestGallery:
         new = initial_parameters(d.graph, 0)
         assert all(np.array_equal(d.parameters[key], new[key]) for key in new)
         assert d.path is None and not d.modified
+
+    def test_what_an_example_shows_is_read_in_peace(self, bench: Any) -> None:
+        """It is looked up while stepping, long after a message would have gone."""
+        for name, example in EXAMPLES.items():
+            bench.controller.projects.open_example(name)
+            assert bench.notices[-1].text == example.idea
+            assert bench.notices[-1].level == "note"
 
     def test_a_trained_one_opens_as_it_ships(self, bench: Any, qtbot: QtBot) -> None:
         self.open(bench, qtbot, "resnet-digits")

@@ -72,7 +72,8 @@ class TrainingSession(QObject):
         self.flows: tuple[TrainingFlow, ...] = ()
         self.earlier_flows: tuple[TrainingFlow, ...] = ()
         self._flow: TrainingFlow | None = None
-        """The run under way, while nothing of it is measured."""
+        """The run under way, while nothing of it is measured; it may go on with the last one."""
+        self._goes_on = False
         self._flow_told = QTimer(self)
         self._flow_told.setSingleShot(True)
         self._flow_told.setInterval(round(1000 * SHOW_SECONDS))
@@ -239,15 +240,15 @@ class TrainingSession(QObject):
             f"{optimizer.lr:g}",
         )
         self._flow = TrainingFlow.of(self.document.graph, title)
-        if step and self.flows and self.flows[-1].refs == self._flow.refs:
-            *before, last = self.flows
-            self.flows, self._flow = tuple(before), last.until(step)
+        self._goes_on = bool(step and self.flows and self.flows[-1].refs == self._flow.refs)
+        if self._goes_on:
+            self._flow = self.flows[-1].until(step)
 
     def _flow_measured(self, point: FlowPoint) -> None:
         if self._flow is not None:
-            self.flows, self._flow = (*self.flows, self._flow)[-MOST_RUNS:], None
-        *before, last = self.flows
-        self.flows = (*before, last.with_point(point))
+            before = self.flows[:-1] if self._goes_on else self.flows
+            self.flows, self._flow = (*before, self._flow)[-MOST_RUNS:], None
+        self.flows = (*self.flows[:-1], self.flows[-1].with_point(point))
         if not self._flow_told.isActive():
             self._flow_told.start()
 

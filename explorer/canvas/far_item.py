@@ -21,6 +21,10 @@ NAMES_FROM = 0.2
 # Below this one ports would leave nothing of a card to drag it by.
 PORTS_FROM = 0.16
 PORT_PIXELS = 3.0
+# A card without maps of at least so many pixels of the screen shows what kind of layer it is.
+GLYPHS_FROM = 12.0
+# Of more cards than these, glyphs would take more than half of the time of a frame.
+MOST_GLYPHS = 500
 
 
 class FarItem(QGraphicsItem):
@@ -107,6 +111,12 @@ class FarItem(QGraphicsItem):
                 draw(rect, image)
             if item.facts.muted:
                 painter.setOpacity(1.0)
+        device = painter.device()
+        ratio = device.devicePixelRatio() if device is not None else 1
+        if geometry.HEIGHT * zoom * ratio >= GLYPHS_FROM:
+            blank = [i for i in seen if not i.computed and i.facts.trouble is None]
+            if len(blank) <= MOST_GLYPHS:
+                self._paint_glyphs(painter, blank, zoom, ratio)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for item in seen:
             if item.field is not None:
@@ -130,6 +140,22 @@ class FarItem(QGraphicsItem):
         if scene.ports_shown:
             self._paint_ports(painter, zoom, seen, tokens)
         scene.frames_item.paint_far_names(painter, zoom, exposed)
+
+    def _paint_glyphs(
+        self, painter: QPainter, items: list[NodeItem], zoom: float, ratio: float
+    ) -> None:
+        """Right below the name, or in the middle of a card that is too small for one."""
+        card = geometry.BODY if zoom >= NAMES_FROM else geometry.CARD
+        side = card.height() * 0.62
+        square = QRectF(0, 0, side, side)
+        square.moveCenter(card.center())
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+        for item in items:
+            glyph = ink.far_glyph(item.facts.icon, "text_muted", side * zoom * ratio)
+            painter.setOpacity(theme.MUTED_OPACITY if item.facts.muted else 1.0)
+            rect = square.translated(item.pos())
+            painter.drawPixmap(rect, glyph, QRectF(glyph.rect()))
+        painter.setOpacity(1.0)
 
     def _paint_ports(
         self, painter: QPainter, zoom: float, seen: list[NodeItem], tokens: theme.Tokens

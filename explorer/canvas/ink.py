@@ -49,6 +49,16 @@ def _glyph(name: str, token: str, tokens: str, side: int) -> QPixmap:
     return theme.icon(name, token).pixmap(QSize(pixels, pixels), 1.0)
 
 
+@lru_cache(maxsize=512)
+def _glyph_of(name: str, token: str, tokens: str, pixels: int) -> QPixmap:
+    return theme.icon(name, token).pixmap(QSize(pixels, pixels), 1.0)
+
+
+def far_glyph(name: str, token: str, pixels: float) -> QPixmap:
+    """A named icon of about so many pixels of the screen, to be drawn many times."""
+    return _glyph_of(name, token, theme.current().name, max(4, 2 * round(pixels / 2)))
+
+
 def draw_glyph(painter: QPainter, name: str, token: str, rect: QRectF) -> None:
     """A named icon in a token's colour."""
     pixmap = _glyph(name, token, theme.current().name, int(rect.width()))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QPoint, QPointF, QRectF
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -18,7 +18,7 @@ from engine.layers.linear import Linear
 from engine.muting import mute
 from engine.trace import Step, Trace
 from explorer import theme
-from explorer.canvas import Canvas, geometry, scene
+from explorer.canvas import Canvas, far_item, geometry, scene
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.node_item import NodeItem
 from explorer.canvas.strips import compose, compose_picture
@@ -342,6 +342,33 @@ def test_a_far_view_draws_the_same_network_as_one_item(stage: Any, lenet: Run) -
     stage.canvas.set_zoom(0.6)
     assert not network.far and network.items_by_id["conv1"].isVisible()
     assert len(ramp) == 256
+
+
+def test_a_card_without_maps_shows_its_kind_far_out(
+    stage: Any, lenet: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, trace, steps = lenet
+
+    def inked() -> int:
+        """Pixels in the middle of a card that are not its ground."""
+        rect = stage.canvas.network.items_by_id["conv2"].scene_rect()
+        shot, centre = stage.picture(), stage.canvas.to_pixel(rect.center())
+        ground = QColor(theme.current().surface)
+        around = range(-4, 5)
+        return sum(
+            shot.pixelColor(centre.x() + x, centre.y() + y) != ground
+            for x in around
+            for y in around
+        )
+
+    stage.show(graph, zoom=0.12, centre="conv2")
+    assert stage.canvas.network.far and inked() > 8
+    monkeypatch.setattr(far_item, "MOST_GLYPHS", 3)
+    assert inked() == 0
+    monkeypatch.undo()
+    stage.canvas.set_run(trace, len(steps))
+    item = stage.canvas.network.items_by_id["conv2"]
+    assert item.computed and inked() > 8  # its maps, as a small picture
 
 
 def test_a_muted_layer_is_dim_in_the_far_view_too(stage: Any, lenet: Run) -> None:

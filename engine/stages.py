@@ -42,8 +42,13 @@ def _line(name: str, formula: str, values: Any, picked: int | None = None) -> St
     return Stage(name, formula, np.atleast_1d(np.asarray(values, np.float64)).ravel(), picked)
 
 
+def _text(value: float) -> str:
+    """A constant of a formula with its sign as on the screen: 0.9, 1e−8."""
+    return f"{value:.6g}".replace("e-0", "e−").replace("-", "−") if value else "0"
+
+
 def _signed(value: float) -> str:
-    return f"({value:.6g})" if value < 0 else f"{value:.6g}"
+    return f"({_text(value)})" if value < 0 else _text(value)
 
 
 # ---- losses --------------------------------------------------------------------------------
@@ -69,7 +74,7 @@ def _mean(stages: list[Stage], own: Array, sample: int, divisor: float, what: st
         rest = total - float(own[sample])
         stages.append(_line("others", f"the same of the {len(own) - 1} other samples", rest))
         stages.append(_line("Σ", "added up", total))
-    stages.append(_line("L", f"÷ {divisor:.6g}, {what}", total / divisor))
+    stages.append(_line("L", f"÷ {_text(divisor)}, {what}", total / divisor))
     return stages
 
 
@@ -85,11 +90,11 @@ def _cross_entropy(
     t = int(target[sample])
     stages = [
         _line("x", "the scores", x[sample]),
-        _line("x − max", "so that exp cannot overflow", shifted[sample]),
-        _line("exp", "exp(x − max)", exp[sample]),
+        _line("x − m", "less the largest, m: exp cannot overflow", shifted[sample]),
+        _line("exp", "exp(x − m)", exp[sample]),
         _line("Σ", "the sum of exp", total[sample]),
         _line("p", "softmax: exp ÷ Σ", exp[sample] / total[sample]),
-        _line("log p", "(x − max) − log Σ", logs[sample], t),
+        _line("log p", "(x − m) − log Σ", logs[sample], t),
     ]
     if not f.label_smoothing and not f.class_weights:
         stages.append(_line("−log p", f"of class {t}, the right one", -logs[sample, t]))
@@ -126,7 +131,7 @@ def _hinge(f: Hinge, x: Array, saved: Mapping[str, Array], sample: int) -> list[
     broken[rows, target] = 0
     stages = [
         _line("x", "the scores", x[sample], t),
-        _line(f"{f.margin:g} − x_t + x", f"t = {t}, the right class", gaps[sample]),
+        _line(f"{_text(f.margin)} − x_t + x", f"t = {t}, the right class", gaps[sample]),
         _line("max(0, ·)", "of the other classes", broken[sample]),
         _line("Σ", "added up over the classes", broken[sample].sum()),
     ]
@@ -146,7 +151,7 @@ def _lenet_loss(f: LeNetLoss, x: Array, saved: Mapping[str, Array], sample: int)
     stages += [
         _line("d", "the distances" + (", −x" if f.negative else ""), d[sample], t),
         _line("exp(−d)", "large where the distance is small", np.exp(-d[sample])),
-        _line("Σ", f"their sum and exp(−{f.j:g})", math.exp(logs[sample])),
+        _line("Σ", f"their sum and exp(−{_text(f.j)})", math.exp(logs[sample])),
         _line("log Σ", "pushes the other classes away", logs[sample]),
         _line("d_t + log Σ", f"t = {t}, the right class", own[sample]),
     ]
@@ -235,17 +240,19 @@ def _update(optimizer: Any, working: _Working, pull: Pull, step: int, decays: bo
     longest = optimizer.clip_norm
     if longest and math.isfinite(pull.length) and pull.length > longest:
         g *= longest / pull.length
-        note = f"{longest:g} ÷ {pull.length:.6g}, the length of the whole gradient"
+        note = f"{_text(longest)} ÷ {_text(pull.length)}, the length of the whole gradient"
         stages.append(_line("g", f"clipped: × {note}", g))
     decay = optimizer.weight_decay if decays else 0.0
     if decay and optimizer.decay_in_gradient:
         g += decay * w
-        stages.append(_line("g", f"+ {decay:g} · w, weight decay", g))
+        stages.append(_line("g", f"+ {_text(decay)} · w, weight decay", g))
     move = working.move(stages, g, step)
     if decay and not optimizer.decay_in_gradient:
         shrink = optimizer.lr * decay * w
         move += shrink
-        stages.append(_line("decay", f"{optimizer.lr:g} · {decay:g} · w, apart from g", shrink))
+        stages.append(
+            _line("decay", f"{_text(optimizer.lr)} · {_text(decay)} · w, apart from g", shrink)
+        )
         stages.append(_line("step", "both together", move))
     stages.append(_line("w", "w − step: the weight after", w - move))
     return stages
@@ -271,12 +278,14 @@ class _Momentum(_Working):
         if mu:
             before, self.first = self.first, mu * self.first + g
             stages.append(_line("v", "the velocity before", before))
-            stages.append(_line("v", f"{mu:g} · v + g", self.first))
+            stages.append(_line("v", f"{_text(mu)} · v + g", self.first))
             direction, name = self.first, "v"
             if self.rule.nesterov:
                 direction, name = g + mu * self.first, "n"
-                stages.append(_line("n", f"g + {mu:g} · v, looking ahead (Nesterov)", direction))
-        stages.append(_line("step", f"{lr:g} · {name}", lr * direction))
+                stages.append(
+                    _line("n", f"g + {_text(mu)} · v, looking ahead (Nesterov)", direction)
+                )
+        stages.append(_line("step", f"{_text(lr)} · {name}", lr * direction))
         return float(lr * direction)
 
 
@@ -294,13 +303,13 @@ class _Moments(_Working):
         move = rule.lr * mean / scale
         stages += [
             _line("m", "the mean of g before", before[0]),
-            _line("m", f"{b1:g} · m + {1 - b1:.6g} · g", self.first),
+            _line("m", f"{_text(b1)} · m + {_text(1 - b1)} · g", self.first),
             _line("v", "the mean of g² before", before[1]),
-            _line("v", f"{b2:g} · v + {1 - b2:.6g} · g²", self.second),
-            _line("m̂", f"m ÷ (1 − {b1:g}^{step}): it began at 0", mean),
-            _line("v̂", f"v ÷ (1 − {b2:g}^{step})", square),
-            _line("√v̂ + ε", f"ε = {rule.eps:g}", scale),
-            _line("step", f"{rule.lr:g} · m̂ ÷ (√v̂ + ε)", move),
+            _line("v", f"{_text(b2)} · v + {_text(1 - b2)} · g²", self.second),
+            _line("m′", f"m ÷ (1 − {_text(b1)}^{step})", mean),
+            _line("v′", f"v ÷ (1 − {_text(b2)}^{step})", square),
+            _line("√v′ + ε", f"ε = {_text(rule.eps)}", scale),
+            _line("step", f"{_text(rule.lr)} · m′ ÷ (√v′ + ε)", move),
         ]
         return float(move)
 
@@ -315,15 +324,15 @@ class _Squares(_Working):
         direction = g / scale
         stages += [
             _line("s", "the mean of g² before", before),
-            _line("s", f"{rule.alpha:g} · s + {1 - rule.alpha:.6g} · g²", self.first),
-            _line("√s + ε", f"ε = {rule.eps:g}", scale),
+            _line("s", f"{_text(rule.alpha)} · s + {_text(1 - rule.alpha)} · g²", self.first),
+            _line("√s + ε", f"ε = {_text(rule.eps)}", scale),
             _line("g ÷ (√s + ε)", "the gradient by its usual size", direction),
         ]
         name = "this"
         if rule.momentum:
             old, self.second = self.second, rule.momentum * self.second + direction
             stages.append(_line("v", "the velocity before", old))
-            stages.append(_line("v", f"{rule.momentum:g} · v + g ÷ (√s + ε)", self.second))
+            stages.append(_line("v", f"{_text(rule.momentum)} · v + g ÷ (√s + ε)", self.second))
             direction, name = self.second, "v"
-        stages.append(_line("step", f"{rule.lr:g} · {name}", rule.lr * direction))
+        stages.append(_line("step", f"{_text(rule.lr)} · {name}", rule.lr * direction))
         return float(rule.lr * direction)

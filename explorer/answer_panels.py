@@ -34,6 +34,7 @@ class AnswerPanels(QObject):
         self._docks, self._watches = docks, watches
         self._presenting, self._say = presenting, say
         self._extra = ""
+        document.position_changed.connect(self._leave_inside)
 
     def _bring(self, name: str) -> None:
         if not self._presenting():
@@ -124,7 +125,12 @@ class AnswerPanels(QObject):
         """Into the operation, and its panel to the front."""
         self._controller.stepping.look_inside()
         if self._document.inside is not None:
-            self._bring("inside")
+            self._docks.bring("inside")  # also in a presentation, which shows nothing else of it
+
+    def _leave_inside(self) -> None:
+        """A presentation is canvas and narration again once nothing is looked into."""
+        if self._presenting() and self._document.inside is None:
+            self._docks["inside"].hide()
 
     def open_node(self, node_id: str) -> None:
         """Select a node and show its tensors."""

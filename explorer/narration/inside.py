@@ -257,7 +257,10 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
     where = _capital(_place(sheet.index(number)))
     value, count = _value(sheet, at), len(terms.terms)
     if sheet.side == "input":
-        if not count:
+        index = sheet.index(number)
+        if not count and sheet.unread is not None and sheet.unread[index[1:]]:
+            text = tr("{where} gets {value}: no window of {node} reads it.")
+        elif not count:
             text = tr("{where} gets {value}: nothing that was computed looked at it.")
         elif count == 1 and type(sheet.node.layer).__name__ == "MaxPool2d":
             return _won_or_lost(sheet, at, where)
@@ -287,6 +290,8 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
         text = tr("{where} is {value}: {formula}.")
     elif "param" in {t.source[0] for t in terms.terms}:
         text = tr("{where} is {value}: {products} products and the bias, added up.")
+    elif sheet.kernel(number) is not None:
+        text = tr("{where} is {value}: {count} products, added up.")
     else:
         text = tr("{where} is {value}: {count} terms, added up.")
     return fill(

@@ -38,6 +38,9 @@ from explorer.tensors.legend import ScaleLegend
 from explorer.tensors.marks import Window
 from explorer.tensors.scales import Kind, Scale, format_number, scale_for
 
+MOST = 200
+"""So many cells are outlined at once; more would cover what they are on."""
+
 
 class _Part(QWidget):
     """A title, a grid and its scale."""
@@ -324,12 +327,14 @@ class InsidePanel(QWidget):
         self.source.grid.set_highlights(self._read_cells(sheet, at))
 
     def _read_cells(self, sheet: Sheet, at: Inside) -> Sequence[Cell]:
-        """The cell of the term added last; of a layer without a window all that a cell reads."""
+        """The cell of the term added last; else all that are read, where no window shows them."""
         if sheet.side not in ("output", "input"):
             return ()
         terms = sheet.terms(sheet.here(at)).terms
         chosen = terms[at.terms - 1 : at.terms] if at.terms else ()
-        if not at.terms and sheet.area(sheet.here(at)) is None and len(terms) <= 64:
+        window = getattr(sheet.node.layer, "window", None)
+        gaps = window is not None and window.dilation != (1, 1)  # not every cell of it is read
+        if not at.terms and (gaps or sheet.area(sheet.here(at)) is None) and len(terms) <= MOST:
             chosen = terms
         wanted = ("output_grad", "input")[sheet.side == "output"]
         ref = sheet.source_ref

@@ -133,6 +133,16 @@ class _Words(QTextBrowser):
         self.fit()
 
 
+class _Way(QLabel):
+    """A label that says when it has another width."""
+
+    resized = Signal()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.resized.emit()
+
+
 def _x_of(line: QTextLine, place: int) -> float:
     found: Any = line.cursorToX(place)
     return float(found[0] if isinstance(found, tuple) else found)  # with the place beside it
@@ -163,7 +173,7 @@ class Narration(QWidget):
         self.words.setAccessibleName(self.tr("What this step did"))
         self.words.anchorClicked.connect(self._clicked)
         self.words.highlighted.connect(self._hovered)
-        self.way = QLabel()
+        self.way = _Way()
         self.way.setTextFormat(Qt.TextFormat.RichText)
         self.way.setAccessibleName(self.tr("Where this step is in the network"))
         self.way.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -172,6 +182,7 @@ class Narration(QWidget):
             Qt.TextInteractionFlag.LinksAccessibleByMouse
             | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
         )
+        self.way.resized.connect(self._show_crumbs)
         self.way.linkActivated.connect(
             lambda link: self.crumb_requested.emit(self._crumbs[int(link)])
         )
@@ -248,8 +259,9 @@ class Narration(QWidget):
 
     def _show_crumbs(self) -> None:
         tokens = theme.current()
-        parts = []
-        for i, crumb in enumerate(self._crumbs):
+        first = self._first_crumb()
+        parts = [f'<span style="color:{tokens.text_muted}">…</span>'] if first else []
+        for i, crumb in enumerate(self._crumbs[first:], first):
             text = escape(crumb.text).replace(" ", "&nbsp;")
             last = i == len(self._crumbs) - 1
             colour = tokens.text if last else tokens.text_muted
@@ -257,6 +269,22 @@ class Narration(QWidget):
             parts.append(link)
         between = f' <span style="color:{tokens.text_muted}">▸</span> '
         self.way.setText(between.join(parts) if len(parts) > 1 else "")
+        self.way.setToolTip(" ▸ ".join(c.text for c in self._crumbs) if first else "")
+
+    def _first_crumb(self) -> int:
+        """The first part of the way for which there is room; the last one always stands."""
+        metrics = self.way.fontMetrics()
+        between = metrics.horizontalAdvance(" ▸ ")
+        room, last = self.way.width(), len(self._crumbs) - 1
+        widths = [metrics.horizontalAdvance(c.text) for c in self._crumbs]
+        if sum(widths) + last * between <= room:
+            return 0
+        taken = metrics.horizontalAdvance("…")
+        for i in range(last, -1, -1):
+            taken += between + widths[i]
+            if taken > room:
+                return min(i + 1, last)
+        return 0
 
     def _show(self) -> None:
         tokens = theme.current()

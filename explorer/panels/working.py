@@ -13,7 +13,7 @@ from PySide6.QtCore import (
     QSize,
     Qt,
 )
-from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -179,6 +179,7 @@ class _Table(QTableView):
     def __init__(self, model: _Model, name: str) -> None:
         super().__init__()
         self.lines = model
+        self._looked_at = QModelIndex()
         self.setModel(model)
         self.setAccessibleName(name)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -190,6 +191,16 @@ class _Table(QTableView):
         for header in (self.verticalHeader(), self.horizontalHeader()):
             header.setHighlightSections(False)
             header.setSectionsClickable(False)
+
+    def look_at(self, row: int, column: int) -> None:
+        """Scroll to a cell, and stay there when the height changes."""
+        self._looked_at = self.lines.index(row, column)
+        self.scrollTo(self._looked_at)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._looked_at.isValid():
+            self.scrollTo(self._looked_at)
 
     def fit(self, least: int) -> None:
         """Heights from the font: all rows in sight, ``least`` where there is little room."""
@@ -261,6 +272,7 @@ class Working(QWidget):
             numbered = list(enumerate(stages))
             for table, many in zip(tables, (True, False), strict=True):
                 some = [(i, s) for i, s in numbered if (s.values.size > 1) == many]
+                table.look_at(-1, -1)  # nowhere: its rows are others now
                 table.lines.set_stages(some, labels)
                 table.setVisible(bool(some))
             self._fit()
@@ -272,13 +284,14 @@ class Working(QWidget):
         """Scroll to the line that was done last, and to the class that it takes."""
         for place, (number, stage) in enumerate(self.classes.lines.stages):
             if number == line and stage.picked is not None:
-                self.classes.scrollTo(self.classes.lines.index(stage.picked, place))
+                self.classes.look_at(stage.picked, place)
         for place, (number, _) in enumerate(self.numbers.lines.stages):
             if number == line:
-                self.numbers.scrollTo(self.numbers.lines.index(place, 0))
+                self.numbers.look_at(place, 0)
 
     def _fit(self) -> None:
         self.classes.fit(6)
-        self.numbers.fit(4)
+        # on a projector the type is larger, and maps need room beside the lines
+        self.numbers.fit(5 if theme.theme().presentation else 8)
         width = self.numbers.fontMetrics().horizontalAdvance("−9.999e−5")
         self.numbers.setColumnWidth(0, width + 2 * theme.metrics().space_2)

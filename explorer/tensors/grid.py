@@ -569,7 +569,7 @@ class TensorGrid(QWidget):
                 paint_field(sight, self._fields)
             if self._known is not None:
                 paint_unknown(sight, self._known)
-            if self._windows and at.view.zoom >= WINDOWS_FROM:
+            if len(self._windows) == 1 or (self._windows and at.view.zoom >= WINDOWS_FROM):
                 paint_windows(sight, self._windows)
             if self._marks is not None and at.view.zoom >= MARKS_FROM:
                 paint_marks(sight, self._marks, self._scale.kind)

@@ -308,7 +308,7 @@ def test_cross_entropy_goes_from_scores_to_softmax_to_log_to_one_number() -> Non
     step = next(s.index for s in trace.steps if s.phase == "loss")
     sheet = sheet_of(graph, trace, step, "loss")
     stages = {s.name: s for s in sheet.stages(0)}
-    assert list(stages) == ["x", "x − max", "exp", "Σ", "p", "log p", "−log p", "L"]
+    assert list(stages) == ["x", "x − m", "exp", "Σ", "p", "log p", "−log p", "L"]
     np.testing.assert_allclose(
         stages["p"].values, trace.look("saved", ("loss", "probabilities"))[0], rtol=1e-12
     )

@@ -223,3 +223,20 @@ def test_the_first_hint_speaks_of_no_other_network(window: Window, command: str)
     window.actions_by_id["view.presentation"].trigger()
     press(window, Qt.Key.Key_Escape)
     assert not window.hint.isVisible()
+
+
+def test_looking_inside_shows_its_panel_until_it_is_left(window: Window) -> None:
+    window.actions_by_id["view.presentation"].trigger()
+    press(window, Qt.Key.Key_PageUp)
+    assert window.docks["inside"].isHidden()
+    press(window, Qt.Key.Key_F11)
+    assert window.document.inside is not None and window.docks["inside"].isVisible()
+    press(window, Qt.Key.Key_PageDown)
+    assert window.document.inside is not None and window.docks["inside"].isVisible()
+    assert window.docks["inspector"].isHidden()
+    window.controller.stepping.finish()
+    while window.document.inside is not None:
+        window.controller.stepping.finish()
+    assert window.docks["inside"].isHidden()
+    press(window, Qt.Key.Key_Escape)
+    assert not window.actions_by_id["view.presentation"].isChecked()

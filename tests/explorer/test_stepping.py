@@ -319,7 +319,7 @@ class TestInside:
         s.to_end()
         s.look_inside()
         lines = s.sheet.stages(3)
-        assert "m̂" in [x.name for x in lines]
+        assert "m′" in [x.name for x in lines]
         assert lines[-1].number == pytest.approx(s.sheet.value(3), rel=1e-6)
         assert lines[-1].number != before
         s.set_side("update", 1)

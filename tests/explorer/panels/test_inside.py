@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QGuiApplication
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
-from engine.inside import Inside, Sheet, sheet_of
+from engine.inside import Inside, Sheet, SumSheet, sheet_of
+from engine.optimizers import Adam
 from explorer import theme
 from explorer.panels import InsidePanel
 from explorer.tensors.scales import format_number
@@ -155,3 +156,101 @@ def test_every_layer_can_be_looked_into(panel: InsidePanel, ran: Any, node: str)
             panel.set_inside(sheet, place)
             panel.grab()
             assert panel.levels[level].isChecked()
+
+
+def test_a_loss_is_worked_out_in_a_table(panel: InsidePanel, ran: Any) -> None:
+    sheet = sheet_at(ran, "loss", ran.graph.losses[0].id, "loss")
+    panel.set_inside(sheet, at(sheet, "term", 0, 5))
+    assert panel.working.isVisible() and not panel.source.isVisible()
+    assert not panel.target.isVisible() and "5 of 8 lines" in panel.place.text()
+    stages = {s.name: s for s in sheet.stages(0)}
+    classes, numbers = panel.working.classes, panel.working.numbers
+    rows = classes.texts()
+    assert [row[4] for row in rows] == [format_number(float(v)) for v in stages["p"].values]
+    assert all(row[5] == "" for row in rows)  # log p is the next line
+    assert [row[:2] for row in numbers.texts()] == [
+        ("Σ", format_number(stages["Σ"].number)),
+        ("−log p", ""),
+        ("L", ""),
+    ]
+    panel.set_inside(sheet, at(sheet, "term", 0, 8))
+    loss = float(ran.trace.look("value", (ran.graph.losses[0].id, 0)))
+    assert numbers.texts()[-1][1] == panel.value.text() == format_number(loss)
+    image = numbers.viewport().grab().toImage()
+    row = numbers.visualRect(numbers.model().index(2, 1))
+    assert image.pixelColor(row.right() - 2, row.center().y()) == QColor(theme.current().selection)
+
+
+def test_the_table_copies_its_lines_and_leaves_letters_alone(panel: InsidePanel, ran: Any) -> None:
+    sheet = sheet_at(ran, "backward", ran.graph.losses[0].id, "loss")
+    panel.set_inside(sheet, at(sheet, "term", 1, 3))
+    table = panel.working.numbers
+    QTest.keyClick(table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    lines = QGuiApplication.clipboard().text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1:]] == ["p", "y", "p − y"]
+    assert lines[-1].split("\t")[1] == panel.value.text()
+    before = table.currentIndex()
+    QTest.keyClick(table, Qt.Key.Key_P)
+    assert table.currentIndex() == before
+    assert panel.target.title.text().startswith("Makes the gradient of ")
+
+
+def test_an_update_shows_gradient_lines_and_new_weights(panel: InsidePanel, ran: Any) -> None:
+    sheet = sheet_of(
+        ran.graph, ran.trace, ran.after("update", "fc") - 1, "update", optimizer=Adam(lr=0.01)
+    )
+    asked: list[Any] = []
+    panel.cell_requested.connect(asked.append)
+    panel.set_inside(sheet, at(sheet, "term", 1, 4))
+    assert panel.levels["channel"].text() == "Row" and panel.levels["term"].text() == "Line"
+    assert [b.text() for b in panel.choices.values()] == ["weight", "bias"]
+    names = [row[0] for row in panel.working.numbers.texts()]
+    assert names == ["w", "g", "m", "m", "v", "v", "m′", "v′", "√v′ + ε", "step", "w"]
+    assert [bool(row[1]) for row in panel.working.numbers.texts()] == [True] * 4 + [False] * 7
+    assert panel.source.grid.focus == panel.target.grid.focus == Cell("fc", 0, (0, 1))
+    rect = panel.target.grid.rect_of(Cell("fc", 0, (1, 2)))
+    QTest.mouseClick(panel.target.grid, Qt.MouseButton.LeftButton, pos=rect.center().toPoint())
+    rect = panel.source.grid.rect_of(Cell("fc", 0, (0, 3)))
+    QTest.mouseClick(panel.source.grid, Qt.MouseButton.LeftButton, pos=rect.center().toPoint())
+    assert asked == [(1, 2), (0, 3)]
+
+
+def test_a_sum_shows_both_parts(panel: InsidePanel, ran: Any) -> None:
+    step = next(s for s in ran.trace.steps if s.phase == "accumulate")
+    sheet = sheet_of(ran.graph, ran.trace, step.index, "sum")
+    panel.set_inside(sheet, at(sheet, "cell", 5))
+    assert isinstance(sheet, SumSheet)
+    titles = {panel.source.title.text(), panel.kernel.title.text()}
+    assert titles == {f"Part from {who}" for who in sheet.senders}
+    grids = (panel.source.grid, panel.kernel.grid, panel.target.grid)
+    one, two, both = (grid.value(sheet.cell(4)) for grid in grids)
+    assert one + two == pytest.approx(both, rel=1e-6)
+    assert all(grid.focus == sheet.cell(4) for grid in grids)
+
+
+def test_another_kernel_at_the_same_place(panel: InsidePanel, ran: Any) -> None:
+    sheet = sheet_at(ran, "forward", "block/conv", "output")
+    asked: list[Any] = []
+    panel.cell_requested.connect(asked.append)
+    panel.set_inside(sheet, at(sheet, "cell", 36 + 15))
+    _, row, column = sheet.index(36 + 14)
+    QTest.mouseClick(panel.later, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(panel.earlier, Qt.MouseButton.LeftButton)
+    assert asked == [(2, row, column), (0, row, column)]
+    panel.set_inside(sheet, at(sheet, "cell", 1))
+    QTest.mouseClick(panel.earlier, Qt.MouseButton.LeftButton)
+    assert asked[-1] == (sheet.shape[0] - 1, 0, 0)  # around
+
+
+def test_a_bias_fills_up_and_its_positions_lie_under_the_window(
+    panel: InsidePanel, ran: Any
+) -> None:
+    sheet = sheet_at(ran, "backward", "block/conv", "weight", 1)
+    panel.set_inside(sheet, at(sheet, "cell", 40))
+    dy = sheet.upstream.reshape(sheet.shape[0], -1).astype(float)
+    expected = [dy[0].sum(), dy[1, :4].sum(), *([0.0] * (sheet.shape[0] - 2))]
+    assert panel.target.grid.maps.ravel() == pytest.approx(expected, abs=1e-6)
+    assert panel.target.title.text() == "Gradient of bias so far"
+    panel.set_inside(sheet, at(sheet, "channel", sheet.total))
+    recorded = ran.trace.look("param_grad", ("block/conv", "bias"))
+    assert (panel.target.grid.maps.ravel() == recorded).all()

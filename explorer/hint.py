@@ -1,4 +1,4 @@
-"""The one hint of the first minute: three verbs, nothing modal."""
+"""The one hint of the first minute: three things to do, nothing modal."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ class Hint(QFrame):
         row.addWidget(words, 1)
         for action in actions:
             button = QToolButton(self)
-            button.setText(action.text())
+            if action.objectName() == "view.learn":
+                button.setText(self.tr("Take a lesson"))  # the workspace's name says less
+            else:
+                button.setText(action.text())
             button.setIcon(action.icon())
             button.setToolTip(action.toolTip())
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setProperty("role", "offer")
             button.setObjectName(f"hint.{action.objectName()}")
             button.clicked.connect(action.trigger)
             row.addWidget(button)

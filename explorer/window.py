@@ -122,7 +122,7 @@ class Window(QMainWindow):
         self.actions_by_id = Actions(self, self._commands())
         self.keyboard = Keyboard(self, self.canvas, self.sample_bar, self.actions_by_id)
         self.hint = Hint(
-            tuple(self.actions_by_id[c] for c in ("step.next", "sample.draw", "view.build")), self
+            tuple(self.actions_by_id[c] for c in ("step.next", "sample.draw", "view.learn")), self
         )
         self._hint_over: bool = self.settings["hint_seen"]
         self._lay_out_middle()
@@ -270,7 +270,10 @@ class Window(QMainWindow):
         self.document.identity_changed.connect(self._show_identity)
         for done in (
             self.hint.closed,
-            *(self.actions_by_id[x].triggered for x in ("step.next", "step.play", "view.build")),
+            *(
+                self.actions_by_id[x].triggered
+                for x in ("step.next", "step.play", "view.build", "view.learn")
+            ),
             self.canvas.next_requested,
             self.timeline.position_requested,
         ):

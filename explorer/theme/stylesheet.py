@@ -89,6 +89,11 @@ QToolButton:pressed {{ background: {t.pressed}; }}
 QToolButton:checked {{
     background: {t.selection}; border-color: {t.accent}; color: {t.text};
 }}
+QFrame#hint QToolButton[role="offer"] {{
+    background: {t.surface_raised}; border-color: {t.border_strong};
+}}
+QFrame#hint QToolButton[role="offer"]:hover {{ background: {t.hover}; }}
+QFrame#hint QToolButton[role="offer"]:focus {{ border-color: {t.accent}; }}
 QToolButton[role="fold"] {{ padding-left: 0; margin-left: -1px; }}
 QToolButton[role="fold"]:checked {{ background: transparent; border-color: transparent; }}
 QToolButton[role="fold"]:checked:hover {{ background: {t.hover}; }}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QToolButton
+from PySide6.QtWidgets import QApplication, QToolButton
 from pytestqt.qtbot import QtBot
 
+from explorer import theme
 from explorer.hint import Hint
+from explorer.settings import Settings
+from explorer.window import Window
 
 
 @pytest.fixture
@@ -70,3 +75,39 @@ def test_everything_in_it_fits(hint: Hint) -> None:
     for child in hint.findChildren(QToolButton):
         assert hint.rect().contains(child.geometry())
         assert child.width() >= child.sizeHint().width()
+
+
+def test_what_it_offers_looks_as_if_it_can_be_pressed(hint: Hint, qapp: QApplication) -> None:
+    """A frame stands around each offer, and none around the cross."""
+    theme.apply(qapp)
+    hint.adjustSize()
+
+    def framed(name: str) -> bool:
+        image = button(hint, name).grab().toImage()
+        edge = image.pixelColor(0, image.height() // 2)
+        return edge.name() in (theme.current().border_strong, theme.current().accent)
+
+    button(hint, "hint.step.next").setFocus()  # which one has the keyboard makes no difference
+    assert framed("hint.step.next") and framed("hint.sample.draw")
+    assert not framed("hint.close")
+
+
+@pytest.mark.parametrize("size", [(1024, 680), (1280, 720)])
+def test_it_leads_to_the_lessons(
+    qtbot: QtBot, qapp: QApplication, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    theme.apply(qapp)
+    window = Window(Settings(tmp_path / "settings.json"))
+    qtbot.addWidget(window)
+    window.resize(*size)
+    window.show()
+    window.controller.start(None)
+    qtbot.waitUntil(window.hint.isVisible)
+    offer = button(window.hint, "hint.view.learn")
+    assert offer.text() == "Take a lesson"
+    assert window.hint.rect().contains(offer.geometry())
+    little = theme.metrics().strip_height + theme.metrics().space_2
+    qtbot.waitUntil(lambda: window.hint.height() <= little)  # the canvas has the rest
+    QTest.mouseClick(offer, Qt.MouseButton.LeftButton)
+    assert window.settings["workspace"] == "learn" and not window.hint.isVisible()
+    window.close()

@@ -54,7 +54,7 @@ class Controller(QObject):
         self.what_ifs = WhatIfs(document, self)
         self.checker = Checker(document, self._say, self)
         self.pictures = Pictures(document, self._say, self)
-        self.pinned = Pinned(document, self.stepping, self._say, self)
+        self.pinned = Pinned(document, self.stepping, self.pictures, self._say, self)
         self.pool_comparison = PoolComparison(document, self)
         self.projects = Projects(
             document,
@@ -71,6 +71,7 @@ class Controller(QObject):
         self.editing.arranged.connect(self.arranged)
         self.projects.replacing.connect(self._forget_project)
         self.projects.arranged.connect(self.arranged)
+        self.projects.arranged.connect(self.pinned.restore)
         self.stepping.breakpoints_edited.connect(self.projects.note_change)
         document.placer = self.layouts.complete
         self.own_blocks = OwnBlocks(settings.path.parent / "blocks", self)

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject
 
 from engine.data.errors import DataError
-from engine.data.strokes import Drawing
+from engine.data.strokes import Drawing, StrokeError, drawing_from_dict
 from engine.layers.base import Array
 from explorer import samples
 from explorer.background import Background
@@ -86,6 +86,35 @@ class Pictures(QObject):
             self.forget()
             self._index = index % len(self._samples)
             self.document.set_sample(self._samples[self._index])
+
+    def to_plain(self, sample: Sample) -> dict[str, Any] | None:
+        """A picture as plain data for the project; None where it is from elsewhere, as a file."""
+        if sample.drawing is not None:
+            found: dict[str, Any] = {"drawing": sample.drawing.as_dict()}
+        else:
+            known = (i for i in range(len(self._samples)) if self._samples[i].x is sample.x)
+            index = next(known, None) if not isinstance(self._samples, samples.Drawn) else None
+            if index is None:
+                return None
+            found = {"shipped": index}
+        return {**found, "label": sample.label, "origin": sample.origin}
+
+    def from_plain(self, data: object) -> Sample | None:
+        """What ``to_plain`` made, for the network as it is; None for anything else."""
+        graph = self.document.graph
+        if not isinstance(data, dict) or not graph.inputs:
+            return None
+        index, label, origin = data.get("shipped"), data.get("label"), data.get("origin", "")
+        label = label if isinstance(label, int) else None
+        if isinstance(index, int) and 0 <= index < len(self._samples):
+            return replace(self._samples[index], label=label)
+        try:
+            drawing = drawing_from_dict(data.get("drawing"))
+        except StrokeError:
+            return None
+        shape, preprocessing = graph.inputs[0].shape, self.document.preprocessing
+        made = samples.from_drawing(drawing, shape, preprocessing, graph.labels, str(origin))
+        return replace(made, label=label)
 
     @property
     def can_draw(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from PySide6.QtCore import QObject, Signal
 
@@ -10,6 +10,7 @@ from engine.layers.base import Array
 from engine.trace import Gains, Trace
 from explorer.document import Document
 from explorer.notices import Say
+from explorer.pictures import Pictures
 from explorer.run import Replay, Run
 from explorer.samples import Sample
 from explorer.stepping import Stepping
@@ -20,7 +21,8 @@ network as it is cannot take the picture. failed: the run stopped, ``error`` say
 
 
 class Pinned(QObject):
-    """Follows the document. How one looks, not what there is: no undo entry knows it.
+    """Follows the document. How one looks, not what there is: no undo entry knows it, but the
+    project remembers a picture that it can make again.
 
     The run of the document comes first: this one begins when that is complete.
     """
@@ -28,10 +30,16 @@ class Pinned(QObject):
     changed = Signal()
 
     def __init__(
-        self, document: Document, stepping: Stepping, say: Say, parent: QObject | None = None
+        self,
+        document: Document,
+        stepping: Stepping,
+        pictures: Pictures,
+        say: Say,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.document, self._stepping, self._say = document, stepping, say
+        self._pictures = pictures
         self.sample: Sample | None = None
         self.x: Array | None = None
         """What the network received when it was pinned: with the numbers of a what-if."""
@@ -44,6 +52,7 @@ class Pinned(QObject):
         document.parameters_changed.connect(self._network_changed)
         document.what_if_changed.connect(self._gains_changed)
         document.run_changed.connect(self._run_changed)
+        document.keeping.connect(self._keep)
 
     @property
     def trace(self) -> Trace | None:
@@ -77,6 +86,16 @@ class Pinned(QObject):
             "info",
             self.tr("Pinned: choose or draw another picture, and the inspector shows both."),
         )
+
+    def _keep(self, kept: dict[str, Any]) -> None:
+        kept["pinned"] = self._pictures.to_plain(self.sample) if self.sample else None
+
+    def restore(self) -> None:
+        """Pin the picture that the project was saved with, where it can be made again."""
+        sample = self._pictures.from_plain(self.document.settings.get("pinned"))
+        if sample is not None and self.sample is None:
+            self.sample, self.x = sample, sample.x
+            self._renew()
 
     def unpin(self) -> None:
         """Let go of the pinned picture."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
+from engine.data.strokes import Drawing, Stroke
 from engine.graph import Graph, Node
 from engine.layers import REGISTRY
 from engine.optimizers import SGD
@@ -113,6 +114,40 @@ class TestPinned:
     def test_another_project_lets_go_of_it(self, bench: Any, network: Any) -> None:
         bench.controller.pinned.pin()
         bench.open(network(channels=4), "other.gflow")
+        assert bench.controller.pinned.sample is None
+
+    @pytest.mark.parametrize("drawn", [False, True])
+    def test_the_project_remembers_it(self, bench: Any, qtbot: QtBot, drawn: bool) -> None:
+        c, d = bench.controller, bench.document
+        if drawn:
+            c.pictures.draw(Drawing((Stroke(((0.5, 0.1), (0.5, 0.9))),)))
+            c.pictures.set_target(1)
+        else:
+            c.pictures.next()
+        kept = d.sample
+        c.pinned.pin()
+        c.pictures.next()
+        assert not d.modified
+        path = bench.folder / "kept.gflow"
+        assert c.projects.save(path)
+        c.projects.new()
+        assert c.pinned.sample is None
+        assert c.projects.open(path)
+        qtbot.waitUntil(lambda: c.pinned.state == "ready")
+        found = c.pinned.sample
+        assert (found.label, found.origin) == (kept.label, kept.origin)
+        assert np.array_equal(found.x, kept.x) and np.array_equal(found.image, kept.image)
+        assert d.sample is not found and not d.modified
+        c.pinned.unpin()
+        assert c.projects.save(path) and c.projects.open(path)
+        assert c.pinned.sample is None
+
+    @pytest.mark.parametrize(
+        "data", [7, {"shipped": 10**9}, {"drawing": {"strokes": 3}}, {"shipped": -1}, {}]
+    )
+    def test_what_is_no_picture_is_left_out(self, bench: Any, data: Any) -> None:
+        bench.document.set_settings(pinned=data)
+        bench.controller.pinned.restore()
         assert bench.controller.pinned.sample is None
 
     def test_without_a_picture_it_says_so(self, bench: Any) -> None:

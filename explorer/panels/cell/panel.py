@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -35,6 +35,7 @@ from explorer.tensors.scales import format_number
 
 FEW_TERMS = 4  # need no other order
 LONGEST_WAY = 5  # places of the way that are written out
+LAYOUT_ROUNDS = 3  # heights follow widths, and the picture and the table each other
 
 
 class CellPanel(QWidget):
@@ -199,7 +200,7 @@ class CellPanel(QWidget):
         """Say in words what the focused cell sees and changes."""
         if fields != self._fields:
             self._fields = fields
-            self._show_reach()
+            self._refresh_soon()
 
     def _show_reach(self) -> None:
         place, fields = self.place, self._fields
@@ -237,6 +238,7 @@ class CellPanel(QWidget):
         key = self._key()
         signature = (self._trace, self._graph, self._way, key)
         if signature == self._signature:
+            self._show_reach()
             return
         self._signature = signature
         self._show_way()
@@ -251,6 +253,15 @@ class CellPanel(QWidget):
             self.tabs.setCurrentIndex(DIRECTIONS.index(place.direction))
             self.tabs.blockSignals(False)
         self._show(found)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Now, from the inside out: else each of the frames that follow shows a part of it."""
+        inner = self.area.widget()
+        for _ in range(LAYOUT_ROUNDS):
+            for widget in (self.picture, inner, self.area.viewport(), self.area, self):
+                QCoreApplication.sendPostedEvents(widget, QEvent.Type.LayoutRequest.value)
+        self.table.lay_out()
 
     def _show(self, found: Explanation | None) -> None:
         place = self.place

@@ -253,6 +253,10 @@ class TermsTable(QTableView):
             self.setCurrentIndex(index)
             self.scrollTo(index)
 
+    def lay_out(self) -> None:
+        """Place the rows now that the size is known, instead of after the next paint."""
+        self.executeDelayedItemsLayout()
+
     def _choose_columns(self) -> None:
         """Where values are products, and where there is no room, less will do."""
         plain, header = self.terms.plain, self.horizontalHeader()

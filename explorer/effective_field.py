@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from engine.cell import Cell
 from engine.fields import Fields, Spread, centre, effective_receptive_field, fields_of, spread
-from engine.graph import GraphError, Ref
+from engine.graph import Graph, GraphError, Ref
 from engine.layers.base import Array
 from engine.workers import single_blas
 from explorer.background import Background
@@ -36,6 +36,7 @@ class Measured:
 
     cell: Cell
     input: str
+    graph: Graph
     effective: Array
     pictures: int
     fields: Fields
@@ -103,6 +104,9 @@ class EffectiveField(QObject):
         d = self._document
         if d.focus is not None and d.focus.node in d.graph.by_id:
             return d.focus
+        last = self.measured
+        if d.focus is not None and last is not None and last.graph is d.graph:
+            return last.cell  # a pixel of the picture was chosen: what counts for it is no question
         chosen = [name for name in d.selection if name in d.graph.by_id]
         ref: Ref | None = (chosen[0], 0) if len(chosen) == 1 else None
         if ref is None:
@@ -170,7 +174,7 @@ class EffectiveField(QObject):
                 effective = effective_receptive_field(
                     graph, parameters, cell, pictures, batch=BATCH, progress=count
                 )
-            return Measured(cell, name, effective, len(pictures), fields, spread(effective))
+            return Measured(cell, name, graph, effective, len(pictures), fields, spread(effective))
 
         def done(result: Any) -> None:
             if ticket != self._ticket:

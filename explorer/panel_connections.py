@@ -175,7 +175,11 @@ def paths(
 
 
 def field(
-    measuring: EffectiveField, controller: Controller, dock: QDockWidget, parent: QWidget
+    document: Document,
+    controller: Controller,
+    measuring: EffectiveField,
+    dock: QDockWidget,
+    parent: QWidget,
 ) -> QWidget:
     """The field is measured while the dock is in sight."""
     panel = panels.EffectiveFieldPanel(parent)
@@ -202,9 +206,11 @@ def field(
             )
 
     measuring.changed.connect(show)
+    document.focus_changed.connect(lambda: panel.set_focus(document.focus))
     dock.visibilityChanged.connect(measuring.watch)
     measuring.watch(True)
     show()
+    panel.set_focus(document.focus)
     return panel
 
 

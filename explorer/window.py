@@ -174,7 +174,7 @@ class Window(QMainWindow):
             "inside": lambda: with_keys(
                 connected.inside(d, c, self.answers.look_inside, self.files.save_picture, self)
             ),
-            "field": lambda: connected.field(self.effective_field, c, self.docks["field"], self),
+            "field": lambda: connected.field(d, c, self.effective_field, self.docks["field"], self),
             "lessons": lambda: connected.lessons_panel(self.lessons, self.docks["lessons"], self),
             "paths": lambda: connected.paths(d, c, self.paths, self.docks["paths"], self),
             "breakpoints": lambda: connected.breakpoints(d, c, self),

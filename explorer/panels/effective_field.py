@@ -77,6 +77,10 @@ class EffectiveFieldPanel(QWidget):
     def _restyle(self) -> None:
         self.heading.setFont(theme.font("strong"))
 
+    def set_focus(self, cell: Cell | None) -> None:
+        """Draw the ring, where the focus is a pixel."""
+        self.grid.set_focus(cell)
+
     def set_over(self, over: str) -> None:
         """Which of the two is chosen."""
         self.over[over].setChecked(True)

@@ -91,6 +91,19 @@ def test_without_a_cell_it_is_the_middle_of_the_selected_layer(
     )
 
 
+def test_a_chosen_pixel_does_not_change_the_question(
+    field: EffectiveField, bench: Any, qtbot: QtBot
+) -> None:
+    bench.document.set_focus(CELL)
+    field.watch(True)
+    measured(field, qtbot, lambda: field.measured is not None)
+    before = field.measured
+    bench.controller.asking.focus(Cell("image", 0, (0, 12, 12)))
+    assert field.cell() == CELL
+    QTest.qWait(0)
+    assert field.measured is before and not field.busy
+
+
 def test_another_question_ends_the_one_before(
     field: EffectiveField, bench: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

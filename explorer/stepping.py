@@ -314,10 +314,13 @@ class Stepping(QObject):
         return sheet_of(document.graph, document.trace, operation, side, 0, part, optimizer)
 
     def _stand(self, at: Inside | None, otherwise: int) -> None:
-        """Stand there, or outside again where the operation begins or ends."""
+        """Stand there, or outside again where the operation begins or ends.
+
+        An operation that ends meets its breakpoints, as one that is stepped over.
+        """
         self._set_question(None)
         if at is None:
-            self.go_to(otherwise)
+            self._travel(otherwise, stopping=True)
         else:
             self.document.set_position(at.operation, inside=at)
 

@@ -224,19 +224,31 @@ def _worked(sheet: Sheet, at: Inside) -> Parts:
             after=format_number(sheet.value(number)),
             gradient=format_number(float(stages[1].values[0])),
         )
-    last = stages[-1]
-    detail = last.formula or last.name
+    first, second, *rest = stages
+    text = tr("{where} gets {value}: {detail}.")
+    if len(rest) in (1, 2) and rest[0].name == f"{first.name} − {second.name}":
+        text = tr("{where} gets {value}: {first} {one} less {second} {two}")
+        text += tr(", {detail}.") if rest[1:] else "."
     return fill(
-        tr("{where} gets {value}: {detail}."),
+        text,
         where=where,
         value=_number(sheet, at),
-        detail=detail,
+        first=first.name,
+        one=format_number(float(first.values[0])),
+        second=second.name,
+        two=format_number(float(second.values[0])),
+        detail=stages[-1].formula or stages[-1].name,
     )
 
 
 def _unit(sheet: Sheet, at: Inside) -> Parts:
     """What the last step completed, where that is more than a cell."""
     index = sheet.index(sheet.here(at))
+    if at.level == "channel" and isinstance(sheet, UpdateSheet):
+        text = tr("Kernel {0} is done, {1} weights. ")
+        if len(index) < 3:
+            text = tr("Row {0} is done, {1} weights. ")
+        return (Text(text.format(index[0], sheet.unit("channel"))),)
     if at.level == "channel":
         return (
             Text(tr("Channel {0} is done, {1} cells. ").format(index[0], sheet.unit("channel"))),

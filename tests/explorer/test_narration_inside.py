@@ -11,6 +11,7 @@ from engine.graph import Graph, Input, Loss, Node
 from engine.inside import Inside, Sheet, sheet_of, written_by
 from engine.layers import REGISTRY
 from engine.losses import CrossEntropy
+from engine.optimizers import SGD
 from engine.parameters import initial_parameters
 from engine.plan import Batch, compile
 from engine.trace import Trace
@@ -217,3 +218,108 @@ def test_of_equal_cells_none_is_called_the_largest(flat: tuple[Graph, Trace]) ->
     assert "it was the largest of its window of pool" in told[9]
     floor = sheet_at(flat, "forward", "relu", "output")
     assert inside_sentence(floor, at(floor, "cell", 6)).text.endswith("as low as the floor.")
+
+
+@pytest.fixture(scope="module")
+def forked() -> tuple[Graph, Trace]:
+    """A fork, and an update at its end."""
+    graph = Graph(
+        inputs=(Input("x", (3,)),),
+        nodes=(
+            Node("fc", L["Linear"](3), (("x", 0),)),
+            Node("relu", L["ReLU"](), (("fc", 0),)),
+            Node("add", L["Add"](), (("fc", 0), ("relu", 0))),
+            Node("norm", L["LayerNorm"](), (("add", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("norm", 0)),),
+    )
+    plan = compile(graph, initial_parameters(graph, 1), batch=1, mode="eval")
+    trace = Trace()
+    x = np.array([[1.5, -2.0, 0.5]], np.float32)
+    for _ in plan.run(Batch.of(graph, x, np.array([1])), optimizer=SGD(lr=0.5), trace=trace):
+        pass
+    return graph, trace
+
+
+def test_the_lines_of_a_loss(forked: tuple[Graph, Trace]) -> None:
+    sheet = sheet_at(forked, "loss", "loss", "loss")
+    assert inside_sentence(sheet, at(sheet, "term", 0)).text == (
+        "Inside loss: the loss is worked out from what norm says, line by line."
+    )
+    told = inside_sentence(sheet, at(sheet, "term", 0, 6)).text
+    log_p = sheet.stages(0)[5].values
+    assert told.startswith("Line 6 of 8: log p, 3 numbers from ")
+    assert told.endswith(f"The next line takes number 1, {format_number(float(log_p[1]))}.")
+    told = inside_sentence(sheet, at(sheet, "term", 0, 8))
+    loss = format_number(float(forked[1].look("value", ("loss", 0))))
+    assert told.text == f"Line 8 of 8: L = {loss} (÷ 1, the number of samples)."
+    assert told.phase == "loss"
+    assert [c.text for c in crumbs("net", "loss", sheet, at(sheet, "term", 0, 8))] == [
+        "net",
+        "loss",
+        "line 8",
+    ]
+
+
+def test_the_lines_of_a_scores_gradient(forked: tuple[Graph, Trace]) -> None:
+    sheet = sheet_at(forked, "backward", "loss", "loss")
+    told = inside_sentence(sheet, at(sheet, "term", 1, 2)).text
+    assert told == "Number 1, line 2 of 3: y = 1 (what was wanted of it)."
+    told = inside_sentence(sheet, at(sheet, "cell", 2))
+    value = format_number(sheet.value(1))
+    share = format_number(sheet.stages(1)[0].number)
+    assert told.text == f"Number 1 gets {value}: p {share} less y 1."
+    assert told.links[0].target == Cell("norm", 0, (1,))
+
+
+def test_the_parts_of_a_sum(forked: tuple[Graph, Trace]) -> None:
+    sheet = sheet_at(forked, "accumulate", "fc", "sum")
+    assert "two parts of its gradient, 3, meet and are added up" in (
+        inside_sentence(sheet, at(sheet, "cell", 0)).text
+    )
+    one, two = (format_number(t.value) for t in sheet.terms(2).terms)
+    first, second = sheet.senders
+    assert {first, second} == {"add", "relu"}
+    assert inside_sentence(sheet, at(sheet, "cell", 3)).text == (
+        f"Number 2 gets {format_number(sheet.value(2))}: {one} from {first} and {two} from "
+        f"{second}."
+    )
+
+
+def test_one_weight_of_an_update(forked: tuple[Graph, Trace]) -> None:
+    graph, trace = forked
+    index = next(s.index for s in trace.steps if (s.phase, s.node) == ("update", "fc"))
+    sheet = sheet_of(graph, trace, index, "update", optimizer=SGD(lr=0.5))
+    assert inside_sentence(sheet, at(sheet, "cell", 0)).text == (
+        "Inside the update of fc: each number of weight, 3×3, goes against its gradient, by SGD "
+        "with momentum."
+    )
+    assert inside_sentence(sheet, at(sheet, "channel", 3)).text.startswith(
+        "Row 0 is done, 3 weights. weight[0, 2] goes from "
+    )
+    v, g = (s.number for s in (sheet.stages(4)[2], sheet.stages(4)[1]))
+    assert v == 0.0 and inside_sentence(sheet, at(sheet, "term", 4, 4)).text == (
+        f"weight[1, 1], line 4 of 6: v = {format_number(g)} (0.9 · v + g)."
+    )
+    before = float(trace.look("param", ("fc", "weight"), 0)[1, 1])
+    assert inside_sentence(sheet, at(sheet, "cell", 5)).text == (
+        f"weight[1, 1] goes from {format_number(before)} to {format_number(sheet.value(4))}: its "
+        f"gradient is {format_number(g)}."
+    )
+    way = crumbs("net", "fc", sheet, at(sheet, "term", 4, 4))
+    assert [c.text for c in way] == ["net", "fc", "weight", "row 1", "number 1", "line 4"]
+
+
+def test_a_parameter_that_all_positions_share(forked: tuple[Graph, Trace]) -> None:
+    sheet = sheet_at(forked, "backward", "norm", "weight", 1)
+    assert inside_sentence(sheet, at(sheet, "cell", 0)).text == (
+        "Inside norm: each of the 3 positions adds its share to the gradient of bias."
+    )
+    value = format_number(sheet.value(1))
+    assert inside_sentence(sheet, at(sheet, "cell", 2)).text == (
+        f"Number 1: its gradient {value} adds its share to the gradient of bias, 2 of 3 positions "
+        "so far."
+    )
+    assert "the gradient of bias is complete, a sum over 3 positions." in (
+        inside_sentence(sheet, at(sheet, "cell", 3)).text
+    )

@@ -346,6 +346,30 @@ class TestInside:
         with qtbot.assertNotEmitted(s.playing_changed):
             s.play(False)
 
+    def test_breakpoints_are_met_where_a_walk_inside_ends(self, bench: Any) -> None:
+        s, d = bench.controller.stepping, bench.document
+        s.go_to(1)
+        s.look_inside()
+        s.set_breakpoints((Breakpoint("node", "conv1"), Breakpoint("node", "relu1")))
+        s.next()
+        s.back()
+        assert d.inside is not None and d.stop is None
+        while d.inside is not None:
+            s.next()
+        assert d.position == 1 and d.stop is not None and d.stop.node == "conv1"
+        s.look_inside()
+        s.back()
+        assert d.inside is None and d.position == 0 and d.stop is None
+        s.go_to(1)
+        s.look_inside()
+        s.to_end()
+        assert d.inside is None and d.position == 1 and d.stop.node == "conv1"
+        s.look_inside()
+        s.run_to("relu1")
+        assert d.inside is None and d.stop.node == "conv1"
+        s.run_to("relu1")
+        assert d.position == 2 and d.stop.node == "relu1"
+
     def test_going_elsewhere_leaves_it(self, bench: Any) -> None:
         s, d = bench.controller.stepping, bench.document
         s.look_inside()

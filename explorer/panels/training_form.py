@@ -55,6 +55,7 @@ class TrainingForm(QWidget):
         m = theme.metrics()
         self.fields: dict[str, Field] = {}
         self._rows: dict[str, tuple[QLabel, Field, QLabel]] = {}
+        self._texts: dict[str, str] = {}
         self._names = self._words()
         self.dataset, self.optimizer = QComboBox(), QComboBox()
         self.dataset.setAccessibleName(self.tr("Data set"))
@@ -79,7 +80,7 @@ class TrainingForm(QWidget):
         grid.setVerticalSpacing(m.space_1)
         grid.setColumnStretch(1, 1)
         for row, (text, widget) in enumerate(
-            ((self.tr("data set"), self.dataset), (self.tr("optimizer"), self.optimizer))
+            ((self.tr("Data set"), self.dataset), (self.tr("Optimizer"), self.optimizer))
         ):
             label = QLabel(text)
             label.setBuddy(widget)
@@ -161,7 +162,8 @@ class TrainingForm(QWidget):
             part.setAccessibleName(text)
             part.setAccessibleDescription(description.help)
             part.setToolTip(description.help)
-        label = QLabel(text)
+        self._texts[name] = text
+        label = QLabel(f"{text[:1].upper()}{text[1:]}")  # within a summary it is not the first word
         label.setToolTip(description.help)
         label.setBuddy(field.boxes()[0])
         label.setFixedHeight(m.control_height)
@@ -297,7 +299,7 @@ class TrainingForm(QWidget):
         for name, (value, normal) in values.items():
             if value == normal:
                 continue
-            text = self._rows[name][0].text()
+            text = self._texts[name]
             if isinstance(value, bool):
                 words.append(text if value else self.tr("no {0}").format(text))
             else:

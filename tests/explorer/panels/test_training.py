@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 
 from engine.data.augmentation import Augmentation
 from engine.optimizers import OPTIMIZERS, SGD, Adam, AdamW, RMSProp
@@ -123,6 +124,18 @@ def test_settings_are_shown_and_read_back(qtbot, settings):
     panel.set_settings(settings)
     assert panel.settings() == settings
     assert panel.optimizer.currentText() == type(settings.optimizer).__name__
+
+
+def test_names_of_fields_begin_as_those_of_the_other_panels_do(qtbot):
+    """With a capital; within a summary they are in the middle of a sentence."""
+    panel = shown(qtbot)
+    open_all(qtbot, panel)
+    labels = [label for label in panel.form.findChildren(QLabel) if label.buddy() is not None]
+    texts = [label.text() for label in labels]
+    assert {"Data set", "Optimizer", "Learning rate", "Batch size", "Epochs"} <= set(texts)
+    assert all(text[0].isupper() for text in texts), texts
+    panel.set_settings(TrainSettings(optimizer=SGD(0.01, 0.5)))
+    assert panel.form.step.summary() == "momentum 0.5"
 
 
 def test_a_switch_is_a_click(qtbot):

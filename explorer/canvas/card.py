@@ -25,7 +25,7 @@ Show = Literal["value", "grad"]
 StopMark = Literal["", "on", "off"]
 """A breakpoint of a card: none, one that stops, one that is switched off."""
 _BOUNDS = geometry.CARD.adjusted(
-    -geometry.OVERHANG, -geometry.OVERHANG, geometry.OVERHANG, geometry.OVERHANG
+    -geometry.OVERHANG, -geometry.ROW_GAP, geometry.OVERHANG, geometry.OVERHANG
 )
 THUMBNAIL = 0.25
 

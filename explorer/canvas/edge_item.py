@@ -18,8 +18,19 @@ _THIN_UNTIL = 0.1
 _WHOLE = 2 * theme.METRICS.hairline
 """This wide a line covers at least one pixel wholly, wherever it lies, and has its contrast."""
 _NORM = "‖g‖ "
+_AND = " · "
+"""Between a norm and its share; further out there is room for the share alone, in larger type."""
+_SHARE_HEIGHT = float(geometry.ROW_GAP) - 2
 _LABEL_WIDTH = 10.0 * theme.METRICS.space_4
 _LABEL_HEIGHT = float(theme.METRICS.text_title)
+
+
+def _larger(rect: QRectF, start: float, zoom: float) -> tuple[QRectF, int]:
+    """The whole height of the gap for a label that begins below ``start``, or ends above a card."""
+    pixels = ink.legible(zoom, theme.METRICS.text_small, int(_SHARE_HEIGHT * 0.86))
+    begins = abs(rect.top() - start) < geometry.ROW_GAP / 2
+    top = start + 1 if begins else rect.bottom() + 3 - _SHARE_HEIGHT
+    return QRectF(rect.left(), top, rect.width(), _SHARE_HEIGHT), pixels
 
 
 def _percent(share: float) -> str:
@@ -75,7 +86,9 @@ class EdgeItem(QGraphicsItem):
     def dirty_rects(self) -> list[QRectF]:
         """What a change of this edge repaints: slices along the path, and the labels."""
         margin = theme.METRICS.edge_thickest + geometry.ARROW
-        return self.route.rects(margin) + [rect for rect, _ in self.labels()]
+        higher = _SHARE_HEIGHT - _LABEL_HEIGHT
+        labels = [rect.adjusted(0, -higher, 0, higher) for rect, _ in self.labels()]
+        return self.route.rects(margin) + labels
 
     def labels(self) -> list[tuple[QRectF, str]]:
         """Text and where it stands: the shape, or the gradient's norm and share."""
@@ -87,11 +100,11 @@ class EdgeItem(QGraphicsItem):
         size = _NORM + format_number(self.norm)
         found = []
         if self.facts.joins:
-            text = size if self.share is None else f"{size} · {self.share * 100:.0f}%"
+            text = size if self.share is None else f"{size}{_AND}{self.share * 100:.0f}%"
             found.append((self._at_end(), text))
         # Where a fork's gradients meet, each says its share; a short edge has room for one label.
         if self.facts.forks and not (self.facts.joins and self.route.direct):
-            text = size if self.fork_share is None else f"{size} · {_percent(self.fork_share)}"
+            text = size if self.fork_share is None else f"{size}{_AND}{_percent(self.fork_share)}"
             found.append((self._at_start(self.facts.skip), text))
         elif not self.facts.joins:
             found.append((self._at_start(False), size))
@@ -150,12 +163,17 @@ class EdgeItem(QGraphicsItem):
         pixels = ink.legible(zoom, m.text_small, most)
         painter.setFont(ink.font("small", pixels))
         painter.setPen(QColor(tokens.backward if self.norm is not None else tokens.text_muted))
-        if zoom < _PLAIN_LABELS_FROM and not (self.facts.joins or self.facts.forks):
-            return  # too small to read; norms and shares where paths meet stay
+        meets = self.norm is not None and (self.facts.joins or self.facts.forks)
+        if zoom < _PLAIN_LABELS_FROM and not meets:
+            return  # too small to read; the shares where paths meet stay
         ground = tokens.colour("background", 0.85)
         for rect, text in self.labels():
             if zoom < TWO_LINES:
                 text = text.removeprefix(_NORM)  # the colour and the arrow say it too
+            if zoom < _PLAIN_LABELS_FROM and _AND in text:
+                text = text.rpartition(_AND)[2]
+                rect, pixels = _larger(rect, self.route.start.y(), zoom)
+                painter.setFont(ink.font("strong", pixels))
             left = rect.right() <= self.route.start.x() or rect.right() <= self.route.end.x()
             left = left and rect.left() != self.route.start.x() + m.space_2
             # Another line may pass behind: the text stands on the canvas's own colour.

@@ -97,10 +97,11 @@ class NodeItem(Card):
     def _paint_tag(self, painter: QPainter, tokens: theme.Tokens, colour: str, zoom: float) -> None:
         m = theme.METRICS
         text = tr(self.phase)
-        pixels = ink.legible(zoom, m.text_small, m.text_heading)
+        # In the middle of the ring's upper line; further out it needs the gap above the card.
+        pixels = ink.legible(zoom, m.text_small, int(geometry.ROW_GAP - m.space_3))
         wide = ink.metrics("small", pixels).horizontalAdvance(text) + 2 * m.space_2
         high = pixels + m.space_2
-        rect = QRectF(m.space_4, -high / 2 - m.space_1, wide, high)
+        rect = QRectF(m.space_4, min(-high / 2 - m.space_1, m.space_1 - high), wide, high)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colour))
         painter.drawRoundedRect(rect, m.radius_small, m.radius_small)

@@ -294,6 +294,25 @@ def test_an_add_shows_norm_and_share_and_its_skip_has_its_own_look(stage: Any, r
     )
 
 
+def test_shares_at_a_fork_can_be_read_far_out(stage: Any, resnet: Run) -> None:
+    graph, trace, steps = resnet
+    stage.show(graph, zoom=0.34)
+    stage.canvas.set_run(trace, len(steps))
+    edges = stage.canvas.network.edges
+    edge = next(e for e in edges.values() if e.fork_share is not None and e.route.direct)
+    assert any("%" in text for _, text in edge.labels())
+    stage.canvas.center_on(edge.facts.reader)
+    shot, start = stage.picture(), stage.canvas.to_pixel(edge.route.start)
+    colour = QColor(theme.current().backward)
+    rows = {
+        y
+        for y in range(start.y(), stage.canvas.to_pixel(edge.route.end).y())
+        for x in range(start.x() - 40, start.x() - 6)
+        if shot.pixelColor(x, y) == colour
+    }
+    assert max(rows) - min(rows) >= 6  # digits of so many pixels, where there was room for four
+
+
 def test_an_error_stands_on_its_card(stage: Any) -> None:
     graph = Graph(
         (Input("image", (1, 4, 4)),),

@@ -365,7 +365,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _c(
         "train.restore",
-        QT_TRANSLATE_NOOP("Commands", "Bring back the weights from before training"),
+        QT_TRANSLATE_NOOP("Commands", "Restore the weights from before training"),
         help="Undo the last training: the weights become what they were when it started.",
     ),
     _c("view.build", QT_TRANSLATE_NOOP("Commands", "Build"), "Ctrl+1", checkable=True),

@@ -51,7 +51,7 @@ SETTINGS: dict[str, Setting] = {
         "Colours of the window.",
         ("system", "light", "dark"),
         title="Theme",
-        words=("As the system has it", "Light", "Dark"),
+        words=("Colours of the system", "Light", "Dark"),
     ),
     "workspace": Setting(
         "step", "Which panels are shown.", ("build", "step", "train", "flow", "learn")

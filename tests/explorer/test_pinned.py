@@ -366,6 +366,26 @@ class TestInTheWindow:
         inspector.close()
         inspector.deleteLater()
 
+    def test_both_look_at_the_same_channel_when_the_panel_grows(
+        self, qtbot: QtBot, window: Window
+    ) -> None:
+        pin_and_look(qtbot, window, "pool1", "backward", "pool1")
+        inspector = window.inspector
+        inspector.setParent(None)
+        inspector.show()
+        pair, twin = inspector.source, inspector.twin_of(inspector.source)
+        for width in (700, 900, 760):
+            inspector.resize(width, 900)
+            qtbot.waitUntil(lambda: twin.forward_grid.size() == pair.forward_grid.size())
+            assert twin.isVisible() and pair.isVisible()
+            qtbot.waitUntil(lambda: twin.forward_grid.view == pair.forward_grid.view)
+            assert not pair.forward_grid.view.fit
+        assert inspector.pool_note.text().startswith("This picture: ")
+        window.controller.pinned.unpin()
+        assert not inspector.pool_note.text().startswith("This picture: ")
+        inspector.close()
+        inspector.deleteLater()
+
     def test_command_button_and_undo(self, qtbot: QtBot, window: Window) -> None:
         action = window.actions_by_id["sample.pin"]
         QTest.keyClick(window, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier)

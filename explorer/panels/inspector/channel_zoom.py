@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QTimer, Signal
 
 from engine.cell import Cell
 from explorer import theme
@@ -29,20 +29,24 @@ class ChannelZoom(QObject):
             return
         self._cell = cell
         if cell is None:
-            for grid in self._grids:
-                grid.fit()
+            self._fit()
         else:
             self._apply()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize and self._cell is not None:
             # All of it first: the arrangement of the channels depends on the size.
-            for grid in self._grids:
-                grid.fit()
+            self._fit()
             self._apply()
         elif event.type() == QEvent.Type.Resize:
             QTimer.singleShot(0, self, self._fitted)  # when the grid has fitted itself
         return super().eventFilter(watched, event)
+
+    def _fit(self) -> None:
+        """Silently: a grid that is linked to these has a size and a zoom of its own."""
+        for grid in self._grids:
+            with QSignalBlocker(grid):
+                grid.fit()
 
     def _fitted(self) -> None:
         self.changed.emit()

@@ -745,7 +745,8 @@ class Inspector(QWidget):
                     "{count} windows in all had a tie (square marks): the first cell wins."
                 ).format(count=choice.ties)
             )
-        self.pool_note.setText(" ".join(notes) or self.tr("No ties and no overlaps."))
+        text = " ".join(notes) or self.tr("No ties and no overlaps.")
+        self.pool_note.setText(self._of_this(text))
 
     def _say_route(self, cell: Cell, winner: Cell, dy: Array | None) -> None:
         """Where the number of a pooled cell came from, and where its gradient went."""
@@ -756,16 +757,19 @@ class Inspector(QWidget):
             text = self.tr(
                 "The gradient {gradient} of {cell} goes to row {row}, column {column} of {source}."
             )
-        self.pool_route.setText(
-            text.format(
-                gradient="" if dy is None else format_number(float(dy[cell.index])),
-                cell=f"{cell.node} [{index}]",
-                row=winner.row,
-                column=winner.column,
-                source=name_of((winner.node, winner.port)),
-            )
+        told = text.format(
+            gradient="" if dy is None else format_number(float(dy[cell.index])),
+            cell=f"{cell.node} [{index}]",
+            row=winner.row,
+            column=winner.column,
+            source=name_of((winner.node, winner.port)),
         )
+        self.pool_route.setText(self._of_this(told))
         self.pool_route.show()
+
+    def _of_this(self, text: str) -> str:
+        """What is told of the present picture, said so while another is shown beside it."""
+        return self.tr("This picture: {0}").format(text) if self._pin is not None else text
 
     def _mark(self, forward: Marks | None, gradient: Marks | None) -> None:
         self.marks = (forward, gradient)

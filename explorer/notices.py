@@ -79,6 +79,11 @@ class NoticeBar(QFrame):
         else:
             self._timer.stop()
 
+    def drop_note(self) -> None:
+        """Hide what was to be read about a network that is no longer open."""
+        if self.property("level") == "note":
+            self.clear()
+
     @property
     def text(self) -> str:
         """The message that is shown, or an empty text."""

@@ -329,6 +329,7 @@ class Window(QMainWindow):
 
     def _project_replaced(self) -> None:
         self.sample_bar.close_pad()
+        self.notices.drop_note()
         self.inspector.scroll_to_top()
         # when the forms show the new network
         QTimer.singleShot(0, self.keyboard, self.keyboard.take)

@@ -144,16 +144,16 @@ class TestCommandBox:
 
     def test_every_typed_word_narrows_the_list(self, box: CommandBox) -> None:
         assert len(self.shown(box)) == len(COMMANDS)
-        QTest.keyClicks(box.line, "training st")
-        assert self.shown(box) == ["train.start", "train.stop"]
+        QTest.keyClicks(box.line, "training sto")
+        assert self.shown(box) == ["train.stop", "train.restore"]
         box.close()
 
     def test_arrows_choose_and_return_runs(self, box: CommandBox, ran: list[str]) -> None:
-        QTest.keyClicks(box.line, "training st")
+        QTest.keyClicks(box.line, "training sto")
         QTest.keyClick(box.line, Qt.Key.Key_Down)
         QTest.keyClick(box.line, Qt.Key.Key_Down)
         QTest.keyClick(box.line, Qt.Key.Key_Return)
-        assert ran == ["train.stop"]
+        assert ran == ["train.restore"]
         assert QApplication.activePopupWidget() is None
 
     def test_nothing_that_matches_runs_nothing(self, box: CommandBox, ran: list[str]) -> None:

@@ -141,3 +141,13 @@ def test_saved_and_said(qtbot: QtBot, qapp: QApplication, tmp_path: Path, name: 
     window.files.write_network_picture(tmp_path / "missing" / name)
     qtbot.waitUntil(lambda: "expected the folder" in window.notices.text, timeout=10_000)
     window.close()
+
+
+def test_what_an_example_shows_goes_with_it(window: Window) -> None:
+    """While it is open it stays; over another network it would be wrong."""
+    example = next(iter(EXAMPLES.values()))
+    window.controller.projects.open_example(example.id)
+    window.controller.stepping.to_end()
+    assert window.notices.text == example.idea
+    window.controller.projects.new()
+    assert window.notices.text == ""

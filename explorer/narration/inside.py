@@ -293,7 +293,8 @@ def _cell(sheet: Sheet, at: Inside) -> Parts:
                 "{where} gets {value}: {count} windows of {node} read it, and each sends its share."
             )
         else:
-            text = tr("{where} gets {value}, the sum of {count} terms.")
+            text = tr("{where} gets {value}, the sum of {count} terms")
+            text += tr(": {formula}.") if terms.formula else "."
     elif terms.combine == "max":
         return _largest(sheet, at, where)
     elif count == 1:

@@ -264,6 +264,8 @@ class InsidePanel(QWidget):
             self._show_target(sheet, at)
         if sheet.staged:
             self._show_working(sheet, at)
+        alone = self.kernel.isHidden() and not isinstance(sheet, UpdateSheet)
+        self._grid.addWidget(self.source, 0, 0, 1, 2 if alone else 1)
         self._show_number(sheet, at)
 
     def _show_choices(self, sheet: Sheet | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QGuiApplication
@@ -11,8 +12,14 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
+from engine.graph import Graph, Input, Loss, Node
 from engine.inside import Inside, Sheet, SumSheet, sheet_of
+from engine.layers import REGISTRY
+from engine.losses import CrossEntropy
 from engine.optimizers import Adam
+from engine.parameters import initial_parameters
+from engine.plan import Batch, compile, exhaust
+from engine.trace import Trace
 from explorer import theme
 from explorer.panels import InsidePanel
 from explorer.tensors.scales import format_number
@@ -254,3 +261,40 @@ def test_a_bias_fills_up_and_its_positions_lie_under_the_window(
     panel.set_inside(sheet, at(sheet, "channel", sheet.total))
     recorded = ran.trace.look("param_grad", ("block/conv", "bias"))
     assert (panel.target.grid.maps.ravel() == recorded).all()
+
+
+def test_without_a_kernel_what_is_read_has_the_width(
+    panel: InsidePanel, ran: Any, qtbot: QtBot
+) -> None:
+    sheet = sheet_at(ran, "backward", "pool1", "input")
+    panel.set_inside(sheet, at(sheet, "cell", 5))
+    qtbot.waitUntil(lambda: panel.source.width() == panel.target.width())
+    sheet = sheet_at(ran, "backward", "block/conv", "input")
+    panel.set_inside(sheet, at(sheet, "cell", 5))
+    qtbot.waitUntil(lambda: panel.source.width() < panel.target.width())
+    assert panel.kernel.isVisible()
+    assert panel.source.geometry().right() < panel.kernel.geometry().left()
+
+
+def test_zeros_that_the_stride_makes_are_told(panel: InsidePanel, qtbot: QtBot) -> None:
+    graph = Graph(
+        inputs=(Input("image", (1, 8, 8)),),
+        nodes=(
+            Node("conv", REGISTRY["Conv2d"](2, 1, stride=2), (("image", 0),)),
+            Node("flatten", REGISTRY["Flatten"](), (("conv", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("flatten", 0)),),
+    )
+    trace = Trace()
+    plan = compile(graph, initial_parameters(graph, 0), mode="eval")
+    exhaust(plan.run(Batch.of(graph, np.ones((1, 1, 8, 8)), np.array([1])), trace=trace))
+    step = next(s for s in trace.steps if (s.phase, s.node) == ("backward", "conv"))
+    sheet = sheet_of(graph, trace, step.index, "input")
+    panel.set_inside(sheet, at(sheet, "cell", 5))
+    assert panel.note.text() == (
+        "75% of each map's gradient is zero: its windows, 2 apart, pass over 48 of 64 cells."
+    )
+    assert np.mean(sheet.array == 0) == 0.75
+    sheet = sheet_of(graph, trace, 0, "output")
+    panel.set_inside(sheet, at(sheet, "cell", 5))
+    assert not panel.note.isVisible()

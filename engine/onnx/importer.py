@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,11 @@ import onnx
 from engine.graph import Graph, GraphError, Input, Node, Ref
 from engine.layers.arithmetic import Arithmetic
 from engine.layers.base import Array, HyperparameterError, Layer, ShapeError, Spec
+from engine.layers.flatten import Flatten
+from engine.layers.function import Function
+from engine.layers.identity import Identity
 from engine.layers.opaque import Opaque
+from engine.layers.reshape import Reshape
 from engine.layers.view import View
 from engine.onnx.folding import FOLDABLE, FoldError, Known, fold
 from engine.onnx.model_file import ModelFile, OnnxError
@@ -39,6 +43,8 @@ from engine.onnx.values import (
     spelled,
 )
 
+LOOSE = (View, Flatten, Identity, Function)
+"""Layers without numbers of their own that a rule may go round."""
 STANDARD = ("", "ai.onnx")
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu")
 _EMPTY_NAME = re.compile(r"[A-Za-z_]?\d+|(?:node|op|layer|Op|Node)_?\d+")
@@ -70,6 +76,8 @@ class Importer:
     _hidden: dict[Ref, Tensor] = field(default_factory=dict)
     _common: str = ""
     _groups: set[str] = field(default_factory=set)
+    laid: dict[Ref, Tensor] = field(default_factory=dict)
+    """The maps that a rule laid in a row, because the file has them so, by the row."""
     _areas: dict[Ref, int] = field(default_factory=dict)
     _declared: dict[str, tuple[int | None, ...]] | None = None
 
@@ -255,7 +263,20 @@ class Importer:
             else:
                 outputs.append((entry.name, value.ref))
         name = graph.name or "network"
-        return Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs), name=name)
+        made = Graph(tuple(self.inputs), tuple(self.nodes), tuple(outputs), name=name)
+        return self._without_loose_ends(made)
+
+    def _without_loose_ends(self, graph: Graph) -> Graph:
+        """Without views that a rule went round, so that nobody reads them."""
+        read = {ref[0] for _, ref in graph.outputs}
+        kept: list[Node] = []
+        for node in reversed(graph.nodes):
+            if node.id in read or not isinstance(node.layer, LOOSE):
+                kept.append(node)
+                read.update(ref[0] for ref in node.inputs if ref is not None)
+            else:
+                self.names.pop(node.id, None)
+        return replace(graph, nodes=tuple(reversed(kept)))
 
     def _inputs(self, initializers: Mapping[str, onnx.TensorProto]) -> None:
         graph = self.file.model.graph
@@ -417,6 +438,9 @@ class Importer:
 
     def _node(self, proto: onnx.NodeProto) -> None:
         inputs = [self.values[name] if name else None for name in proto.input]
+        if proto.op_type == "Mod" and (inside := self._within(proto, inputs)) is not None:
+            self._set(proto, [inside])
+            return
         if proto.op_type != "MaxUnpool":
             inputs = [self.counted(v) if isinstance(v, Tensor) else v for v in inputs]
         label = self._label(proto)
@@ -489,6 +513,43 @@ class Importer:
         for owner in gone:
             del self._owners[owner]
         self._opaque(site, reason, True)
+
+    def _within(self, proto: onnx.NodeProto, inputs: Sequence[Value | None]) -> Tensor | None:
+        """Places in each map, where a remainder takes those of the other maps off them."""
+        if len(inputs) != 2 or any(a.name == "fmod" and a.i for a in proto.attribute):
+            return None
+        places, area = inputs
+        if not (isinstance(places, Tensor) and places.local and isinstance(area, Known)):
+            return None
+        if not area.fixed or area.first.size != 1 or area.first.item() != self._areas[places.ref]:
+            return None
+        return Tensor(places.ref, places.first, places.second, places.hidden, True)
+
+    def origin(self, tensor: Tensor, places: bool = False) -> Tensor | None:
+        """The tensor of the file that this one is, laid out in another way.
+
+        ``places``: whole numbers, which stay what they are without their fractions.
+        """
+        known = {v.ref: v for v in self.values.values() if isinstance(v, Tensor)}
+        nodes = {node.id: node for node in self.nodes}
+        ref = tensor.ref
+        while (node := nodes.get(ref[0])) is not None and node.inputs[:1] != (None,):
+            whole = places and node.layer == Function("truncate")
+            if not whole and not isinstance(node.layer, View | Flatten | Identity | Reshape):
+                break
+            assert node.inputs[0] is not None
+            ref = node.inputs[0]
+        return known.get(ref)
+
+    def map_size(self, pool: Node) -> tuple[int, int]:
+        """Rows and columns of the maps that a pooling of the network reads."""
+        graph = Graph(tuple(self.inputs), tuple(self.nodes))
+        assert pool.inputs[0] is not None
+        return graph.infer().specs[pool.inputs[0]].shape[2:4]  # type: ignore[return-value]
+
+    def node_of(self, tensor: Tensor) -> Node | None:
+        """The node that made a tensor; None for an input."""
+        return next((node for node in self.nodes if node.id == tensor.ref[0]), None)
 
     blamed: str = ""
 

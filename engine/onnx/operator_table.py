@@ -11,7 +11,7 @@ from engine.layers.compare import OPERATORS as COMPARISONS
 from engine.layers.function import FUNCTIONS
 from engine.onnx import operators  # noqa: F401  enters the rules
 from engine.onnx.folding import FOLDABLE
-from engine.onnx.site import IMPORTS
+from engine.onnx.site import IMPORTS, PARTIAL
 from engine.onnx.writer import export_onnx
 from engine.parameters import initial_parameters
 
@@ -49,7 +49,7 @@ def rows() -> tuple[Row, ...]:
     written = exported()
     found = []
     for name in sorted({*IMPORTS, *written}, key=str.lower):
-        known = name in IMPORTS
+        known = name in IMPORTS and name not in PARTIAL
         found.append(Row(name, known, known and name not in NO_SLOPE, known, name in written))
     return tuple(found)
 
@@ -97,6 +97,6 @@ def table() -> str:
         marks = (row.forward, row.backward, row.imported, row.exported)
         cells = " | ".join("✓" if mark else "–" for mark in marks)
         lines.append(f"| {row.operator} | {cells} |")
-    constant = sorted(FOLDABLE - set(IMPORTS), key=str.lower)
+    constant = sorted(FOLDABLE - (set(IMPORTS) - PARTIAL), key=str.lower)
     lines += ["", f"Of constants alone, when a file is opened: {', '.join(constant)}."]
     return "\n".join(lines)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FREE",
     "IMPORTS",
+    "PARTIAL",
     "Known",
     "MixesSamplesError",
     "Rule",
@@ -43,6 +44,8 @@ __all__ = [
 Rule: TypeAlias = Callable[["Site"], Sequence[Value]]
 IMPORTS: dict[str, Rule] = {}
 """By operator, what turns it into layers."""
+PARTIAL = frozenset({"ScatterElements"})
+"""Operators that are opened in the form of one layer only, and else count as unknown."""
 _R = TypeVar("_R", bound=Rule)
 
 

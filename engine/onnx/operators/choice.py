@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from onnx import TensorProto
 
 from engine.layers.arg_max import ArgMax
+from engine.layers.base import Spec
+from engine.layers.max_pool2d import MaxPool2d
+from engine.layers.max_unpool2d import MaxUnpool2d
 from engine.layers.pick import Pick
 from engine.layers.top_k import TopK
 from engine.onnx.operators.steps import Steps, writes
@@ -53,6 +57,35 @@ def gather_elements(site: Site) -> Sequence[Value]:
     x, (place,) = site.axes(x, [axis])
     y = site.layer(Pick(place), x, places)
     return (Tensor(y.ref, y.first, y.second, y.hidden, x.whole),)
+
+
+@imports("ScatterElements")
+def scatter_elements(site: Site) -> Sequence[Value]:
+    """Numbers of maps scattered into zeros, as max unpooling is written."""
+    data, x = site.known(0), site.tensor(2)
+    if data.first.any() or data.second.any():
+        raise UnsupportedError("numbers scattered into others than zeros")
+    if (site.attribute("reduction") or "none") != "none" or x.rank != 3:
+        raise UnsupportedError("a scattering of this kind")
+    if int(site.attribute("axis", 0)) not in (2, -1):
+        raise UnsupportedError("a scattering along another axis than that of the cells")
+    importer = site.importer
+    numbers, places = importer.origin(x), importer.origin(site.tensor(1), places=True)
+    pool = importer.node_of(places) if places is not None else None
+    if numbers is None or places is None or pool is None or places.ref[1] != 1:
+        raise UnsupportedError("places that no max pooling gives")
+    if not isinstance(pool.layer, MaxPool2d) or numbers.sample != places.sample:
+        raise UnsupportedError("places that no max pooling of these maps gives")
+    layer = MaxUnpool2d(pool.layer.kernel_size, pool.layer.stride, pool.layer.padding)
+    (plain,) = layer.outputs(Spec(numbers.first), Spec(numbers.first))
+    size = importer.map_size(pool)
+    extra = (size[0] - plain.shape[2], size[1] - plain.shape[3])
+    y = site.layer(replace(layer, output_padding=extra), numbers, places)
+    if data.first.shape[2] != size[0] * size[1]:
+        raise UnsupportedError("maps of another size than those of the pooling")
+    row = site.view(y, (y.sample[0], size[0] * size[1]))
+    importer.laid[row.ref] = y
+    return (row,)
 
 
 # ---- writing ---------------------------------------------------------------------------------

@@ -115,7 +115,10 @@ def _baked(
 
 
 def _viewed(site: Site, x: Tensor, sample: tuple[int, ...], hidden: bool) -> Tensor:
-    """The node's own layer, also where nothing changes."""
+    """The node's own layer, also where nothing changes; but maps that a rule laid in a row."""
+    maps = site.importer.laid.get(x.ref)
+    if maps is not None and not hidden and maps.sample == sample:
+        return maps
     if x.sample == sample:
         y = site.layer(Identity(), x)
     elif len(sample) == 1 and len(x.sample) > 1:

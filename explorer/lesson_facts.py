@@ -348,9 +348,13 @@ def what_if(s: Seen) -> str | None:
     if not s.gains:
         return tr("As it is, {0}.").format(read)
     muted = [
-        f"{join_at(s.graph, node).names[s.graph.node(node).slots.index(slot)]} × "
-        f"{format_number(gain)}"
+        tr("the {0} of {1} × {2}").format(
+            join_at(s.graph, node).names[s.graph.node(node).slots.index(slot)],
+            node.rpartition("/")[0] or node,
+            format_number(gain),
+        )
         for (node, slot), gain in s.gains.items()
+        if node in s.graph.by_id
     ]
     return tr("With {0}, {1}.").format(", ".join(muted), read)
 

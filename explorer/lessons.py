@@ -416,16 +416,20 @@ LESSONS: tuple[Lesson, ...] = (
         _n("What if a branch is missing?"),
         (
             _n(
-                "Mute a branch and the network runs at once without what it adds. A residual "
-                "network often hardly notices: what the block would have added is missing, but x "
-                "still passes. Mute the skip instead, and little is left."
+                "Mute a branch and the network runs at once without what it adds: x still passes "
+                "over the skip. Deep residual networks hardly notice one missing block (Veit et "
+                "al. 2016). This one has only three: try which of them carry the answer, and "
+                "look at more than one picture."
             ),
-            _n("A what-if changes nothing for good: the bar above the network has a Reset."),
+            _n(
+                "A what-if changes nothing for good: the bar above the network has a Reset. A "
+                "right click on any Add or Concat, or on a line into one, offers the same."
+            ),
         ),
         *_RESIDUAL,
         (
             Doing(_n("Mute the last branch"), "gain", (_ADD, 0, 0.0)),
-            Doing(_n("Mute the last skip"), "gain", (_ADD, 1, 0.0)),
+            Doing(_n("Mute the first branch too"), "gain", ("stage1/block1/add", 0, 0.0)),
             Doing(_n("To the answer"), "step", ("forward", "fc")),
             Doing(_n("Reset"), "command", ("focus.reset",)),
         ),

@@ -202,11 +202,13 @@ def test_a_what_if_is_told_with_what_it_changes(window: Window, qtbot: QtBot) ->
     before = panel.fact.text()
     press(window, qtbot, 1)
     press(window, qtbot, 2)
-    qtbot.waitUntil(lambda: panel.fact.text().startswith("With skip × 0, "))
+    qtbot.waitUntil(lambda: panel.fact.text().startswith("With the branch of stage1/block1 × 0, "))
     d = window.document
     scores = d.trace.look("value", ("fc", 0))  # type: ignore[union-attr]
     share = float(softmax(scores)[0].max())  # type: ignore[arg-type]
-    assert percent(share) in panel.fact.text() and panel.fact.text()[10:] != before[10:]
+    assert (
+        percent(share) in panel.fact.text() and before.partition(", ")[2] not in panel.fact.text()
+    )
 
 
 def test_pages_are_turned_and_the_next_start_goes_on(window: Window) -> None:

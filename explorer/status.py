@@ -42,10 +42,15 @@ class Status(QStatusBar):
             self.training.hide()
 
     def set_network(self, costs: Mapping[str, Cost], inference: Inference) -> None:
-        """Say how large the network is, and how many layers are to be mended."""
+        """Say how large the network is, and how many layers have a problem."""
         total = sum(cost.parameters for cost in costs.values())
         work = sum(cost.multiply_adds for cost in costs.values())
         text = self.tr("{0:,} parameters · {1:,} multiply-adds per picture").format(total, work)
         if inference.errors:
-            text += self.tr(" · {0} to mend").format(len(inference.errors))
+            count = len(inference.errors)
+            text += (
+                self.tr(" · 1 problem")
+                if count == 1
+                else self.tr(" · {0:,} problems").format(count)
+            )
         self.text.setText(text)

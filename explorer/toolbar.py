@@ -39,7 +39,7 @@ class MainToolbar(QToolBar):
         for ids in GROUPS:
             for command_id in ids:
                 self.addAction(actions[command_id])
-            self.addSeparator()
+            before_speed = self.addSeparator()
         actions["step.next"].setIconText(self.tr("Next"))
         next_button = self.widgetForAction(actions["step.next"])
         if isinstance(next_button, QToolButton):
@@ -54,7 +54,7 @@ class MainToolbar(QToolBar):
         self.speed.setAccessibleName(self.tr("Speed of playing"))
         self._tell(SPEEDS[_nearest(play_speed)])
         self.speed.valueChanged.connect(self._speed_moved)
-        self._speed_action = self.addWidget(self.speed)
+        self._speed_parts = (before_speed, self.addWidget(self.speed))
         spacer = QWidget(self)
         spacer.setSizePolicy(
             spacer.sizePolicy().Policy.Expanding, spacer.sizePolicy().Policy.Preferred
@@ -66,7 +66,8 @@ class MainToolbar(QToolBar):
 
     def fit(self, width: int) -> None:
         """In a narrow window the workspaces come before the speed, which is seldom changed."""
-        self._speed_action.setVisible(width >= 28 * theme.METRICS.strip_height)
+        for part in self._speed_parts:
+            part.setVisible(width >= 28 * theme.METRICS.strip_height)
 
     def set_speed(self, speed: float) -> None:
         """Operations per second; the slider goes to the nearest that it has."""
@@ -79,7 +80,9 @@ class MainToolbar(QToolBar):
         self.speed_changed.emit(SPEEDS[index])
 
     def _tell(self, speed: float) -> None:
-        self.speed.setToolTip(self.tr("{0:g} operations per second").format(speed))
+        self.speed.setToolTip(
+            self.tr("Speed of playing: {0:g} operations per second").format(speed)
+        )
 
 
 def _nearest(speed: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,24 @@ def test_every_workspace_and_the_help_have_a_button_in_the_smallest_window(
         button = bar.widgetForAction(window.actions_by_id[command])
         qtbot.waitUntil(lambda button=button: button.isVisible())
     assert not window.toolbar.speed.isVisible()
+
+    def lines() -> int:
+        return sum(a.isSeparator() and a.isVisible() for a in bar.actions())
+
+    assert lines() == 1  # none is left where the speed was
     window.resize(1400, 800)
     qtbot.waitUntil(window.toolbar.speed.isVisible)
+    assert lines() == 2 and "Speed of playing: 2 op" in window.toolbar.speed.toolTip()
+
+
+def test_the_status_counts_problems_as_the_panel_calls_them(window: Window) -> None:
+    assert "problem" not in window.status.text.text()
+    window.controller.projects.new()
+    assert window.status.text.text().endswith(" · 1 problem")
+    found = window.document.inference
+    twice = replace(found, errors={**found.errors, "again": found.errors["loss"]})
+    window.status.set_network({}, twice)
+    assert window.status.text.text().endswith(" · 2 problems")
 
 
 def draw_a_line(window: Window) -> None:

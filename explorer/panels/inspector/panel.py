@@ -79,7 +79,7 @@ class Inspector(QWidget):
     value_requested = Signal(object, float)  # Cell of the picture, another number
     scale_mode_requested = Signal(str)  # "shared", "per channel" or "frozen"
     side_requested = Signal(object, str)  # Cell clicked in a pinned picture's maps, and its side
-    picture_requested = Signal(object, str)  # QImage of a pinned picture's maps, and a name
+    picture_requested = Signal(object, str)  # QImage of maps made later, and a name
     unpin_requested = Signal()
     compare_requested = Signal(str)  # pooling layer to be compared with its other kind; "": none
 
@@ -123,10 +123,10 @@ class Inspector(QWidget):
         self.compare.setCheckable(True)
         self.compare.setAutoDefault(False)
         self.compare.toggled.connect(self._compare_toggled)
-        self.other_pool = OtherPoolBox()
-        self.other_pool.focus_requested.connect(self.focus_requested)
-        self.other_pool.side_requested.connect(self.side_requested)
-        self.other_pool.hide()
+        self.other_pool: OtherPoolBox | None = None  # made when it is first wanted
+        self._pool_place = QWidget()
+        QVBoxLayout(self._pool_place).setContentsMargins(0, 0, 0, 0)
+        self._pool_place.hide()
         self._comparison: tuple[OtherPooling | None, str] = (None, "")
         self._compared_node = ""
         self._windows: tuple[Window, ...] = ()
@@ -177,7 +177,7 @@ class Inspector(QWidget):
             self.join,
             self.gains,
             self.fork,
-            self.other_pool,
+            self._pool_place,
             self._compared[self.source],
             self.source_legend,
             self.pool_route,
@@ -379,7 +379,7 @@ class Inspector(QWidget):
     def _show_comparison(self) -> None:
         node, lens = self._lens.node, self._lens
         wanted = node is not None and node.id == self._compared_node
-        self.other_pool.setVisible(wanted)
+        self._pool_place.setVisible(wanted)
         ref = node.inputs[0] if node is not None and node.inputs else None
         if not wanted or node is None or ref is None:
             return
@@ -405,7 +405,23 @@ class Inspector(QWidget):
         argmax = None if found is None else found.argmax
         if found is not None and argmax is not None and x is not None and argmax.size <= MOST_MARKS:
             marks = choice_of(found.layer, x, found.y, argmax).marks
-        self.other_pool.set_pair(pair, marks, self.output.scale_mode)
+        box = self._pool_box()
+        box.set_pair(pair, marks, self.output.scale_mode)
+        box.set_focus(self._focus, self._windows)
+
+    def _pool_box(self) -> OtherPoolBox:
+        place = self._pool_place.layout()
+        if self.other_pool is None and place is not None:
+            self.other_pool = OtherPoolBox()
+            self.other_pool.focus_requested.connect(self.focus_requested)
+            self.other_pool.side_requested.connect(self.side_requested)
+            for row in (self.other_pool.outputs, self.other_pool.gradients):
+                for grid in row.grids:
+                    grid.picture_requested.connect(self.picture_requested)
+            place.addWidget(self.other_pool)
+            self.other_pool.show()
+        assert self.other_pool is not None
+        return self.other_pool
 
     # ---- the pinned picture ----------------------------------------------------------------
 
@@ -963,7 +979,8 @@ class Inspector(QWidget):
         self._outlined = ""
         self._windows = ()
         self._show_places()
-        self.other_pool.set_focus(self._focus, self._windows)
+        if self.other_pool is not None:
+            self.other_pool.set_focus(self._focus, self._windows)
         self._show_mark_legend()
 
     def _show_places(self) -> None:

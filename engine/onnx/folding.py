@@ -202,6 +202,7 @@ def _evaluate(
         "DequantizeLinear": _dequantize,
         "Gather": _gather,
         "Identity": lambda n, xs: (xs[0],),
+        "Range": _range,
         "Transpose": _transpose,
     }.get(node.op_type)
     try:
@@ -283,6 +284,13 @@ def _dequantize(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...] | None
         shape[int(_attribute(node, "axis", 1))] = -1
         scale, zero = scale.reshape(shape), zero.reshape(shape)
     return ((x.astype(np.int32) - zero).astype(np.float32) * scale,)
+
+
+def _range(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...]:
+    """start + i · delta; onnx's evaluator takes a second for each million."""
+    start, limit, delta = (x.reshape(()) for x in xs)
+    count = max(0, math.ceil((float(limit) - float(start)) / float(delta)))
+    return ((start + np.arange(count) * delta).astype(start.dtype),)
 
 
 def _transpose(node: onnx.NodeProto, xs: list[Any]) -> tuple[Array, ...]:

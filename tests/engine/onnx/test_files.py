@@ -239,6 +239,25 @@ def test_absurd_windows_open_at_once(op: str, attributes: dict[str, Any]) -> Non
     assert time.perf_counter() - begun < 2
 
 
+@pytest.mark.parametrize(
+    ("start", "limit", "delta"), [(0, 7, 2), (5, -4, -3), (0.5, 2.0, 0.25), (3, 3, 1), (0, 9e6, 1)]
+)
+def test_ranges_are_worked_out(start: float, limit: float, delta: float) -> None:
+    bounds = [np.array(n, "float32") for n in (start, limit, delta)]
+    nodes = [
+        helper.make_node("Range", ["start", "limit", "delta"], ["r"]),
+        helper.make_node("ReduceSum", ["r"], ["s"], keepdims=1),
+        helper.make_node("Size", ["r"], ["n"]),
+        helper.make_node("Cast", ["n"], ["count"], to=1),
+        helper.make_node("Mul", ["x", "count"], ["y"]),
+    ]
+    made = model(nodes, ("N", 2), dict(zip(("start", "limit", "delta"), bounds, strict=True)))
+    begun = time.perf_counter()
+    found = compute(read(made), x=np.ones((1, 2), "float32"))["y"]
+    assert time.perf_counter() - begun < 2
+    assert found.tolist() == [[len(np.arange(start, limit, delta))] * 2]
+
+
 # ---- external data -------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QRectF,
+    QSignalBlocker,
     Qt,
     Signal,
 )
@@ -264,9 +265,17 @@ class TermsTable(QTableView):
         wide = 3 * header.sectionSize(VALUE) + 2 * m.strip_height
         # not by the viewport, which a scroll bar makes smaller: what is hidden may hide the bar
         room = self.width() - self.verticalScrollBar().sizeHint().width() - 2 * self.frameWidth()
-        for column, hidden in ((PRODUCT, plain), (FACTOR, plain or room < wide)):
-            if self.isColumnHidden(column) != hidden:
-                self.setColumnHidden(column, hidden)
+        wanted = {PRODUCT: plain, FACTOR: plain or room < wide}
+        changed = [c for c, hidden in wanted.items() if self.isColumnHidden(c) != hidden]
+        if not changed:
+            return
+        # told of the widths, the view would paint all rows once more after the next paint
+        with QSignalBlocker(header):
+            for column in changed:
+                self.setColumnHidden(column, wanted[column])
+            self.updateGeometries()
+        header.viewport().update()
+        self.viewport().update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

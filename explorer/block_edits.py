@@ -95,10 +95,11 @@ class BlockEdits(QObject):
         document = self.document
         graph, path = dragged_blocks.loose(document.graph, block)
         new = {n.id for n in graph.nodes} - document.graph.by_id.keys()
-        places = edits.placed_at(graph, new, x, y)
+        places = edits.in_free_place(document.layout, edits.placed_at(graph, new, x, y))
         text = self.tr("Add {0}").format(dragged_blocks.title(block))
         if self._editing.change(text, lambda _: graph, places):
             self._select(path)
+            self._editing.added.emit(frozenset(new))
 
     def _splice(self, text: str, made: Callable[[Graph], tuple[Graph, str]], above: str) -> None:
         paths: list[str] = []

@@ -8,7 +8,6 @@ from PySide6.QtCore import QObject
 
 from engine.graph import GraphError
 from explorer import edits
-from explorer.canvas import geometry
 from explorer.clipping import ClippingError, clip, from_text, to_text
 from explorer.document import Document, Memory
 from explorer.editing import Editing
@@ -33,7 +32,10 @@ class Clipboard(QObject):
         return to_text(clipping) if clipping.nodes else ""
 
     def paste(self, text: str) -> None:
-        """Add layers from the clipboard, beside where they stood; their weights come along."""
+        """Add layers from the clipboard, at the free place nearest to where they stood.
+
+        Their weights come along.
+        """
         document = self.document
         try:
             clipping = from_text(text)
@@ -41,11 +43,8 @@ class Clipboard(QObject):
         except (ClippingError, GraphError) as error:
             self._say("warning", str(error))
             return
-        shift = 0.0
-        taken = set(document.layout.values())
-        while any((x + shift, y + shift) in taken for x, y in clipping.layout.values()):
-            shift += geometry.COLUMN_GAP
-        places = {names[old]: (x + shift, y + shift) for old, (x, y) in clipping.layout.items()}
+        spots = {names[old]: spot for old, spot in clipping.layout.items()}
+        places = edits.in_free_place(document.layout, spots)
         weights: Memory = {
             (names[owner], name, array.shape): array
             for (owner, name), array in clipping.weights.items()
@@ -57,6 +56,7 @@ class Clipboard(QObject):
             self.tr("Paste {0}").format(what), lambda _: result, places, restore=weights
         ):
             self.document.select(set(names.values()))
+            self._editing.added.emit(frozenset(names.values()))
             if not clipping.complete:
                 self._say(
                     "info", self.tr("The weights were too large to copy: these layers start anew.")

@@ -23,6 +23,8 @@ class Editing(QObject):
 
     arranged = Signal()
     """The network stands in other places."""
+    added = Signal(object)
+    """These ids are new, and may stand where nobody looks."""
 
     def __init__(self, document: Document, say: Say, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -4,11 +4,13 @@ wider edits make of a graph and its positions.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from PySide6.QtGui import QUndoCommand
 
 from engine.graph import Graph, GraphError, Node, Ref
@@ -19,6 +21,8 @@ from explorer.canvas.placement import place
 from explorer.document import Content, Document, Layout, Memory
 
 MERGE_ID = 1
+MOST_STEPS = 12
+"""Columns and rows in which a free place is looked for."""
 MERGE_SECONDS = 1.0
 """A pause longer than this ends a gesture: what follows is an undo entry of its own."""
 
@@ -162,6 +166,25 @@ def placed_behind(
     below = {n: (px, py) for n, (px, py) in layout.items() if py > y and x - width < px < right}
     push = max(0.0, end - min((py for _, py in below.values()), default=end))
     return {**{n: (px, py + push) for n, (px, py) in below.items()}, **found}
+
+
+def in_free_place(layout: Layout, places: Layout) -> dict[str, tuple[float, float]]:
+    """Places for a group of cards that covers no other: where it is, else the nearest beside it."""
+    width, height = geometry.size_of()
+    across, down = width + geometry.COLUMN_GAP, height + geometry.ROW_GAP
+    taken = np.array(list(layout.values()), float).reshape(-1, 2)
+    group = np.array(list(places.values()), float).reshape(-1, 2)
+    # The right before what is below, as columns are laid out; below everything is always free.
+    steps = sorted(
+        itertools.product(range(MOST_STEPS), range(MOST_STEPS)),
+        key=lambda step: (step[0] ** 2 + step[1] ** 2, step[1]),
+    )
+    for i, j in steps:
+        gaps = np.abs(group[:, None] + (i * across, j * down) - taken)
+        if not (gaps < (width, height)).all(-1).any():
+            return {name: (x + i * across, y + j * down) for name, (x, y) in places.items()}
+    below = max(taken[:, 1]) + down - min(group[:, 1])
+    return {name: (x, y + below) for name, (x, y) in places.items()}
 
 
 def with_room(layout: Layout, node_id: str, x: float, y: float) -> dict[str, tuple[float, float]]:

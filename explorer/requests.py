@@ -46,6 +46,7 @@ def from_canvas(canvas: Canvas, controller: Controller, answers: AnswerPanels) -
     canvas.open_requested.connect(answers.open_node)
     canvas.breakpoint_requested.connect(c.stepping.toggle_node)
     c.arranged.connect(canvas.fit)
+    c.editing.added.connect(canvas.reveal_all)
     c.project_replaced.connect(canvas.travel.hold)
 
     def set_motion(name: str) -> None:

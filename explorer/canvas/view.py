@@ -705,6 +705,27 @@ class Canvas(QGraphicsView):
         if not seen.contains(item.scene_rect()):
             self.center_on(node_id)
 
+    def reveal_all(self, ids: Iterable[str]) -> None:
+        """Have several cards on screen: by all of the network where that was shown, else by a pan.
+
+        What is larger than the view is made smaller.
+        """
+        items = self.network.items_by_id
+        box = QRectF()
+        for name in self.network.view.cards(ids):
+            if name in items:
+                box = box.united(items[name].scene_rect())
+        corner = self.viewport().rect().bottomRight()
+        seen = QRectF(self.to_scene(QPoint(0, 0)), self.to_scene(corner))
+        if box.isNull() or seen.contains(box):
+            return
+        if self._fitted:
+            self.fit()
+        elif box.width() > seen.width() or box.height() > seen.height():
+            self.zoom_to(ids)
+        else:
+            self._centre_on(box.center())
+
     def fold_at(self, at: QPointF) -> str:
         """The group that a click at a scene point would fold or unfold; "" for none."""
         item = self.network.node_at(at)

@@ -165,10 +165,14 @@ class TestEdits:
 
     def test_loose(self, bench: Any) -> None:
         c, d = bench.controller, bench.document
-        c.blocks.add(Block("residual"), 500.0, 80.0)
+        c.blocks.add(Block("residual"), 2000.0, 80.0)
         places = [d.layout[name] for name in d.selection]
-        assert min(x for x, _ in places) == 500 and min(y for _, y in places) == 80
-        assert set(d.inference.errors) <= d.selection
+        assert min(x for x, _ in places) == 2000 and min(y for _, y in places) == 80
+        assert d.inference.errors and set(d.inference.errors) <= d.selection
+        # One more at the same place covers nothing.
+        c.blocks.add(Block("residual"), 2000.0, 80.0)
+        again = {d.layout[name] for name in d.selection}
+        assert again.isdisjoint(places) and len(again) == len(places)
 
     def test_refused_with_a_reason(self, bench: Any) -> None:
         c, d = bench.controller, bench.document

@@ -216,3 +216,16 @@ class TestRoom:
     def test_a_free_place_is_taken_as_it_is(self) -> None:
         layout = {"a": (0.0, 0.0)}
         assert edits.with_room(layout, "n", 0.0, 600.0) == {"a": (0.0, 0.0), "n": (0.0, 600.0)}
+
+
+def test_a_group_of_cards_stands_at_the_nearest_free_place() -> None:
+    width, height = geometry.size_of()
+    across, down = width + geometry.COLUMN_GAP, height + geometry.ROW_GAP
+    assert edits.in_free_place({}, {"a": (5.0, 7.0)}) == {"a": (5.0, 7.0)}
+    taken = {"x": (0.0, 0.0)}
+    found = edits.in_free_place(taken, {"a": (10.0, 10.0), "b": (10.0, 10.0 + down)})
+    assert found == {"a": (10.0 + across, 10.0), "b": (10.0 + across, 10.0 + down)}
+    # A wall of cards on all sides: below everything.
+    wall = {f"{i},{j}": (i * across, j * down) for i in range(14) for j in range(14)}
+    found = edits.in_free_place(wall, {"a": (0.0, 0.0)})
+    assert found["a"] == (0.0, 14 * down)

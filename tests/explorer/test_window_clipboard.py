@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,45 @@ def test_cut_in_one_window_and_paste_in_another(open_window: Callable[[], Window
     assert {"conv2", "relu2"} <= drawn.keys() and drawn["conv2"].selected
 
 
-def test_copy_and_paste_beside(open_window: Callable[[], Window]) -> None:
+def test_what_is_pasted_covers_nothing_and_is_seen(open_window: Callable[[], Window]) -> None:
     window = open_window()
+    canvas = window.canvas
     before = set(window.document.graph.by_id)
-    window.controller.select({"pool1"})
+    window.controller.select({"conv1", "relu1", "pool1"})
     press(window, Qt.Key.Key_C)
     assert set(window.document.graph.by_id) == before
+    for _ in range(2):
+        press(window, Qt.Key.Key_V)
+    rects = [item.scene_rect() for item in canvas.network.items_by_id.values()]
+    assert not any(a.intersects(b) for a, b in combinations(rects, 2))
+    new = window.document.selection
+    assert len(new) == 3
+    # They stand among each other as the copied ones do, and are on screen.
+    names = sorted(new)
+    (_, top), (_, low), (_, middle) = (window.document.layout[n] for n in names)
+    assert top < middle < low
+    view = canvas.viewport().rect()
+    for name in names:
+        rect = canvas.network.items_by_id[name].scene_rect()
+        assert view.contains(canvas.to_pixel(rect.topLeft()))
+        assert view.contains(canvas.to_pixel(rect.bottomRight()))
+
+
+def test_what_is_pasted_comes_into_view_where_one_looks_closely(
+    open_window: Callable[[], Window],
+) -> None:
+    window = open_window()
+    canvas = window.canvas
+    window.controller.select({"pool1"})
+    press(window, Qt.Key.Key_C)
+    canvas.set_zoom(1.0)
+    canvas.center_on("pool1")
+    zoom = canvas.zoom
     press(window, Qt.Key.Key_V)
-    (new,) = set(window.document.graph.by_id) - before
-    old, at = (window.document.layout[name] for name in ("pool1", new))
-    assert at[0] > old[0] and at[1] > old[1]
+    (new,) = window.document.selection
+    rect = canvas.network.items_by_id[new].scene_rect()
+    assert canvas.zoom == zoom
+    assert canvas.viewport().rect().contains(canvas.to_pixel(rect.center()))
 
 
 def test_with_nothing_selected_the_clipboard_stays(open_window: Callable[[], Window]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QCoreApplication
 
 from engine.losses import suited
@@ -52,6 +54,10 @@ def show_selected(properties: Properties, document: Document) -> None:
             {_tr("Output"): "×".join(map(str, source.shape))},
             d.inference.errors.get(node_id),
         )
+    elif node is None and len(d.selection) > 1:
+        _show_several(properties, d)
+    elif node is None and d.graph.nodes:
+        _show_network(properties, d)
     elif node is None:
         properties.set_node(None, (), (), None, None)
     else:
@@ -69,9 +75,47 @@ def show_selected(properties: Properties, document: Document) -> None:
         )
 
 
+def _work_of(document: Document, names: Iterable[str]) -> dict[str, str]:
+    costs = [document.costs[name] for name in names if name in document.costs]
+    return {
+        _tr("Parameters"): f"{sum(c.parameters for c in costs):,}",
+        _tr("Multiply-adds"): f"{sum(c.multiply_adds for c in costs):,}",
+    }
+
+
+def _show_several(properties: Properties, document: Document) -> None:
+    layers = [node.id for node in document.graph.nodes if node.id in document.selection]
+    properties.set_end(
+        "",
+        _tr("{0:,} selected").format(len(document.selection)),
+        _tr("Settings are changed one layer at a time."),
+        {_tr("Layers"): f"{len(layers):,}", **_work_of(document, layers)},
+    )
+
+
+def _show_network(properties: Properties, document: Document) -> None:
+    """What there is to say while nothing is selected: how large the whole is."""
+    graph, specs = document.graph, document.inference.specs
+    entering = ", ".join("×".join(map(str, source.shape)) for source in graph.inputs)
+    leaving = ", ".join(str(specs[ref]) for _, ref in graph.outputs if ref in specs)
+    facts = {
+        _tr("Layers"): f"{len(graph.nodes):,}",
+        _tr("Input"): entering or _tr("not known"),
+        _tr("Output"): leaving or _tr("not known yet"),
+        **_work_of(document, document.costs),
+    }
+    if graph.labels:
+        facts[_tr("Classes")] = f"{len(graph.labels):,}"
+    properties.set_end(
+        "",
+        _tr("The network"),
+        _tr("Select a layer to see and change its settings."),
+        facts,
+    )
+
+
 def _show_block(properties: Properties, document: Document, block: folding.Block) -> None:
     d = document
-    costs = [d.costs[name] for name in block.members if name in d.costs]
     sent = [str(d.inference.specs[ref]) for ref in block.outputs if ref in d.inference.specs]
     errors = (d.inference.errors.get(name) for name in block.members)
     properties.set_end(
@@ -80,8 +124,7 @@ def _show_block(properties: Properties, document: Document, block: folding.Block
         _tr("Folded layers: a double click on the card, Enter or T opens them."),
         {
             _tr("Layers"): str(len(block.members)),
-            _tr("Parameters"): f"{sum(c.parameters for c in costs):,}",
-            _tr("Multiply-adds"): f"{sum(c.multiply_adds for c in costs):,}",
+            **_work_of(d, block.members),
             _tr("Output"): ", ".join(sent) or _tr("not known"),
         },
         next((error for error in errors if error is not None), None),

@@ -71,8 +71,12 @@ class Sketch(QGraphicsItem):
             painter.drawRoundedRect(rect, m.radius_large, m.radius_large)
             if self._title:
                 painter.setPen(QColor(tokens.text))
-                painter.setFont(ink.font("strong", m.text_body))
-                painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, self._title)
+                zoom = option.levelOfDetailFromTransform(painter.worldTransform())
+                pixels = ink.legible(zoom, m.text_body, int(rect.height() / 4))
+                painter.setFont(ink.font("strong", pixels))
+                wide = int(rect.width()) - 2 * m.space_2
+                title = ink.elided(self._title, "strong", pixels, wide)
+                painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, title)
         if self._wire is not None:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(ink.pen(colour, now.line_strong, dash))

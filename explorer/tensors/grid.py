@@ -42,6 +42,7 @@ from explorer.tensors.marks import (
 from explorer.tensors.painting import (
     LINES_FROM,
     Sight,
+    label_chip,
     paint_channel_labels,
     paint_empty,
     paint_field,
@@ -52,6 +53,7 @@ from explorer.tensors.painting import (
     paint_lines,
     paint_padding,
     paint_unknown,
+    ring_around,
 )
 from explorer.tensors.scales import Scale, format_number, scale_for
 from explorer.tensors.tensor_menu import copy_text, tensor_menu
@@ -134,19 +136,20 @@ class TensorGrid(QWidget):
         """Draw the ring around this cell, if it is one of this tensor; scroll it into sight."""
         if cell == self._focus:
             return
-        self._focus = cell
+        before, self._focus = self._focus, cell
         self._describe()
         rect = self.rect_of(cell) if cell is not None else None
         if rect is not None and not self._at.view.fit and not QRectF(self.rect()).contains(rect):
             centre = QRectF(self.rect()).center() - rect.center()
             self._at.move_to(self._at.view.x + centre.x(), self._at.view.y + centre.y())
-        self.update()
+            self.update()
+        self._update_around(before, cell)
 
     def set_hover(self, cell: Cell | None) -> None:
         """Outline the cell that the pointer is on in a linked grid, without emitting."""
         if cell != self._hover:
-            self._hover = cell
-            self.update()
+            before, self._hover = self._hover, cell
+            self._update_around(before, cell)
 
     def set_highlights(self, cells: Iterable[Cell]) -> None:
         """Outline further cells: the sources of what the pointer is on elsewhere."""
@@ -515,9 +518,21 @@ class TensorGrid(QWidget):
 
     def _hover_at(self, cell: Cell | None) -> None:
         if cell != self._hover:
-            self._hover = cell
+            before, self._hover = self._hover, cell
             self.hovered.emit(cell)
-            self.update()
+            self._update_around(before, cell)
+
+    def _update_around(self, *cells: Cell | None) -> None:
+        """Repaint the rings of cells, and the number of the map that each is on."""
+        m, at = theme.metrics(), self._at
+        for cell in cells:
+            rect, place = at.rect_of(cell) if cell is not None else None, at.place(cell)
+            if rect is None or place is None:
+                continue
+            edge = m.focus_width + m.halo_width
+            self.update(ring_around(rect).adjusted(-edge, -edge, edge, edge).toAlignedRect())
+            if not at.arrangement.is_vector and at.layout.channels > 1:
+                self.update(label_chip(at, place[0]).adjusted(-1, -1, 1, 1).toAlignedRect())
 
     def _view_was_changed(self, before: View) -> None:
         if self._at.view != before:

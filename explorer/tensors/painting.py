@@ -110,6 +110,19 @@ def paint_field(sight: Sight, fields: Fields) -> None:
         painter.drawRects(rects)
 
 
+def label_of(at: Geometry, channel: int) -> str:
+    """The number of a map; of a weight those of its output and input."""
+    return ", ".join(map(str, at.arrangement.index(channel, 0, 0)[:-2]))
+
+
+def label_chip(at: Geometry, channel: int) -> QRectF:
+    """Where the number of a map is painted, on screen."""
+    m, metrics = theme.metrics(), QFontMetricsF(theme.font("small"))
+    width = metrics.horizontalAdvance(label_of(at, channel)) + 2 * m.space_1
+    corner = at.on_screen(at.layout.channel_rect(channel)).topLeft()
+    return QRectF(corner.x(), corner.y(), width, metrics.height())
+
+
 def paint_channel_labels(sight: Sight, cells: Iterable[Cell | None], every: bool) -> None:
     """Number the maps of some cells, or every map, where there is room."""
     at, painter = sight.at, sight.painter
@@ -119,22 +132,12 @@ def paint_channel_labels(sight: Sight, cells: Iterable[Cell | None], every: bool
     if at.view.zoom * at.layout.width < 2 * m.text_small:
         return
     chosen = {place[0] for place in map(at.place, cells) if place is not None}
-    font = theme.font("small")
-    painter.setFont(font)
-    metrics = QFontMetricsF(font)
+    painter.setFont(theme.font("small"))
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     for channel in sight.channels:
         if not every and channel not in chosen:
             continue
-        outer = at.arrangement.index(channel, 0, 0)[:-2]
-        text = ", ".join(map(str, outer))
-        rect = at.on_screen(at.layout.channel_rect(channel))
-        chip = QRectF(
-            rect.left(),
-            rect.top(),
-            metrics.horizontalAdvance(text) + 2 * m.space_1,
-            metrics.height(),
-        )
+        text, chip = label_of(at, channel), label_chip(at, channel)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(tokens.colour("surface", 0.85))
         painter.drawRoundedRect(chip, m.radius_small, m.radius_small)

@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
 from PySide6.QtGui import (
     QColor,
     QGuiApplication,
     QHelpEvent,
     QImage,
     QMouseEvent,
+    QPaintEvent,
     QWheelEvent,
 )
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip, QWidget
+from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
 from engine.data.strokes import Drawing, Stroke
@@ -607,3 +609,44 @@ class TestEditing:
         QTest.keyClick(grid, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
         QTest.keyClick(grid, Qt.Key.Key_Down, Qt.KeyboardModifier.ControlModifier)
         assert [v for _, v in asked] == pytest.approx([value + 0.05, value - 0.05], abs=0.006)
+
+
+def test_another_cell_repaints_its_ring_and_no_more(qtbot: QtBot) -> None:
+    grid = TensorGrid()
+    qtbot.addWidget(grid)
+    grid.resize(600, 500)
+    grid.set_tensor("conv", 0, np.random.default_rng(3).normal(size=(48, 9, 9)))
+    grid.show()
+    qtbot.waitExposed(grid)
+    grid.set_focus(Cell("conv", 0, (30, 4, 4)))
+    QApplication.processEvents()
+    areas: list[int] = []
+
+    class Areas(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if isinstance(event, QPaintEvent):
+                areas.append(sum(rect.width() * rect.height() for rect in event.region()))
+            return False
+
+    watcher = Areas()
+    grid.installEventFilter(watcher)
+
+    def shown() -> QImage:
+        QApplication.processEvents()
+        return grid.screen().grabWindow(grid.winId()).toImage()
+
+    for change in (
+        lambda: grid.set_hover(Cell("conv", 0, (7, 0, 0))),
+        lambda: grid.set_hover(Cell("conv", 0, (40, 8, 8))),
+        lambda: grid.set_focus(Cell("conv", 0, (8, 2, 3))),
+        lambda: grid.set_hover(None),
+        lambda: grid.set_focus(None),
+    ):
+        before = shown()
+        areas.clear()
+        change()
+        parts = shown()
+        assert parts != before
+        assert 0 < sum(areas) < 600 * 500 / 20
+        grid.update()
+        assert shown() == parts

@@ -40,7 +40,7 @@ def crumbs(
     names = {
         "channel": first,
         "row": tr("row {0}"),
-        "cell": tr("column {0}") if len(index) == 3 else tr("number {0}"),
+        "cell": tr("column {0}") if len(index) >= 3 else tr("number {0}"),
         "term": tr("line {0}") if sheet.staged else tr("term {0}"),
     }
     for level in sheet.levels[: sheet.levels.index(at.level) + 1]:

@@ -171,7 +171,10 @@ class DocumentViews(QObject):
             node = sheet.owner if sheet is not None else d.step.node if d.step else ""
         self._views.narration.set_crumbs(crumbs(d.title, node, sheet, d.inside))
         finish = self._actions["step.finish"]
-        finish.setText(finish_text(d.inside.level if d.inside is not None else None))
+        if sheet is not None and d.inside is not None:
+            finish.setText(finish_text(d.inside.level, sheet.levels))
+        else:
+            finish.setText(finish_text(None))
 
     def _show_inspected(self) -> None:
         d, inspector = self._document, self._views.inspector

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from engine.cell import Cell
 from engine.explain import reads_of
-from engine.inside import Inside, Level, LossSheet, Sheet, SumSheet, UpdateSheet, WeightSheet
+from engine.inside import (
+    LEVELS,
+    Inside,
+    Level,
+    LossSheet,
+    Sheet,
+    SumSheet,
+    UpdateSheet,
+    WeightSheet,
+)
 from explorer.narration.numbers import count_text, shape_text, tie_text
 from explorer.narration.sentence import Link, Parts, Sentence, Text, fill, link_to, merged, tr
 from explorer.tensors.scales import format_number
@@ -54,16 +63,18 @@ def crumbs(
     return tuple(found)
 
 
-def finish_text(level: Level | None) -> str:
-    """What Finish does: outside the phase, inside what the level is a part of."""
+def finish_text(level: Level | None, levels: tuple[Level, ...] = LEVELS) -> str:
+    """What Finish does: outside the phase, inside what the level is a part of.
+
+    ``levels`` are those that the tensor has; on its highest one the operation is finished.
+    """
     if level is None:
         return tr("Finish phase")
-    return {
-        "channel": tr("Finish layer"),
-        "row": tr("Finish channel"),
-        "cell": tr("Finish row"),
-        "term": tr("Finish cell"),
-    }[level]
+    place = levels.index(level)
+    if not place:
+        return tr("Finish layer") if len(levels) > 1 else tr("Finish operation")
+    names = {"channel": tr("Finish channel"), "row": tr("Finish row"), "cell": tr("Finish cell")}
+    return names[levels[place - 1]]
 
 
 def inside_sentence(sheet: Sheet, at: Inside) -> Sentence:

@@ -132,6 +132,10 @@ def test_the_way_in(ran: tuple[Graph, Trace]) -> None:
         "Finish layer",
         "Finish cell",
     ]
+    # a vector has no rows, a loss nothing but lines
+    assert finish_text("cell", ("cell", "term")) == "Finish layer"
+    assert finish_text("cell", ("channel", "cell", "term")) == "Finish channel"
+    assert finish_text("term", ("term",)) == "Finish operation"
 
 
 def test_a_relu_says_what_counted(ran: tuple[Graph, Trace]) -> None:

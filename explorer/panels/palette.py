@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from PySide6.QtCore import QMimeData, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QDrag, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QDrag, QKeyEvent, QMouseEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -94,6 +94,15 @@ class _Tree(QTreeWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.itemDoubleClicked.connect(self._double)
+        self._measured = False
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The first time: sizes from before the style sheet applied would stay."""
+        super().showEvent(event)
+        if not self._measured:
+            self._measured = True
+            self.doItemsLayout()
+            self.scrollToTop()  # what is chosen was sought before there was room
 
     def _double(self, item: QTreeWidgetItem) -> None:
         layer, block = item.data(0, _LAYER), item.data(0, _BLOCK)

@@ -5,12 +5,13 @@ import json
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMenu
+from PySide6.QtWidgets import QApplication, QMenu, QVBoxLayout, QWidget
 
 from engine.building_blocks import KINDS, Block
 from engine.graph import Node
 from engine.layers import REGISTRY
 from engine.layers.base import layer_from_dict
+from explorer import theme
 from explorer.clipping import Clipping
 from explorer.dragged_blocks import block_of
 from explorer.own_blocks import BlockError
@@ -184,3 +185,19 @@ class TestOwnBlocks:
         qtbot.keyClicks(editor, "better")
         qtbot.keyClick(editor, Qt.Key.Key_Return)
         qtbot.waitUntil(lambda: asked == [("mine", "better")], timeout=1000)
+
+
+def test_its_rows_are_as_high_as_the_style_says_from_the_start(qtbot, qapp):
+    """And the first heading is in sight; else the list changes its looks with the theme."""
+    theme.apply(qapp)
+    host = QWidget()
+    qtbot.addWidget(host)
+    column = QVBoxLayout(host)
+    column.addWidget(panel := Palette())
+    host.resize(240, 400)
+    host.show()
+    tree = panel.tree
+    heading = tree.topLevelItem(0)
+    rows = [tree.visualItemRect(heading.child(i)).height() for i in range(3)]
+    assert set(rows) == {tree.sizeHintForRow(0)}
+    assert tree.viewport().rect().contains(tree.visualItemRect(heading))

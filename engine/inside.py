@@ -794,8 +794,8 @@ class UpdateSheet(Sheet):
         assert self.optimizer is not None
         if self.optimizer.decay_biases:
             return True
-        specs = self.graph.parameter_specs(self.graph.infer().specs)
-        return specs[self.key.ref].decay
+        spec = self.graph.parameter_specs(self.graph.infer().specs).get(self.key.ref)
+        return spec is None or spec.decay  # None: beside layers that nothing is known of
 
     @cached_property
     def _pulls(self) -> list[tuple[Array, Array, float]]:

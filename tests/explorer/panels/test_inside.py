@@ -298,3 +298,37 @@ def test_zeros_that_the_stride_makes_are_told(panel: InsidePanel, qtbot: QtBot) 
     sheet = sheet_of(graph, trace, 0, "output")
     panel.set_inside(sheet, at(sheet, "cell", 5))
     assert not panel.note.isVisible()
+
+
+def test_a_dilated_window_marks_the_cells_that_it_reads(panel: InsidePanel) -> None:
+    graph = Graph(
+        inputs=(Input("image", (1, 12, 12)),),
+        nodes=(
+            Node("conv", REGISTRY["Conv2d"](2, 2, dilation=3), (("image", 0),)),
+            Node("flatten", REGISTRY["Flatten"](), (("conv", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("flatten", 0)),),
+    )
+    trace = Trace()
+    plan = compile(graph, initial_parameters(graph, 0), mode="eval")
+    exhaust(plan.run(Batch.of(graph, np.zeros((1, 1, 12, 12)), np.array([1])), trace=trace))
+    sheet = sheet_of(graph, trace, 0, "output")
+    panel.set_inside(sheet, at(sheet, "cell", 1))
+    grid = panel.source.grid
+    image = grid.grab().toImage()
+    ring = QColor(theme.current().accent)
+
+    def marked(row: int, column: int) -> bool:
+        rect = grid.rect_of(Cell("image", 0, (0, row, column))).toRect()
+        return any(
+            image.pixelColor(x, y) == ring
+            for x in range(rect.left(), rect.right() + 1)
+            for y in range(rect.top(), rect.bottom() + 1)
+        )
+
+    read = {(0, 0), (0, 3), (3, 0), (3, 3)}
+    cells = [(r, c) for r in range(6) for c in range(6)]
+    found = {cell for cell in cells if marked(*cell)}
+    # a ring may touch the edge of a neighbour, but not a cell beyond it
+    assert read <= found
+    assert not {(1, 5), (2, 5), (5, 2), (5, 5)} & found

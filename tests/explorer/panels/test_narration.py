@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.cell import Cell
 from explorer import theme
-from explorer.narration import Link, Sentence, Text, sentence
+from explorer.narration import Crumb, Link, Sentence, Text, sentence
 from explorer.panels import Narration
 
 
@@ -108,3 +108,22 @@ def test_a_long_sentence_is_in_sight_as_a_whole(qtbot):
     panel.show()
     panel.set_sentence(Sentence((Text("word " * 38),), "backward"))
     assert panel.words.document().size().height() <= panel.words.viewport().height()
+
+
+def test_a_long_way_drops_its_beginning(qtbot):
+    panel = Narration()
+    qtbot.addWidget(panel)
+    panel.show()
+    way = tuple(Crumb(text, text) for text in ("network", "stage1", "block2", "conv1"))
+    panel.resize(900, 140)
+    panel.set_crumbs(way)
+    qtbot.waitUntil(lambda: "network" in panel.way.text())
+    assert panel.way.toolTip() == ""
+    panel.resize(260, 140)
+    qtbot.waitUntil(lambda: "network" not in panel.way.text())
+    assert "…" in panel.way.text() and "conv1" in panel.way.text()
+    assert panel.way.toolTip() == "network ▸ stage1 ▸ block2 ▸ conv1"
+    asked = []
+    panel.crumb_requested.connect(asked.append)
+    panel.way.linkActivated.emit("3")
+    assert asked == [way[3]]

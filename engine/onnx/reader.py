@@ -19,10 +19,13 @@ import onnx
 from engine import blocks
 from engine.data.preprocessing import Preprocessing
 from engine.graph import Graph, GraphError, Loss, Ref
+from engine.layers.arg_max import ArgMax
 from engine.layers.base import Array
 from engine.layers.log_softmax import LogSoftmax
+from engine.layers.pick import Pick
 from engine.layers.softmax import Softmax
-from engine.losses import CrossEntropy
+from engine.layers.top_k import TopK
+from engine.losses import CrossEntropy, Total
 from engine.onnx import operators  # noqa: F401  enters the rules
 from engine.onnx.folding import Known
 from engine.onnx.importer import Importer
@@ -271,14 +274,22 @@ def _labels(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def _with_loss(graph: Graph) -> Graph:
-    """With a cross-entropy at the scores of a classifier, so that it can be stepped backward."""
+    """With a cross-entropy at the scores of a classifier, so that it can be stepped backward.
+
+    What a detector kept of its scores is no score of each class: their sum is followed instead.
+    """
     specs = graph.infer().specs
+    kept: Ref | None = None
     for name, ref in graph.outputs:
         node = graph.by_id.get(ref[0])
         if node is not None and isinstance(node.layer, (Softmax, LogSoftmax)):
             source = node.inputs[0]
             ref = source if source is not None else ref
         spec = specs.get(ref)
+        if node is not None and isinstance(node.layer, (ArgMax, Pick, TopK)):
+            differs = not isinstance(node.layer, ArgMax) and ref[1] == 0
+            kept = ref if kept is None and differs and spec is not None else kept
+            continue
         if spec is None or len(spec.shape) != 2 or spec.shape[1] < 2 or ref[0] in graph.input_ids:
             continue
         try:
@@ -288,4 +299,6 @@ def _with_loss(graph: Graph) -> Graph:
         except GraphError:
             continue
         assert name
+    if kept is not None:
+        return replace(graph, losses=(Loss("loss", Total(), kept),))
     return graph

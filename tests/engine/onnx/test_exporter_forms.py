@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.graph import Loss
 from engine.layers.base import Array
+from engine.losses import Total
 from engine.onnx import Imported, export_onnx, read
 from engine.onnx.comparison import compare, random_inputs
 from engine.plan import Batch, compile, exhaust
@@ -196,6 +197,14 @@ def test_it_opens_and_agrees_with_another_engine(form: Form) -> None:
         found = compare(content, imported, random_inputs(imported, samples, 4))
         assert found.agrees and [row.name for row in found.rows] == list(form.outputs)
         assert all(row.largest > 1e-3 for row in found.rows)
+
+
+def test_what_a_detector_kept_is_followed_as_a_sum() -> None:
+    """Its best scores are not those of classes."""
+    graph = read(replace(best_boxes(), outputs=("places", "top", "y")).model()).graph
+    (loss,) = graph.losses
+    assert loss.function == Total() and loss.input == ("top", 0)
+    assert read(chosen_classes().model()).graph.losses == ()
 
 
 @pytest.mark.parametrize("opset", [13, 17])

@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -38,6 +39,8 @@ from explorer.tensors.legend import ScaleLegend
 from explorer.tensors.marks import Window
 from explorer.tensors.scales import Kind, Scale, format_number, scale_for
 
+ROOM = 28
+"""Letters of the names of what can be looked into that stand on buttons; longer ones in a list."""
 MOST = 200
 """So many cells are outlined at once; more would cover what they are on."""
 
@@ -95,6 +98,7 @@ class InsidePanel(QWidget):
         self.levels: dict[Level, QToolButton] = {}
         self.choices: dict[tuple[Side, int], QToolButton] = {}
         self._written: tuple[Written, ...] = ()
+        self._listed = False
         tips = {
             "channel": self.tr("A step completes a channel"),
             "row": self.tr("A step completes a row"),
@@ -114,6 +118,14 @@ class InsidePanel(QWidget):
         self._side_row = side_row
         self.of = QLabel()
         side_row.addWidget(self.of)
+        self.chooser = QComboBox()
+        self.chooser.setAccessibleName(self.tr("What to look into"))
+        self.chooser.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.chooser.setMinimumContentsLength(8)
+        self.chooser.activated.connect(self._chosen)
+        side_row.addWidget(self.chooser, 1)
         side_row.addStretch(1)
         self.steps = QLabel(self.tr("Step by"))
         level_row.addWidget(self.steps)
@@ -277,8 +289,13 @@ class InsidePanel(QWidget):
                 button.deleteLater()
             self.choices = {}
             self._written = there
-            for written in there if len(there) > 1 else ():
-                name = _choice_name(sheet, written)
+            names = [_choice_name(sheet, written) for written in there]
+            # buttons would make the panel as wide as all names together
+            self._listed = len(" ".join(names)) > ROOM
+            self.chooser.clear()
+            self.chooser.addItems(names)
+            buttons = len(there) > 1 and not self._listed
+            for written, name in zip(there, names, strict=True) if buttons else ():
                 button = self._choice(name, "")
                 chosen = (written.side, written.part)
                 button.clicked.connect(lambda _=False, c=chosen: self.side_requested.emit(*c))
@@ -291,10 +308,18 @@ class InsidePanel(QWidget):
             "update": self.tr("Update of"),
         }
         self.of.setVisible(len(there) > 1)
+        self.chooser.setVisible(len(there) > 1 and self._listed)
         if sheet is not None:
             self.of.setText(words.get(sheet.step.phase, ""))
+            shown = [(w.side, w.part) for w in there]
+            self.chooser.setCurrentIndex(shown.index((sheet.side, sheet.part)))
             for chosen, button in self.choices.items():
                 button.setChecked(chosen == (sheet.side, sheet.part))
+
+    def _chosen(self, number: int) -> None:
+        """An entry of the list was chosen by the user."""
+        written = self._written[number]
+        self.side_requested.emit(written.side, written.part)
 
     def _show_working(self, sheet: Sheet, at: Inside) -> None:
         number = sheet.here(at)

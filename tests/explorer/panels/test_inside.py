@@ -332,3 +332,36 @@ def test_a_dilated_window_marks_the_cells_that_it_reads(panel: InsidePanel) -> N
     # a ring may touch the edge of a neighbour, but not a cell beyond it
     assert read <= found
     assert not {(1, 5), (2, 5), (5, 2), (5, 5)} & found
+
+
+def test_long_names_of_inputs_stand_in_a_list(panel: InsidePanel, qtbot: QtBot) -> None:
+    names = ("stage1/block1/convolution", "stage1/block1/shortcut")
+    graph = Graph(
+        inputs=(Input("image", (1, 4, 4)),),
+        nodes=(
+            *(Node(name, REGISTRY["Conv2d"](2, 1), (("image", 0),)) for name in names),
+            Node("cat", REGISTRY["Concat"](), tuple((name, 0) for name in names)),
+            Node("flatten", REGISTRY["Flatten"](), (("cat", 0),)),
+        ),
+        losses=(Loss("loss", CrossEntropy(), ("flatten", 0)),),
+    )
+    trace = Trace()
+    plan = compile(graph, initial_parameters(graph, 0), mode="eval")
+    exhaust(plan.run(Batch.of(graph, np.ones((1, 1, 4, 4)), np.array([1])), trace=trace))
+    step = next(s for s in trace.steps if (s.phase, s.node) == ("backward", "cat"))
+    asked: list[Any] = []
+    panel.side_requested.connect(lambda side, part: asked.append((side, part)))
+    sheet = sheet_of(graph, trace, step.index, "input", part=1)
+    panel.set_inside(sheet, at(sheet, "cell", 3))
+    assert panel.chooser.isVisible() and not panel.choices
+    assert panel.chooser.currentText() == sheet.ref[0] == names[1] and not asked
+    panel.chooser.setFocus()
+    QTest.keyClick(panel.chooser, Qt.Key.Key_Up)
+    assert asked == [("input", 0)]
+    sheet = sheet_of(graph, trace, step.index, "input")
+    panel.set_inside(sheet, at(sheet, "cell", 3))
+    assert panel.chooser.currentText() == sheet.ref[0] == names[0]
+    assert panel.minimumSizeHint().width() < 420
+    sheet = sheet_of(graph, trace, 0, "output")
+    panel.set_inside(sheet, at(sheet, "cell", 3))
+    assert not panel.chooser.isVisible()

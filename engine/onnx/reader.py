@@ -280,15 +280,16 @@ def _with_loss(graph: Graph) -> Graph:
     """
     specs = graph.infer().specs
     kept: Ref | None = None
+    choosing = {n.id for n in graph.nodes if isinstance(n.layer, (ArgMax, Pick, TopK))}
     for name, ref in graph.outputs:
         node = graph.by_id.get(ref[0])
         if node is not None and isinstance(node.layer, (Softmax, LogSoftmax)):
             source = node.inputs[0]
             ref = source if source is not None else ref
         spec = specs.get(ref)
-        if node is not None and isinstance(node.layer, (ArgMax, Pick, TopK)):
-            differs = not isinstance(node.layer, ArgMax) and ref[1] == 0
-            kept = ref if kept is None and differs and spec is not None else kept
+        if node is not None and choosing & {node.id, *graph.ancestors(node.id)}:
+            if kept is None and isinstance(node.layer, (Pick, TopK)) and ref[1] == 0:
+                kept = ref
             continue
         if spec is None or len(spec.shape) != 2 or spec.shape[1] < 2 or ref[0] in graph.input_ids:
             continue

@@ -201,7 +201,9 @@ def test_it_opens_and_agrees_with_another_engine(form: Form) -> None:
 
 def test_what_a_detector_kept_is_followed_as_a_sum() -> None:
     """Its best scores are not those of classes."""
-    graph = read(replace(best_boxes(), outputs=("places", "top", "y")).model()).graph
+    form = best_boxes()
+    nodes = [*form.nodes, node("Cast", ["places"], ["p"], to=1), node("Mul", ["p", "top"], ["m"])]
+    graph = read(replace(form, nodes=nodes, outputs=("places", "m", "top", "y")).model()).graph
     (loss,) = graph.losses
     assert loss.function == Total() and loss.input == ("top", 0)
     assert read(chosen_classes().model()).graph.losses == ()

@@ -12,6 +12,8 @@ from explorer.tensors.scales import format_number
 
 AGREES = 1e-3
 """Relative difference up to which a float32 gradient agrees with a measured slope."""
+CLOSE = 1e-5
+"""A smaller one is called this: its digits say nothing."""
 
 
 def check_parts(found: CellCheck, gradient: float) -> Parts:
@@ -44,7 +46,8 @@ def check_parts(found: CellCheck, gradient: float) -> Parts:
     if error <= AGREES:
         text = tr("the gradient says {gradient}: they agree")
         parts += fill(text, gradient=format_number(gradient, 4))
-        return parts + (Text(tr(" to {0}. ").format(percent(error)) if error else ". "),)
+        within = tr(" to within {0}. ").format(percent(max(error, CLOSE)))
+        return parts + (Text(within if error else ". "),)
     return parts + fill(
         tr("the gradient says {gradient}: they differ by {error}. "),
         gradient=format_number(gradient, 4),

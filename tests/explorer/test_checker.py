@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 
 from engine.cell import Cell
+from engine.cell_check import CellCheck
 from engine.explain import Place, Weight
+from explorer.narration.checks import check_parts
 from explorer.tensors.scales import format_number
 
 
@@ -59,3 +62,20 @@ class TestChecks:
         s.back()
         qtbot.waitUntil(lambda: not bench.controller.checker.busy)
         assert d.answered == ()
+
+
+@pytest.mark.parametrize(
+    ("slope", "words"),
+    [
+        (2.0, "they agree. "),
+        (2.0 + 2e-7, "they agree to within 0.001%. "),
+        (2.0 + 1e-3, "they agree to within 0.05%. "),
+        (2.0 + 1e-2, "they differ by 0.4"),
+    ],
+)
+def test_how_well_they_agree_is_said_without_digits_that_say_nothing(
+    slope: float, words: str
+) -> None:
+    found = CellCheck(Cell("a", 0, (0,)), slope, slope, slope, 1e-5)
+    text = "".join(part.text for part in check_parts(found, 2.0))
+    assert words in text

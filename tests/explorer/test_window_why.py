@@ -294,8 +294,7 @@ def test_a_form_behind_others_is_made_when_it_comes_to_the_front(window: Window)
     window.controller.select({"conv2"})
     settle()
     assert window.properties.name is line  # nothing was made that nobody sees
-    window.use_workspace("learn")
-    window.docks["properties"].raise_()
+    window.use_workspace("build")
     settle()
     line = window.properties.name
     assert line is not None and line.text() == "conv2" and in_sight(line)

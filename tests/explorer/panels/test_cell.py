@@ -374,3 +374,14 @@ def test_the_room_for_its_content_does_not_depend_on_how_high_that_is(
             settle()
             widths.add(panel.area.viewport().width())
     assert len(widths) == 1
+
+
+def test_the_names_of_its_sides_are_whole_in_the_smallest_window(panel: CellPanel) -> None:
+    """320 pixels is what a window of 1024 gives it."""
+    panel.resize(320, 500)
+    settle()
+    tabs = panel.tabs
+    assert [tabs.tabText(i) for i in range(tabs.count())] == ["Its value", "Its gradient"]
+    for i in range(tabs.count()):
+        words = tabs.fontMetrics().horizontalAdvance(tabs.tabText(i))
+        assert tabs.tabRect(i).width() >= words + 2 * theme.metrics().space_3

@@ -17,7 +17,9 @@ from engine.layers.base import REGISTRY, HyperparameterError, Layer
 from engine.project_file import load, save
 from explorer.alignment import SIDES
 from explorer.canvas import Canvas
+from explorer.clipping import from_text
 from explorer.document import Document
+from explorer.dragged_blocks import AnyBlock, OwnBlock
 from explorer.folding import from_plain, groups
 
 LARGEST = 14
@@ -92,7 +94,7 @@ class Editor:
             lambda: c.layers.connect_tensor(self.pick(self.tensors()), *self.pick(self.slots())),
             lambda: c.layers.disconnect_tensor(*self.pick(self.slots())),
             lambda: c.layers.delete(self.ids()),
-            lambda: c.clipboard.duplicate(self.ids(), 40.0, 40.0),
+            self.copy,
             lambda: c.arranging.move({name: self.spot() for name in self.ids()}),
             self.change,
             self.swap,
@@ -126,8 +128,28 @@ class Editor:
             name = str(number)
             self.done[name] = self.done.get(name, 0) + 1
 
+    def copy(self) -> None:
+        clipboard, ids = self.control.clipboard, self.ids()
+        if self.rng.random() < 0.5:
+            clipboard.duplicate(ids, 40.0, 40.0)
+        elif text := clipboard.copy(ids):
+            clipboard.paste(text)
+
     def add_block(self) -> None:
-        self.control.adding.append_block(Block(self.pick(KINDS), int(self.rng.integers(0, 5))))
+        """Behind what is selected, or dropped somewhere; also one made of layers of the network."""
+        control, rng = self.control, self.rng
+        block: AnyBlock = Block(self.pick(KINDS), int(rng.integers(0, 5)))
+        if rng.random() < 0.3 and (text := control.clipboard.copy(self.ids())):
+            block = OwnBlock("mine", from_text(text), float(self.pick((0.5, 1.0, 2.0))))
+        where = self.pick(("behind", "edge", "card", "loose"))
+        if where == "behind" and isinstance(block, Block):
+            control.adding.append_block(block)
+        elif where == "edge":
+            control.blocks.insert(block, (self.pick(self.slots()),))
+        elif where == "card":
+            control.blocks.put_instead(block, self.ids())
+        else:
+            control.blocks.add(block, *self.spot())
 
     def change(self) -> None:
         if self.graph.nodes:

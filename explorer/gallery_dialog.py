@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QCoreApplication,
     QModelIndex,
     QPersistentModelIndex,
     QPointF,
@@ -207,6 +208,9 @@ class GalleryDialog(QDialog):
         self.setWindowTitle(self.tr("Gallery"))
         m = theme.metrics()
         self.pictures = GalleryPictures(self)
+        if (application := QCoreApplication.instance()) is not None:
+            # A dialog that is open when the program ends is not closed first.
+            application.aboutToQuit.connect(self.pictures.close)
         self.search = QLineEdit()
         self.search.setPlaceholderText(self.tr("Search by name, year, idea or author"))
         self.search.setAccessibleName(self.tr("Search the gallery"))

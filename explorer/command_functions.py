@@ -134,6 +134,7 @@ def train_functions(controller: Controller, training: TrainingSession) -> Functi
         "train.stop": training.stop,
         "train.go_on": training.go_on,
         "train.restore": controller.restore_weights,
+        "train.new_weights": controller.new_weights.make,
     }
 
 

@@ -368,6 +368,12 @@ COMMANDS: tuple[Command, ...] = (
         QT_TRANSLATE_NOOP("Commands", "Restore the weights from before training"),
         help="Undo the last training: the weights become what they were when it started.",
     ),
+    _c(
+        "train.new_weights",
+        QT_TRANSLATE_NOOP("Commands", "New random weights"),
+        help="Start anew: each layer's weights as before any training; those of now stay in the "
+        "history. A network that is shown as a structure gets its weights and runs.",
+    ),
     _c("view.build", QT_TRANSLATE_NOOP("Commands", "Build"), "Ctrl+1", checkable=True),
     _c("view.step", QT_TRANSLATE_NOOP("Commands", "Step"), "Ctrl+2", checkable=True),
     _c("view.train", QT_TRANSLATE_NOOP("Commands", "Train"), "Ctrl+3", checkable=True),

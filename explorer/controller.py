@@ -23,6 +23,7 @@ from explorer.editing import Editing
 from explorer.folds import Folds
 from explorer.layer_edits import LayerEdits
 from explorer.loss_edits import LossEdits
+from explorer.new_weights import NewWeights
 from explorer.notices import Level, Notice
 from explorer.own_blocks import OwnBlocks
 from explorer.pictures import Pictures
@@ -89,6 +90,7 @@ class Controller(QObject):
         self.asking = Asking(document, self.stepping, self._say, self)
         self.weight_history = WeightHistory(self.undo_stack, self)
         self._before: Checkpoint | None = None
+        self.new_weights = NewWeights(document, self._keep_weights, self.adopt, self._say, self)
 
     # ---- beginning and end -------------------------------------------------------------------
 
@@ -102,6 +104,7 @@ class Controller(QObject):
         self.checker.close()
         self.pictures.close()
         self.pinned.close()
+        self.new_weights.close()
         self.pool_comparison.close()
         self.projects.close()
 
@@ -113,6 +116,7 @@ class Controller(QObject):
         self.asking.forget()
         self.pinned.unpin()
         self.weight_history.forget()
+        self.new_weights.give_up()
         self._before = None
 
     def _say(self, level: Level, text: str) -> None:

@@ -248,7 +248,7 @@ class Document(QObject):
         count = sum(cost.parameters for cost in self.costs.values())
         return self.tr(
             "{0} is shown as a structure, without its {1:,} weights ({2:,} MB): it can be "
-            "looked at and edited, but not run or trained here."
+            "looked at and edited. Train → New random weights makes them, to run or train it."
         ).format(self.title, count, round(count * 4 / 1e6))
 
     # ---- changes (called by the controller and its commands only) --------------------------
@@ -367,6 +367,13 @@ class Document(QObject):
             node = names.get(self.focus.node, self.focus.node)
             self.focus = replace(self.focus, node=node) if node in known else None
         return {k: v for k, v in memory.items() if k[0] not in owners}
+
+    def give_weights(self, parameters: Mapping[tuple[str, str], Array]) -> None:
+        """Weights for what was a structure: from here on it runs."""
+        self._came_without_weights = False
+        self._infer({(*key, array.shape): array for key, array in parameters.items()})
+        self.network_changed.emit()
+        self.parameters_changed.emit()
 
     def set_parameters(self, parameters: Mapping[tuple[str, str], Array]) -> None:
         """Take over trained or loaded weights."""

@@ -234,9 +234,9 @@ def test_absurd_windows_open_at_once(op: str, attributes: dict[str, Any]) -> Non
     made = model([helper.make_node(op, ["x", *weights], ["y"], **attributes)], opset=19)
     if weights:
         made.graph.initializer.append(numpy_helper.from_array(weights["w"], "w"))
-    begun = time.perf_counter()
+    begun = time.process_time()
     read(made).graph.infer()
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(
@@ -252,9 +252,9 @@ def test_ranges_are_worked_out(start: float, limit: float, delta: float) -> None
         helper.make_node("Mul", ["x", "count"], ["y"]),
     ]
     made = model(nodes, ("N", 2), dict(zip(("start", "limit", "delta"), bounds, strict=True)))
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = compute(read(made), x=np.ones((1, 2), "float32"))["y"]
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert found.tolist() == [[len(np.arange(start, limit, delta))] * 2]
 
 

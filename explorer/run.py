@@ -79,6 +79,7 @@ class Run(QObject):
     def _prepare(self) -> None:
         self._told = time.perf_counter()
         self._failed = False
+        self._done = len(self.trace)  # with what follows a step, such as the guess
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._background = Background(self)
@@ -92,7 +93,7 @@ class Run(QObject):
         """The class taken as the right answer; None while an assumed one is not known yet."""
         if self.graph.answering is None:
             return None
-        if self.assumed_target and len(self.trace) < self.forward_length:
+        if self.assumed_target and self._done < self.forward_length:
             return None
         return int(self._target[0])
 
@@ -123,7 +124,7 @@ class Run(QObject):
         """``_compute`` by the thread; it goes on when the time is up."""
         before, end = len(self.trace), time.perf_counter() + (seconds or 0.0)
         self._aim(min(position, len(self.operations)))
-        while len(self.trace) < position and self._background.busy:
+        while self._done < position and self._background.busy:
             if not self._working:
                 self._background.finish()  # it ended, maybe just before more was asked for
                 continue
@@ -131,7 +132,7 @@ class Run(QObject):
             if left is not None and left <= 0:
                 break
             self._stepped.clear()
-            if len(self.trace) < position and self._working:
+            if self._done < position and self._working:
                 self._stepped.wait(left)
         self._missed = position if len(self.trace) < position else 0
         return len(self.trace) > before
@@ -215,6 +216,7 @@ class Run(QObject):
             self._failed = True
         if len(self.trace) == len(self.operations):
             self._steps = None
+        self._done = len(self.trace)
 
     def _tell_failure(self) -> None:
         if self._failed:

@@ -19,6 +19,8 @@ from engine.layers.base import Array
 
 LARGEST = 1 << 28
 """More numbers than this are not made out of a few; a damaged file could ask for anything."""
+LONGEST_RANGE = 1 << 24
+"""Numbers of a range: they count axes, cells or anchors."""
 
 FOLDABLE = frozenset(
     [
@@ -244,10 +246,10 @@ def _refuse_the_huge(node: onnx.NodeProto, inputs: Sequence[Array | None]) -> No
             abs(float(n)) for x in known[1:] for n in x.ravel()[:64] if x.dtype.kind in "fiu"
         ]
         size = known[0].size * max([1.0, *numbers])
-    if not size <= LARGEST:
+    most = LONGEST_RANGE if node.op_type == "Range" else LARGEST
+    if not size <= most:
         raise FoldError(
-            f"{node.op_type} of constants: expected at most {LARGEST:,} numbers, received "
-            f"{size:.3g}."
+            f"{node.op_type} of constants: expected at most {most:,} numbers, received {size:.3g}."
         )
 
 

@@ -12,6 +12,7 @@ from explorer.tensors.painting import Sight
 from explorer.tensors.scales import Scale, channel_scale, colourise, format_number, lut
 
 SMALLEST_NUMBER = 7  # pixels: what is smaller cannot be read
+GAP = 4  # pixels between the shortest forms; longer ones stand a digit apart
 # Of a tensor with more values than this only those in sight decide how large numbers are.
 MEASURED_VALUES = 1 << 17
 
@@ -38,12 +39,13 @@ class CellNumbers:
         measured = QFontMetricsF(font)
         longest = ("−0.00", *self._shortest(at, whole))
         room = max(map(measured.horizontalAdvance, longest)) / font.pixelSize()
-        size = min(font.pixelSize(), int((zoom - 3) / room))
+        size = min(font.pixelSize(), int((zoom - GAP) / room))
         if size < SMALLEST_NUMBER:
             return  # all cells have their number or none: a gap would look like a meaning
         font.setPixelSize(size)
         painter.setFont(font)
         metrics = QFontMetricsF(font)
+        gap = max(GAP, metrics.horizontalAdvance("0"))
         table = lut(tokens, scale.kind)
         dark, light = QColor(theme.LIGHT.text), QColor(theme.DARK.text)
         for channel in sight.channels:
@@ -61,8 +63,11 @@ class CellNumbers:
             for i, row in enumerate(rows):
                 for j, column in enumerate(columns):
                     value = float(part[i, j])
-                    texts = (format_number(value, digits) for digits in (3, 2, 1))
-                    text = next((t for t in texts if metrics.horizontalAdvance(t) < zoom), "")
+                    texts = [format_number(value, digits) for digits in (3, 2, 1)]
+                    widths = [metrics.horizontalAdvance(text) for text in texts]
+                    # beside its neighbour a longer number must not read as one with it
+                    fits = [w + gap <= zoom for w in widths[:-1]] + [widths[-1] < zoom]
+                    text = texts[fits.index(True)] if any(fits) else ""
                     if not text:
                         continue  # the tooltip has it; a cut number would be a wrong one
                     painter.setPen(dark if luminance[i, j] > 0.18 else light)

@@ -295,6 +295,30 @@ def test_all_cells_have_their_number_or_none(qtbot, smallest: float) -> None:
     assert drawn[0] == 0 and drawn[-1] == 9 and drawn == sorted(drawn)
 
 
+def test_numbers_of_neighbours_do_not_touch(qtbot) -> None:
+    """0.00994 beside 0.00979 is not 0.009940.00979: there is a gap about their border."""
+    widget = TensorGrid()
+    widget.set_tensor("fc", 0, np.array([0.00994, 0.00979, -0.00946, -0.00912], np.float32))
+    shown(qtbot, widget, 300, 300)
+    drawn = 0
+    for zoom in range(26, 70):
+        widget.set_view(View(float(zoom), 1.0, 1.0, False))
+        image = picture(widget)
+        for i in range(4):
+            rect = widget.rect_of(Cell("fc", 0, (i,)))
+            assert rect is not None
+            inner = rect.toRect().adjusted(3, 3, -3, -3)
+            if rect.right() > widget.width():
+                continue
+            columns = [
+                {image.pixel(x, y) for y in range(inner.top(), inner.bottom())}
+                for x in range(rect.toRect().left(), rect.toRect().right())
+            ]
+            drawn += any(len(colours) > 1 for colours in columns)
+            assert all(len(colours) == 1 for colours in columns[1:2] + columns[-1:]), (zoom, i)
+    assert drawn > 40
+
+
 def test_an_empty_state_says_what_to_do(qtbot) -> None:
     widget = TensorGrid()
     widget.set_tensor("x", 0, None)

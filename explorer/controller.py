@@ -100,7 +100,7 @@ class Controller(QObject):
 
     def close(self) -> None:
         """The window closes: stop running, keep what is not saved."""
-        self.stepping.stop()
+        self.stepping.close()
         self.checker.close()
         self.pictures.close()
         self.pinned.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QCoreApplication, QObject
 from PySide6.QtGui import QKeySequence
 
 from engine.explain import Weight, touching
@@ -261,6 +261,9 @@ def _told(d: Document, stepping: Stepping) -> Sentence:
     if sheet is not None and d.inside is not None:
         told = inside_sentence(sheet, d.inside)
         return Sentence((*d.answered, *told.parts), told.phase)
+    if d.trace is None and stepping.compiling:
+        text = QCoreApplication.translate("DocumentViews", "{0} is being made ready to run.")
+        return Sentence((Text(text.format(d.title)),))
     if d.trace is None and d.structure_only and not d.inference.errors:
         return Sentence((Text(d.structure_text()),))
     return sentence(

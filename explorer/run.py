@@ -15,7 +15,7 @@ from engine.layers.base import Mode
 from engine.losses import evidence
 from engine.optimizers import Optimizer
 from engine.parameters import Parameters
-from engine.plan import Batch, compile
+from engine.plan import Batch, Plan, compile
 from engine.recording import Recording
 from engine.trace import Gains, Operation, Step, Trace
 from explorer.background import POLL_MILLISECONDS, Background
@@ -53,15 +53,17 @@ class Run(QObject):
         mode: Mode = "eval",
         gains: Gains | None = None,
         heavy: bool | None = None,
+        plan: Plan | None = None,
         parent: QObject | None = None,
     ) -> None:
+        """``plan``: the graph compiled with these parameters for one sample, where that is done."""
         super().__init__(parent)
         self.graph = graph
-        self.heavy = _is_heavy(graph, parameters) if heavy is None else heavy
+        self.heavy = is_heavy(graph, parameters) if heavy is None else heavy
         self.trace = Trace()
         self.assumed_target = label is None
         self.error = ""
-        plan = compile(graph, parameters, batch=1, mode=mode)
+        plan = plan or compile(graph, parameters, batch=1, mode=mode)
         self._target = np.array([label or 0], np.int64)
         batch = Batch.of(graph, np.asarray(x)[None], self._target)
         self.operations: tuple[Operation, ...] = plan.operations()
@@ -78,7 +80,7 @@ class Run(QObject):
 
     def _prepare(self) -> None:
         self._told = time.perf_counter()
-        self._failed = False
+        self._failed = self._left = False
         self._done = len(self.trace)  # with what follows a step, such as the guess
         self._timer = QTimer(self)
         self._timer.setInterval(0)
@@ -156,6 +158,10 @@ class Run(QObject):
 
     def _worked(self, result: object) -> None:
         """In the window's thread: the thread has ended."""
+        if self._left:
+            self._steps = None
+            self.deleteLater()
+            return
         if isinstance(result, BaseException):
             self._steps = None
             raise result  # not one of a network's: a mistake of the program
@@ -175,6 +181,18 @@ class Run(QObject):
         self._goal = 0
         self._background.close()
         self._steps = None
+
+    def leave(self) -> None:
+        """Compute no further, tell nothing more, and go as soon as the operation under way ended.
+
+        Unlike ``stop`` this waits for nothing: another run takes the place of this one.
+        """
+        self._timer.stop()
+        self._goal = 0
+        self._left = True
+        if not self._background.busy:
+            self._steps = None
+            self.deleteLater()
 
     def _slice(self) -> None:
         if not self.heavy:
@@ -224,7 +242,8 @@ class Run(QObject):
             self.failed.emit(self.error)
 
 
-def _is_heavy(graph: Graph, parameters: Parameters) -> bool:
+def is_heavy(graph: Graph, parameters: Parameters) -> bool:
+    """Whether one operation, or making the plan, can take longer than the window may stand."""
     if sum(array.size for array in parameters.values()) >= HEAVY_WEIGHTS:
         return True
     costs = graph.costs(graph.infer().specs)

@@ -6,21 +6,26 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from engine.graph import Graph
 from engine.inside import Inside, Level, Sheet, Side, sheet_of, written_by
 from engine.layers.base import Array, HyperparameterError
 from engine.optimizers import SGD, AnyOptimizer
+from engine.plan import Plan, compile
 from engine.recording import Recording
 from engine.runnable import runnable
+from engine.trace import Operation
 from engine.train_settings import TrainingError, TrainSettings
+from explorer.background import Background
 from explorer.breakpoints import MOST, Breakpoint, stop_at
 from explorer.document import Document
 from explorer.narration import Question, phase_name, question, verdict
 from explorer.notices import Say
-from explorer.run import Replay, Run
+from explorer.run import Replay, Run, is_heavy
 from explorer.settings import Settings
 
 FIRST_SECONDS = 0.03
@@ -51,6 +56,12 @@ class Stepping(QObject):
         """What is asked before the next operation is shown."""
         self._sheet: Sheet | None = None
         self._used: AnyOptimizer = SGD(lr=STEP_RATE, momentum=0.0)
+        self.compiling = False
+        """A large network is being made ready beside the window; its run follows."""
+        self._makers = Background(self)
+        self._ticket = 0
+        self._asked: tuple[int, bool] | None = None  # where to go when it is ready
+        self._before: tuple[tuple[Operation, ...], int] = ((), 0)
         self._play = QTimer(self)
         self._play.timeout.connect(self._play_on)
         document.parameters_changed.connect(self.rerun)
@@ -76,8 +87,15 @@ class Stepping(QObject):
     def stop(self) -> None:
         """Compute no further, and play no further."""
         self.play(False)
+        self._ticket += 1
+        self.compiling = False
         if self.document.run is not None:
             self.document.run.stop()
+
+    def close(self) -> None:
+        """The window closes: compute nothing any more."""
+        self.stop()
+        self._makers.close()
 
     def rerun(self) -> None:
         """Run the current sample through the network as it now is."""
@@ -86,19 +104,51 @@ class Stepping(QObject):
         document = self.document
         old = document.run
         if old is not None:
-            old.stop()
-            old.deleteLater()
-        self._wanted = None
+            self._before = (old.operations, document.position)
+            old.leave()
+        self._ticket += 1
+        self._asked, self._wanted = None, None
         self._set_question(None)
         recorded, self._recorded = self._recorded, None
         self._used = self._optimizer()
-        run = Replay(recorded, self) if recorded is not None else self._new_run()
+        graph = self._prepared()
+        if recorded is not None:
+            self._show(Replay(recorded, self))
+        elif graph is not None and is_heavy(graph, document.parameters):
+            self._compile(graph)
+        else:
+            self._show(self._new_run())
+
+    def _compile(self, graph: Graph) -> None:
+        """Make the plan of a large network beside the window, and then its run."""
+        ticket, parameters = self._ticket, self.document.parameters
+
+        def done(result: Any) -> None:
+            if ticket != self._ticket:
+                return
+            if not isinstance(result, Plan):
+                self._say("warning", str(result) or type(result).__name__)
+                self._show(None)
+                return
+            asked = self._asked
+            self._show(self._new_run(result))
+            if asked is not None:
+                self._travel(*asked)
+
+        self.compiling = True
+        self.document.set_run(None, 0)
+        self._makers.run(lambda: compile(graph, parameters, batch=1, mode="eval"), done)
+
+    def _show(self, run: Run | None) -> None:
+        """Go on with this run where the one before was, or show what the network answers."""
+        self.compiling = False
+        document = self.document
+        before, self._before = self._before, ((), 0)
         if run is None:
             document.set_run(None, 0)
             self.play(False)
             return
-        same = old is not None and old.operations == run.operations
-        position = document.position if same else run.forward_length
+        position = before[1] if before[0] == run.operations else run.forward_length
         run.advance(position, FIRST_SECONDS)
         reached = min(position, len(run.trace))
         document.set_run(run, reached)
@@ -107,15 +157,19 @@ class Stepping(QObject):
             self._wanted, self._stopping = position, False
         run.finish_in_background()
 
-    def _new_run(self) -> Run | None:
+    def _new_run(self, plan: Plan | None = None) -> Run | None:
         """A run of the current sample, or None where network and sample do not make one."""
         document = self.document
         if document.sample is None or document.x is None:
             return None
-        return self.run_of(document.x, document.sample.label, self)
+        return self.run_of(document.x, document.sample.label, self, plan)
 
-    def run_of(self, x: Array, label: int | None, parent: QObject) -> Run | None:
-        """A run of a picture through the network as it now is; None where they do not fit."""
+    def _prepared(self) -> Graph | None:
+        """The part of the network that runs the current sample; None where none does."""
+        x = self.document.x
+        return None if self.document.sample is None or x is None else self._runnable(x)
+
+    def _runnable(self, x: Array) -> Graph | None:
         document = self.document
         graph = runnable(document.graph)
         if not graph.nodes:
@@ -128,6 +182,19 @@ class Stepping(QObject):
             return None
         if graph.inputs[0].shape != x.shape:
             return None  # only while another project comes in
+        return graph
+
+    def run_of(
+        self, x: Array, label: int | None, parent: QObject, plan: Plan | None = None
+    ) -> Run | None:
+        """A run of a picture through the network as it now is; None where they do not fit.
+
+        ``plan``: that of the network as it now is, where it has been made.
+        """
+        document = self.document
+        graph = self._runnable(x)
+        if graph is None:
+            return None
         label = label if label in range(self._class_count()) else None
         try:
             run = Run(
@@ -137,6 +204,7 @@ class Stepping(QObject):
                 label,
                 self._optimizer(),
                 gains=document.gains,
+                plan=plan,
                 parent=parent,
             )
         except (ValueError, MemoryError) as error:
@@ -189,6 +257,9 @@ class Stepping(QObject):
         """``go_to``; with ``stopping`` no further than to the first breakpoint that is met."""
         run = self.document.run
         self._set_question(None)
+        if self.compiling:
+            self._asked = (position, stopping)  # as soon as there is a run
+            return
         if run is None and self.document.structure_only:
             self._say("info", self.document.structure_text())
             return
@@ -336,7 +407,8 @@ class Stepping(QObject):
             self._stand(deeper, 0)
             return
         if run is None:
-            self.go_to(0)  # says why it cannot run
+            if not self.compiling:
+                self.go_to(0)  # says why it cannot run
             return
         operation = max(0, document.position - 1)
         if not run.advance(operation + 1, FIRST_SECONDS):
@@ -499,7 +571,8 @@ class Stepping(QObject):
         """Start or pause playing (None switches)."""
         wanted = not self._play.isActive() if on is None else on
         if wanted and self.document.run is None:
-            self.go_to(0)  # says why it cannot run
+            if not self.compiling:
+                self.go_to(0)  # says why it cannot run
             self.playing_changed.emit(False)  # the button that was pressed comes up again
             return
         if wanted == self._play.isActive():

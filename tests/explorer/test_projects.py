@@ -302,7 +302,8 @@ class TestGallery:
         c.layers.delete(["fc6", "fc7"])
         assert d.structure_only
         c.layers.change_layer("fc8", Linear(out_features=10))
-        assert not d.structure_only and d.run is not None
+        assert not d.structure_only
+        qtbot.waitUntil(lambda: d.run is not None)  # made ready beside the window
         assert d.parameters["fc8", "weight"].shape == (10, 9216)
         bench.notices.clear()
         c.undo()

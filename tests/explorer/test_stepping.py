@@ -442,3 +442,71 @@ class TestQuestions:
         qtbot.waitUntil(lambda: d.position >= 3)
         s.play(False)
         assert s.question is None
+
+
+class TestLarge:
+    """A large network is compiled beside the window, and its run follows."""
+
+    @pytest.fixture
+    def large(self, bench: Any, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot) -> Any:
+        monkeypatch.setattr("explorer.run.HEAVY_WORK", 1)
+        bench.controller.stepping.to_start()
+        return bench
+
+    def test_the_run_follows_and_stands_where_the_one_before_stood(
+        self, large: Any, qtbot: QtBot
+    ) -> None:
+        c, d = large.controller, large.document
+        qtbot.waitUntil(lambda: d.run.complete)
+        c.stepping.go_to(2)
+        before = d.trace.look("value", ("linear1", 0))
+        c.adopt({key: array + 1 for key, array in d.parameters.items()})
+        assert c.stepping.compiling and d.run is None and d.trace is None
+        qtbot.waitUntil(lambda: d.run is not None and d.run.complete)
+        assert d.run.heavy and not c.stepping.compiling and d.position == 2
+        after = d.trace.look("value", ("linear1", 0))
+        assert before is not None and after is not None and np.any(before != after)
+        assert large.notices == []
+
+    def test_where_one_goes_meanwhile_is_gone_to_then(self, large: Any, qtbot: QtBot) -> None:
+        c, d = large.controller, large.document
+        c.adopt({key: array + 1 for key, array in d.parameters.items()})
+        c.stepping.go_to(3)
+        c.stepping.play()
+        c.stepping.look_inside()
+        assert d.run is None and d.inside is None and large.notices == []
+        qtbot.waitUntil(lambda: d.position == 3)
+
+    def test_of_several_changes_only_the_last_is_run(self, large: Any, qtbot: QtBot) -> None:
+        c, d = large.controller, large.document
+        shown: list[object] = []
+        d.run_changed.connect(lambda: shown.append(d.run) if d.run is not None else None)
+        for _ in range(3):
+            c.adopt({key: array + 1 for key, array in d.parameters.items()})
+        qtbot.waitUntil(lambda: d.run is not None and d.run.complete)
+        assert len({id(run) for run in shown}) == 1
+        weight = d.trace.look("param", ("conv1", "weight"), 0)
+        np.testing.assert_array_equal(weight, d.parameters["conv1", "weight"])
+
+    def test_a_small_one_meanwhile_is_run_at_once(
+        self,
+        large: Any,
+        network: Callable[..., Graph],
+        qtbot: QtBot,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        c, d = large.controller, large.document
+        c.adopt({key: array + 1 for key, array in d.parameters.items()})
+        monkeypatch.setattr("explorer.run.HEAVY_WORK", 10**8)
+        large.open(network(), "other.gflow")
+        assert d.run is not None and not d.run.heavy and not c.stepping.compiling
+        run, last = d.run, []
+        # a file is read behind what was made ready, in the same way
+        c.projects.builders.run(lambda: None, last.append)
+        qtbot.waitUntil(lambda: bool(last))
+        assert d.run is run
+
+    def test_closing_meanwhile_waits_for_it(self, large: Any) -> None:
+        large.controller.adopt({k: a + 1 for k, a in large.document.parameters.items()})
+        large.controller.close()
+        assert large.document.run is None

@@ -12,8 +12,12 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +27,7 @@ from engine.data.strokes import Drawing
 from engine.layers.base import Array
 from explorer import theme
 from explorer.narration import percent
+from explorer.panels.labels import ElidedLabel
 from explorer.tensors.pad import DrawPad
 
 GUESS = -1
@@ -152,6 +157,67 @@ class PadPopup(QFrame):
         self.closed.emit()
 
 
+class AnswerChoice(QComboBox):
+    """The choice of the right answer; where it is narrow, the chosen one in fewer words."""
+
+    FORMS = Qt.ItemDataRole.UserRole + 1
+    LETTERS, FEWEST = 18, 8
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(self.LETTERS)
+
+    def add(self, forms: tuple[str, str, str], value: int) -> None:
+        """One answer: in full as in the list, shorter, and as short as it can be."""
+        self.addItem(forms[0], value)
+        self.setItemData(self.count() - 1, forms, self.FORMS)
+
+    def width_of(self, form: int | None) -> int:
+        """How wide it is with the chosen answer in its form 0, 1 or 2; None: with any, as a rule.
+
+        In its shortest form a long name is cut.
+        """
+        full, letter = self.sizeHint().width(), self.fontMetrics().horizontalAdvance("X")
+        if form is None:
+            return full
+        # its own hint has room for an icon, which no answer has
+        frame = full - self.LETTERS * letter - self.iconSize().width() - theme.metrics().space_1
+        words = self.fontMetrics().horizontalAdvance(self._forms()[form])
+        words = min(words, (self.FEWEST if form == 2 else self.LETTERS) * letter)
+        return min(full, frame + words + theme.metrics().space_2)
+
+    @property
+    def shown_text(self) -> str:
+        """The chosen answer as it is seen: the longest form that there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        metrics, forms = self.fontMetrics(), self._forms()
+        for form in forms:
+            if metrics.horizontalAdvance(form) <= field.width():
+                return form
+        return metrics.elidedText(forms[-1], Qt.TextElideMode.ElideRight, field.width())
+
+    def _forms(self) -> tuple[str, ...]:
+        forms = self.currentData(self.FORMS)
+        return tuple(forms) if forms else ("", "", "")
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self.shown_text
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+
+
 class SampleBar(QWidget):
     """Steps through pictures, chooses the right answer, opens the drawing pad.
 
@@ -181,21 +247,12 @@ class SampleBar(QWidget):
         self.pin.clicked.connect(self._pin_clicked)
         self._pinned = False
         self.thumbnail = Thumbnail()
-        self.origin = QLabel()
+        self.origin = ElidedLabel()
         self.origin.setProperty("role", "small")
-        self.origin.setTextFormat(Qt.TextFormat.PlainText)
-        self.origin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.answer = QLabel()
-        self.answer.setTextFormat(Qt.TextFormat.PlainText)
+        self.answer = ElidedLabel()
         self.answer.setFont(theme.font("strong"))
-        self.answer.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.target = QComboBox()
+        self.target = AnswerChoice()
         self.target.setAccessibleName(self.tr("The right answer"))
-        self.target.setToolTip(self.tr("What the error is measured against"))
-        self.target.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.target.setMinimumContentsLength(18)
         self.target.activated.connect(self._target_chosen)
         self.draw = QPushButton(theme.icon("pen"), self.tr("Draw your own digit"))
         self.draw.setToolTip(self.tr("Draw your own digit"))
@@ -211,6 +268,7 @@ class SampleBar(QWidget):
         words.addWidget(self.origin)
         words.addStretch(1)
         row = QHBoxLayout(self)
+        row.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         row.setContentsMargins(m.space_2, m.space_1, m.space_2, m.space_1)
         row.setSpacing(m.space_2)
         row.addWidget(self.previous)
@@ -254,9 +312,12 @@ class SampleBar(QWidget):
         self._labels = tuple(labels)
         chosen = self.target.currentData()
         self.target.clear()
-        self.target.addItem(self.tr("Right answer: its own guess"), GUESS)
+        own = (self.tr("Right answer: its own guess"), self.tr("Own guess"), self.tr("Own"))
+        self.target.add(own, GUESS)
         for i, label in enumerate(self._labels):
-            self.target.addItem(self.tr("Right answer: {label}").format(label=label), i)
+            texts = (self.tr("Right answer: {label}"), self.tr("Right: {label}"), "{label}")
+            full, shorter, shortest = (text.format(label=label) for text in texts)
+            self.target.add((full, shorter, shortest), i)
         view = self.target.view()
         view.setMinimumWidth(view.sizeHintForColumn(0) + 2 * theme.metrics().space_3)
         self.set_target(chosen if isinstance(chosen, int) else None)
@@ -286,6 +347,7 @@ class SampleBar(QWidget):
         """Which class is taken as right; None for the network's own guess."""
         index = self.target.findData(GUESS if target is None else target)
         self.target.setCurrentIndex(index if index >= 0 else 0)
+        self._make_room()
 
     def set_pinned(self, pinned: bool, key: str = "") -> None:
         """Whether a picture is pinned; ``key`` is the shortcut, for the tooltip."""
@@ -363,25 +425,48 @@ class SampleBar(QWidget):
 
     def _make_room(self) -> None:
         """The answer comes before the words on the button and the choice: these give way."""
+        row, m = self.layout(), theme.metrics()
+        if row is None or not self._shown:
+            return
+        words = self.answer.fontMetrics().horizontalAdvance(self.answer.text())
+        for text, form, spacing in (
+            (self.tr("Draw your own digit"), None, m.space_2),
+            (self.tr("Draw"), None, m.space_2),
+            (self.tr("Draw"), 0, m.space_2),
+            ("", 0, m.space_2),
+            ("", 1, m.space_2),
+            ("", 1, m.space_1),
+            ("", 2, m.space_1),
+        ):
+            self.draw.setText(text)
+            row.setSpacing(spacing)
+            choice = self.target.width_of(form)
+            # as wide as its neighbours where it has no words
+            draw = self.draw.sizeHint().width() if text else self.next.sizeHint().width()
+            end = draw + (choice if self._classifies else 0)
+            if self._taken(end, spacing) + words <= self.width():
+                break
+        self.target.setFixedWidth(choice)
+        what = self.tr("What the error is measured against")
+        self.target.setToolTip(f"{self.target.currentText()}\n{what}")
+        self.draw.setFixedWidth(draw)
+
+    def _taken(self, end: int, spacing: int) -> int:
+        """How wide all but the words is; ``end`` is the width of choice and button."""
         row = self.layout()
         assert row is not None
         margins = row.contentsMargins()
         shown = (self.previous, self.thumbnail, self.next, self.pin)
-        taken = sum(w.sizeHint().width() for w in shown)
-        taken += 6 * row.spacing() + margins.left() + margins.right()
-        taken += self.answer.fontMetrics().horizontalAdvance(self.answer.text())
-        for text, letters in (
-            (self.tr("Draw your own digit"), 18),
-            (self.tr("Draw"), 18),
-            (self.tr("Draw"), 10),
-            ("", 10),
-        ):
-            self.draw.setText(text)
-            self.target.setMinimumContentsLength(letters)
-            # Qt keeps the minimum of an earlier length, and would not let the box shrink.
-            self.target.setMaximumWidth(self.target.sizeHint().width())
-            if taken + sum(w.sizeHint().width() for w in (self.target, self.draw)) <= self.width():
-                break
+        tools = sum(w.sizeHint().width() for w in shown)
+        return tools + end + 6 * spacing + margins.left() + margins.right()
+
+    def minimumSizeHint(self) -> QSize:
+        """That of its narrowest form, so that it is let become that narrow."""
+        hint = super().minimumSizeHint()
+        if not theme.theme().presentation:
+            end = self.target.width_of(2) + self.next.sizeHint().width()
+            hint.setWidth(min(hint.width(), self._taken(end, theme.metrics().space_1)))
+        return hint
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

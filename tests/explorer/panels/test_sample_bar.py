@@ -114,3 +114,37 @@ def test_the_pin_asks_and_shows_what_was_granted(qtbot):
     assert not bar.pin.isVisible()
     theme.theme().set_presentation(False)
     assert bar.pin.isVisible()
+
+
+def test_where_the_bar_is_very_narrow_only_the_answer_keeps_its_words(qtbot):
+    bar = shown(qtbot)
+    theme.apply(QApplication.instance())
+    bar.set_sample(IMAGE, 7, (7, 0.897), "drawn digit, smeared by a wet hand on a rainy day")
+    bar.set_target(7)
+    bar.resize(454, 56)
+    qtbot.waitUntil(lambda: bar.width() == 454 and bar.answer.width() > 100)
+    assert bar.answer.shown_text == bar.answer.text() == "✓ Network: 7 (89.7%)"
+    assert bar.draw.text() == "" and bar.draw.width() >= bar.next.width()
+    assert bar.target.shown_text in ("Right: 7", "7")
+    assert bar.target.currentText() == "Right answer: 7"
+    assert bar.origin.shown_text.endswith("…") and bar.origin.toolTip() == bar.origin.text()
+    bar.resize(400, 56)
+    qtbot.waitUntil(lambda: bar.answer.shown_text.endswith("…"))
+    assert "Network: 7 (89.7%)" in bar.answer.toolTip()
+    bar.resize(1000, 56)
+    qtbot.waitUntil(lambda: bar.target.shown_text == "Right answer: 7")
+    assert bar.draw.text() == "Draw your own digit"
+    ink = bar.answer.grab().toImage()
+    tones = {ink.pixelColor(x, y).name() for x in range(80) for y in range(ink.height())}
+    assert theme.current().success in tones
+
+
+def test_the_choice_in_few_words_names_what_is_chosen(qtbot):
+    bar = shown(qtbot)
+    bar.set_labels(("cat", "a very long name of a class that nobody can fit"))
+    bar.set_sample(IMAGE, 0, (0, 0.5), "")
+    bar.resize(430, 56)
+    for index, seen in ((GUESS, "Own"), (0, "cat"), (1, "a very")):
+        bar.set_target(None if index == GUESS else index)
+        qtbot.waitUntil(lambda seen=seen: seen in bar.target.shown_text)
+    assert bar.target.shown_text.endswith("…")

@@ -47,5 +47,5 @@ class Hint(QFrame):
         row.addWidget(close)
 
     def _close(self) -> None:
-        self.hide()
         self.closed.emit()
+        self.hide()

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QVBoxLayout, Q
 from explorer import command_functions, folding, requests, theme
 from explorer import panel_connections as connected
 from explorer.answer_panels import AnswerPanels
+from explorer.banners import Banners
 from explorer.canvas import Canvas
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, Actions
@@ -152,10 +153,12 @@ class Window(QMainWindow):
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for bar in (self.hint, self.notices, self.open_sizes, self.what_if, self.sample_bar):
+        for bar in (self.hint, self.open_sizes, self.what_if, self.sample_bar):
             column.addWidget(bar)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.narration)
+        # what comes and goes by itself must not move the network
+        Banners(self.canvas, self.notices)
         self.setCentralWidget(middle)
 
     def _panel_makers(self) -> dict[str, Callable[[], QWidget]]:
@@ -342,6 +345,8 @@ class Window(QMainWindow):
 
     def _end_hint(self) -> None:
         self._hint_over = True
+        if self.hint.isVisible():
+            self.canvas.keep_when_higher(self.hint.height())
         self.hint.hide()
 
     # ---- workspaces and presentation -------------------------------------------------------

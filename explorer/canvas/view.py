@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QMargins, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -111,6 +111,7 @@ class Canvas(QGraphicsView):
         self._press: _Press | None = None
         self._toggled = False
         self._fitted = True
+        self._higher = 0
         self._message = ""
         self._centre = QPointF()
         self.setScene(self.network)
@@ -297,6 +298,10 @@ class Canvas(QGraphicsView):
         self._show(self.network.bounds, FIT_AT_MOST)
         self._fitted = True
 
+    def keep_when_higher(self, by: int) -> None:
+        """If the canvas next grows by so many pixels at its upper side, nothing in it moves."""
+        self._higher = by
+
     def zoom_to(self, ids: Iterable[str]) -> None:
         """Show these cards as large as they fit."""
         box = QRectF()
@@ -388,7 +393,11 @@ class Canvas(QGraphicsView):
         super().resizeEvent(event)
         self.legend.place()
         self.minimap.place()
-        if self._fitted:
+        size, before, higher = event.size(), event.oldSize(), self._higher
+        self._higher = 0
+        if higher and size == before.grownBy(QMargins(0, higher, 0, 0)):
+            self._centre_on(self._centre - QPointF(0, higher / 2 / self.zoom))
+        elif self._fitted:
             self.fit()
         else:
             self._centre_on(self._centre)

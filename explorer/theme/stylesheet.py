@@ -89,6 +89,9 @@ QToolButton:pressed {{ background: {t.pressed}; }}
 QToolButton:checked {{
     background: {t.selection}; border-color: {t.accent}; color: {t.text};
 }}
+QFrame#hint, QFrame#notice {{
+    background: {t.surface_raised}; border: none; border-bottom: 1px solid {t.border_strong};
+}}
 QFrame#hint QToolButton[role="offer"] {{
     background: {t.surface_raised}; border-color: {t.border_strong};
 }}

@@ -85,8 +85,6 @@ class Controller(QObject):
         )
         self.arranging = Arranging(document, self.editing, self._say, self)
         self.clipboard = Clipboard(document, self.editing, self._say, self)
-        document.network_changed.connect(self._tell_of_structure)
-        self._structure_told = False
         self.asking = Asking(document, self.stepping, self._say, self)
         self.weight_history = WeightHistory(self.undo_stack, self)
         self._before: Checkpoint | None = None
@@ -121,13 +119,6 @@ class Controller(QObject):
 
     def _say(self, level: Level, text: str) -> None:
         self.notice.emit(Notice(level, text))
-
-    def _tell_of_structure(self) -> None:
-        """An edit or a file made it one: say so, once."""
-        structure = self.document.structure_only
-        if structure and not self._structure_told:
-            self._say("info", self.document.structure_text())
-        self._structure_told = structure
 
     # ---- selection and undoing ---------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from explorer import folding, onnx_import, open_sizes, samples, session
 from explorer.background import Background
 from explorer.document import Document, Layout
 from explorer.layouts import Layouts
-from explorer.notices import Say
+from explorer.notices import Level, Say
 from explorer.open_sizes import OpenSizes, Shape
 from explorer.pictures import Pictures
 from explorer.samples import Sample
@@ -232,12 +232,15 @@ class Projects(QObject):
             for asked in questions:
                 self.sizes_asked.emit(asked)
             self.settings.remember_recent(path)
+            lacks = self.tr("It brings no loss: it has a backward pass once you add one.")
+            if result.graph.losses:
+                lacks = ""
             if result.warnings or kept:
-                self._say(
-                    "warning" if result.warnings else "note", " ".join((*result.warnings, kept))
-                )
+                level: Level = "warning" if result.warnings else "note"
+                texts = (*result.warnings, lacks, kept)
             else:
-                self._say("info", self.tr("Opened {0}.").format(path.name))
+                level, texts = "info", (self.tr("Opened {0}.").format(path.name), lacks)
+            self._say(level, " ".join(filter(None, texts)))
 
         timer = QTimer(self)
         timer.setInterval(PROGRESS_MILLISECONDS)
@@ -316,12 +319,13 @@ class Projects(QObject):
             kept = self._keep_unsaved()
             self.layouts.placed_for = aspect
             self._show(result, None)
-            text = self.document.structure_text()
+            text = ""  # of a structure the sentence below the canvas says what it lacks
             if not self.document.structure_only:
                 text = self.tr("{0} has new weights: it has not been trained.").format(
                     architecture.title
                 )
-            self._say("note" if kept else "info", " ".join(filter(None, (text, kept))))
+            if text or kept:
+                self._say("note" if kept else "info", " ".join(filter(None, (text, kept))))
 
         self.builders.run(lambda: gallery.project(architecture, aspect), done)
 

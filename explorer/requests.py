@@ -70,6 +70,7 @@ def from_timeline(timeline: Timeline, controller: Controller) -> None:
     timeline.position_requested.connect(stepping.go_to)
     timeline.breakpoint_requested.connect(stepping.toggle_operation)
     timeline.play_requested.connect(lambda: stepping.play(True))
+    timeline.weights_requested.connect(controller.new_weights.make)
 
 
 def from_narration(

@@ -73,13 +73,14 @@ def sentence(
     broken: Sequence[str] = (),
     stop: Stop | None = None,
     answered: Parts = (),
+    ends: bool = False,
 ) -> Sentence:
     """What the step before ``position`` did; at 0, what is about to happen.
 
     ``labels`` names the classes (those of the graph if empty); ``assumed`` says that no answer was
     given and the network's own guess stands for it. ``broken`` are the nodes with an error, for
     which nothing runs. ``stop`` is why stepping stopped here by itself, and ``answered``
-    what is said of an answer that was given: said first.
+    what is said of an answer that was given: said first. ``ends``: nothing comes after the step.
     """
     labels = labels or graph.labels
     if trace is None:
@@ -87,8 +88,8 @@ def sentence(
             say = tr("Drag a layer from the list onto the line between input and loss.")
             return Sentence((Text(say),))
         if broken:
-            parts = (Link(broken[0], broken[0]), Text(tr(" needs mending before anything runs.")))
-            return Sentence(merged(parts))
+            say = tr(" needs mending before anything runs.")
+            return Sentence(merged((Link(broken[0], broken[0]), Text(say))))
         return Sentence(
             merged(
                 (Text(tr("Nothing runs yet: a network without errors and a picture are needed.")),)
@@ -103,7 +104,11 @@ def sentence(
     step = trace.steps[position - 1]
     run = Run(graph, trace, step, labels, assumed)
     why = why_stopped(stop) if stop is not None else ()
-    return Sentence(merged((*answered, *why, *_describe(run))), step.phase)
+    parts: Parts = (*answered, *why, *_describe(run))
+    if ends and not graph.losses:
+        say = tr(" No loss judges this network, so nothing flows back: Edit → Add a loss adds one.")
+        parts = (*parts, Text(say))
+    return Sentence(merged(parts), step.phase)
 
 
 def _opening(graph: Graph) -> Parts:

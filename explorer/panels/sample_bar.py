@@ -161,7 +161,7 @@ class AnswerChoice(QComboBox):
     """The choice of the right answer; where it is narrow, the chosen one in fewer words."""
 
     FORMS = Qt.ItemDataRole.UserRole + 1
-    LETTERS, FEWEST = 18, 8
+    LETTERS, MOST, FEWEST = 18, 24, 8
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -179,13 +179,12 @@ class AnswerChoice(QComboBox):
         In its shortest form a long name is cut.
         """
         full, letter = self.sizeHint().width(), self.fontMetrics().horizontalAdvance("X")
-        if form is None:
-            return full
         # its own hint has room for an icon, which no answer has
         frame = full - self.LETTERS * letter - self.iconSize().width() - theme.metrics().space_1
-        words = self.fontMetrics().horizontalAdvance(self._forms()[form])
-        words = min(words, (self.FEWEST if form == 2 else self.LETTERS) * letter)
-        return min(full, frame + words + theme.metrics().space_2)
+        words = self.fontMetrics().horizontalAdvance(self._forms()[form or 0])
+        words = min(words, (self.FEWEST if form == 2 else self.MOST) * letter)
+        exact = frame + words + theme.metrics().space_2
+        return max(full, exact) if form is None else exact
 
     @property
     def shown_text(self) -> str:
@@ -235,7 +234,7 @@ class SampleBar(QWidget):
         super().__init__(parent)
         self._labels: tuple[str, ...] = ()
         self._shown: tuple[object, ...] = ()
-        self._classifies = True
+        self._classifies, self._weightless = True, False
         m = theme.metrics()
         self.setAccessibleName(self.tr("Picture and answer"))
         self.previous = self._tool("image-previous", self.tr("Previous picture"))
@@ -282,6 +281,7 @@ class SampleBar(QWidget):
         self.set_labels(())
         self.set_pinned(False)
         self.set_sample(None, None, None, "")
+        self._arrange()
 
     def _tool(self, icon: str, text: str) -> QToolButton:
         button = QToolButton()
@@ -292,15 +292,15 @@ class SampleBar(QWidget):
         return button
 
     def _restyle(self) -> None:
-        self._arrange()
         self._say_answer()
+        self._arrange()
 
     def _arrange(self) -> None:
         presenting = theme.theme().presentation
         for widget in (self.previous, self.next, self.pin, self.origin, self.draw):
             widget.setVisible(not presenting)
         self.target.setVisible(self._classifies and not presenting)
-        self.answer.setVisible(self._classifies)
+        self.answer.setVisible(bool(self.answer.text()))
         self.answer.setFont(theme.font("title" if presenting else "strong"))
 
     # ---- what is shown ---------------------------------------------------------------------
@@ -362,7 +362,13 @@ class SampleBar(QWidget):
         """Whether the network answers with a class, of which one can be right."""
         if on != self._classifies:
             self._classifies = on
-            self._arrange()
+            self._restyle()
+
+    def set_weightless(self, on: bool) -> None:
+        """Whether nothing can be predicted because the network has no weights."""
+        if on != self._weightless:
+            self._weightless = on
+            self._restyle()
 
     def set_drawing(self, drawing: Drawing | None) -> None:
         """What the network reads: the sheet is empty where it holds another drawing."""
@@ -396,9 +402,13 @@ class SampleBar(QWidget):
             text = self.tr("Choose a picture, or draw one")
             colour = tokens.text_muted
         elif not isinstance(prediction, tuple):
-            text = self.tr("Not predicted yet")
+            # without classes nothing is predicted, neither now nor later
+            text = self.tr("Not predicted yet") if self._classifies else ""
+            if self._weightless:
+                text = self.tr("No weights yet")
             if isinstance(label, int):
-                text = self.tr("Shows {label} · not predicted yet").format(label=self._name(label))
+                shows = self.tr("Shows {label}").format(label=self._name(label))
+                text = " · ".join(filter(None, (shows, text[:1].lower() + text[1:])))
         else:
             guess, share = prediction
             says = self.tr("Network: {guess} ({share})").format(
@@ -417,6 +427,7 @@ class SampleBar(QWidget):
                 )
                 colour = tokens.error
         self.answer.setText(text)
+        self.answer.setVisible(bool(text))
         self.answer.setToolTip(tip or text)
         self.answer.setStyleSheet(f"color: {colour};")
         if self._popup is not None:

@@ -22,7 +22,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
+from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QToolTip, QWidget
 
 from engine.trace import PHASES, Operation
 from explorer import theme
@@ -71,6 +71,7 @@ class Timeline(QWidget):
     position_requested = Signal(int)
     play_requested = Signal()  # Space is being held
     breakpoint_requested = Signal(int)  # set or remove a breakpoint at this operation
+    weights_requested = Signal()  # make weights, without which nothing runs
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,6 +89,12 @@ class Timeline(QWidget):
         self._asked: int | None = None
         self._pan: tuple[float, Span] | None = None
         self._line = _line_height()
+        self._weightless = False
+        self.make_weights = QPushButton(self.tr("New random weights"), self)
+        self.make_weights.setProperty("primary", True)
+        self.make_weights.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.make_weights.hide()
+        self.make_weights.clicked.connect(self.weights_requested)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
@@ -113,8 +120,41 @@ class Timeline(QWidget):
         self._span = Span(0.0, float(max(1, len(operations))))
         self._position = min(self._position, len(operations))
         self._describe()
+        self._offer_weights()
         self.updateGeometry()
         self.update()
+
+    def set_weightless(self, on: bool) -> None:
+        """Whether nothing runs because the network has no weights: then they are offered."""
+        if on != self._weightless:
+            self._weightless = on
+            self._describe()
+            self._offer_weights()
+            self.update()
+
+    def _offer_weights(self) -> None:
+        self.make_weights.setVisible(self._weightless and not self._operations)
+        self._place_button()
+
+    def _place_button(self) -> None:
+        """In the middle, under the words."""
+        button, gap = self.make_weights, theme.metrics().space_2
+        button.adjustSize()
+        top = (self.height() - button.height() - gap - self._words_height()) / 2
+        top += self._words_height() + gap
+        button.move((self.width() - button.width()) // 2, round(max(0.0, top)))
+
+    def _words_height(self) -> float:
+        return QFontMetricsF(theme.font("body")).height()
+
+    @property
+    def reason(self) -> str:
+        """Why there are no operations; empty where there are some."""
+        if self._operations:
+            return ""
+        if self._weightless:
+            return self.tr("Nothing to run yet: the network has no weights.")
+        return self.tr("Nothing to run yet: the network needs a picture and no errors.")
 
     def set_position(self, position: int, computed: int) -> None:
         """How many operations are behind the position, and how many have been computed."""
@@ -428,6 +468,7 @@ class Timeline(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._set_span(self._span.first, self._span.length)
+        self._place_button()
         super().resizeEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
@@ -450,13 +491,14 @@ class Timeline(QWidget):
 
     def _theme_changed(self) -> None:
         self._line = _line_height()
+        self._place_button()
         self.updateGeometry()
         self.update()
 
     def _describe(self) -> None:
         count = len(self._operations)
         if not count:
-            text = self.tr("No run yet")
+            text = self.reason
         elif self._position == 0:
             text = self.tr("Before the first of {count} operations").format(count=count)
         else:
@@ -472,10 +514,14 @@ class Timeline(QWidget):
         if not self._operations:
             painter.setPen(QColor(tokens.text_muted))
             painter.setFont(theme.font("body"))
+            area = QRectF(self.rect())
+            if self._weightless:
+                bottom = self.make_weights.y() - m.space_2
+                area = QRectF(0, bottom - self._words_height(), self.width(), self._words_height())
             painter.drawText(
-                QRectF(self.rect()),
+                area,
                 int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap),
-                self.tr("Nothing to run yet: the network needs a picture and no errors."),
+                self.reason,
             )
         else:
             self._paint_legend(painter, tokens, m)

@@ -100,6 +100,7 @@ class Inspector(QWidget):
         self._outlined = ""  # what the cells are that are outlined for the focused one
         self._twin_shows: Shown = "this"
         self._phase = ""  # of the step shown last
+        self._weightless = False
         self._follows = True  # the page comes to the front that the step wrote
         m = theme.metrics()
         self.setAccessibleName(self.tr("Inspector"))
@@ -270,6 +271,24 @@ class Inspector(QWidget):
         else:
             self._follow()
             self._show_page()
+
+    def set_weightless(self, on: bool) -> None:
+        """Whether nothing can be computed because the network has no weights."""
+        if on != self._weightless:
+            self._weightless = on
+            self._show_page()
+
+    def _absences(self) -> dict[str, str]:
+        """What is said in place of an array that no step brings; nothing where one does."""
+        if self._weightless:
+            return {
+                "forward_empty": self.tr("No weights yet: Train → New random weights makes them."),
+                "gradient_empty": self.tr("No gradient without weights."),
+            }
+        if not self._lens.graph.losses:
+            text = self.tr("No gradient: no loss judges this network. Edit → Add a loss adds one.")
+            return {"gradient_empty": text}
+        return {}
 
     def set_focus(self, cell: Cell | None) -> None:
         """Mark the one focus wherever its tensor is shown."""
@@ -654,6 +673,7 @@ class Inspector(QWidget):
         **words: Any,
     ) -> None:
         """Give a pair its arrays, unless it shows them already; ``view`` is another shape."""
+        words = self._absences() | {name: word for name, word in words.items() if word is not None}
         signature = (value, gradient, view, tuple(sorted(words.items())))
         if self._signatures.get(id(pair)) == signature:
             return

@@ -137,7 +137,8 @@ class Legend(QWidget):
             chosen = (ticks[0], ticks[len(ticks) // 2], ticks[-1])
             found.append(("diverging", self.tr("gradient, − to + with 0 in the middle")))
             sizes = " · ".join(format_number(norm, 1) for norm, _ in chosen)
-            found.append(("width", self.tr("‖g‖ {sizes} (log)").format(sizes=sizes)))
+            words = self.tr("size of the gradient ‖g‖: {sizes}, thicker is larger (log scale)")
+            found.append(("width", words.format(sizes=sizes)))
         if shown.zero:
             found.append(("zero", self.tr("gradient exactly 0")))
         if shown.skip:
@@ -156,15 +157,15 @@ class Legend(QWidget):
         if not self.entries():
             return 0
         most = replace(shown, seen=shown.value, changed=shown.value)
-        return self._height(most) + 2 * theme.METRICS.space_2
+        return self._height(most) + 2 * theme.metrics().space_2
 
     def _height(self, shown: _Shown) -> int:
-        m = theme.METRICS
+        m = theme.metrics()
         return len(self._rows(shown)) * (m.text_small + m.space_2) + m.space_2
 
     def _rows(self, shown: _Shown) -> list[list[tuple[float, str, str]]]:
         """Entries with their x, wrapped at the width of the canvas."""
-        m = theme.METRICS
+        m = theme.metrics()
         parent = self.parentWidget()
         most = (parent.width() if parent else 0) - 4 * m.space_3
         rows: list[list[tuple[float, str, str]]] = [[]]
@@ -180,11 +181,11 @@ class Legend(QWidget):
         return rows
 
     def _sample_width(self) -> int:
-        return 3 * theme.METRICS.space_4
+        return 5 * theme.metrics().scale_bar_height
 
     def place(self) -> None:
         """Take the place at the lower side of the canvas."""
-        m = theme.METRICS
+        m = theme.metrics()
         parent = self.parentWidget()
         if parent is None:
             return
@@ -193,7 +194,7 @@ class Legend(QWidget):
         self.move(m.space_3, parent.height() - self.height() - m.space_2)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        m, tokens = theme.METRICS, theme.current()
+        m, tokens = theme.metrics(), theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(ink.font("small", m.text_small))
@@ -220,7 +221,8 @@ class Legend(QWidget):
     def _sample(
         self, painter: QPainter, tokens: theme.Tokens, kind: str, left: float, middle: float
     ) -> None:
-        m, wide = theme.METRICS, self._sample_width()
+        m, wide = theme.metrics(), self._sample_width()
+        high = m.scale_bar_height
         start, end = QPointF(left, middle), QPointF(left + wide, middle)
         if kind == "sequential" or kind == "diverging":
             scale: Kind = "diverging" if kind == "diverging" else "sequential"
@@ -230,7 +232,7 @@ class Legend(QWidget):
                 fill.setColorAt(i / 16, QColor.fromRgb(int(colour)))
             painter.setPen(ink.pen(tokens.border, m.hairline))
             painter.setBrush(fill)
-            painter.drawRect(QRectF(left, middle - m.space_1, wide, m.space_2))
+            painter.drawRect(QRectF(left, middle - high / 2, wide, high))
         elif kind == "width" and self._shown.widths is not None:
             ticks = self._shown.widths.ticks()
             part = wide / 3
@@ -254,7 +256,7 @@ class Legend(QWidget):
             area = QRectF(left, middle - m.text_small, wide, 2 * m.text_small)
             painter.drawText(area, Qt.AlignmentFlag.AlignCenter, "%")
         elif kind in ("seen", "changed"):
-            box = QRectF(left, middle - m.space_1, wide, m.space_2)
+            box = QRectF(left, middle - high / 2, wide, high)
             ink.draw_field(painter, [box], kind == "changed", False)
 
 

@@ -361,6 +361,7 @@ class Canvas(QGraphicsView):
 
     def _restyle(self) -> None:
         self.viewport().update()
+        self.legend.place()  # in a presentation its words are larger
         for widget in (self.bubble, self.legend, self.minimap):
             widget.update()
 

@@ -194,7 +194,31 @@ def test_gradients_widen_the_edges_on_a_log_scale(stage: Any, resnet: Run) -> No
         widths.append(edge.line_width)
     assert max(widths) > 1.3 * min(widths)
     assert stage.canvas.legend.isVisible()
-    assert any(kind == "width" for kind, _ in stage.canvas.legend.entries())
+    words = dict(stage.canvas.legend.entries())["width"]
+    assert words.startswith("size of the gradient ‖g‖: ")
+    assert words.endswith(", thicker is larger (log scale)")
+
+
+def test_the_legend_grows_with_the_type_of_a_presentation(stage: Any, lenet: Run) -> None:
+    graph, trace, steps = lenet
+    stage.show(graph)
+    stage.canvas.set_run(trace, len(steps))
+    legend = stage.canvas.legend
+
+    def rows() -> int:
+        row = theme.metrics().text_small + theme.metrics().space_2
+        return round((legend.height() - theme.metrics().space_2) / row)
+
+    before = legend.height()
+    assert rows() >= 1
+    theme.theme().set_presentation(True)
+    try:
+        assert rows() >= 1 and legend.height() > 1.3 * before
+        assert legend.geometry().bottom() < stage.canvas.height()
+        assert legend.height() <= stage.canvas.legend.room()
+    finally:
+        theme.theme().set_presentation(False)
+    assert legend.height() == before
 
 
 def test_an_exact_zero_is_a_thin_dashed_line_and_the_legend_says_so(stage: Any) -> None:

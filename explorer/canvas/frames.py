@@ -58,6 +58,13 @@ class Frame:
         bottom = self.rect.top() + HEADING / 2
         return QRectF(left, bottom - high, self.width * by, high) if self.width else QRectF()
 
+    def far_heading(self, zoom: float) -> QRectF:
+        """Where the name stands far out: between two cards, above the first one of the block."""
+        pixels = round(_M.text_small / zoom)
+        wide = ink.metrics("strong", pixels).horizontalAdvance(self.name) + 2 * _M.space_1 / zoom
+        first = self.rect.top() + MARGIN + STEP * min(self.level, 2)
+        return QRectF(self.rect.left(), first - pixels, wide, pixels)
+
     def glyph(self, zoom: float) -> QRectF:
         """Where a click folds the block."""
         box = self.heading(zoom)
@@ -243,16 +250,13 @@ class FramesItem(QGraphicsItem):
         if zoom >= HEADINGS_FROM:
             return
         tokens = theme.current()
-        pixels = round(_M.text_body / zoom)
+        pixels = round(_M.text_small / zoom)
         painter.setFont(ink.font("strong", pixels))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        gap = _M.space_1 / zoom
         for frame in self._landmarks:
             if not exposed.intersects(frame.rect):
                 continue
-            wide = ink.metrics("strong", pixels).horizontalAdvance(frame.name) + 2 * gap
-            high = pixels + gap
-            box = QRectF(frame.rect.left(), frame.rect.top() + gap - high, wide, high)
+            box = frame.far_heading(zoom)
             painter.fillRect(box, tokens.colour("background", 0.9))
             painter.setPen(QColor(tokens.text))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, frame.name)

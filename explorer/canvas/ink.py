@@ -37,10 +37,14 @@ def metrics(role: FontRole, pixels: int) -> QFontMetricsF:
 
 @lru_cache(maxsize=8192)
 def elided(text: str, role: FontRole, pixels: int, width: int) -> str:
-    """The text, shortened where it is wider than ``width``; of a path the end is kept."""
-    path = "/" in text and " " not in text
-    mode = Qt.TextElideMode.ElideLeft if path else Qt.TextElideMode.ElideRight
-    return metrics(role, pixels).elidedText(text, mode, width)
+    """The text, shortened where it is wider than ``width``; of a path the last parts stay whole."""
+    measure = metrics(role, pixels)
+    mode = Qt.TextElideMode.ElideRight
+    if "/" in text and " " not in text:
+        mode = Qt.TextElideMode.ElideLeft
+        while measure.horizontalAdvance(text) > width and "/" in text.rstrip("/"):
+            text = text.partition("/")[2]
+    return measure.elidedText(text, mode, width)
 
 
 @lru_cache(maxsize=512)

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from engine.architectures import ARCHITECTURES
 from engine.cell import Cell
 from engine.graph import Graph, Input, Node
 from engine.layers.conv2d import Conv2d
@@ -18,7 +19,7 @@ from engine.layers.linear import Linear
 from engine.muting import mute
 from engine.trace import Step, Trace
 from explorer import theme
-from explorer.canvas import Canvas, far_item, geometry, scene
+from explorer.canvas import Canvas, far_item, geometry, ink, scene
 from explorer.canvas.edge_item import EdgeItem
 from explorer.canvas.node_item import NodeItem
 from explorer.canvas.strips import compose, compose_picture
@@ -385,6 +386,36 @@ def test_a_far_view_draws_the_same_network_as_one_item(stage: Any, lenet: Run) -
     stage.canvas.set_zoom(0.6)
     assert not network.far and network.items_by_id["conv1"].isVisible()
     assert len(ramp) == 256
+
+
+@pytest.mark.parametrize("zoom", [0.13, 0.16, 0.2, 0.3, 0.39])
+def test_far_names_of_blocks_cover_no_name_of_a_card(stage: Any, zoom: float) -> None:
+    graph = ARCHITECTURES["resnet18"].build()
+    stage.show(graph, zoom)
+    network = stage.canvas.network
+    named = [f for f in network.frames_item.frames if f.width and "/" not in f.path]
+    assert len(named) == 5
+    for frame in named:
+        covered = [
+            item.facts.name
+            for item in network.items_by_id.values()
+            if geometry.HEADER.translated(item.pos()).intersects(frame.far_heading(zoom))
+        ]
+        assert not covered, (frame.path, covered)
+
+
+def test_of_a_path_that_is_too_long_the_last_parts_stay_whole(qapp: QApplication) -> None:
+    path, size = "stage1/block1/bn1", 20
+    wide = {
+        name: int(ink.metrics("strong", size).horizontalAdvance(name)) + 1
+        for name in (path, "block1/bn1", "bn1")
+    }
+    assert ink.elided(path, "strong", size, wide[path]) == path
+    assert ink.elided(path, "strong", size, wide[path] - 3) == "block1/bn1"
+    assert ink.elided(path, "strong", size, wide["block1/bn1"]) == "block1/bn1"
+    assert ink.elided(path, "strong", size, wide["block1/bn1"] - 3) == "bn1"
+    assert ink.elided(path, "strong", size, wide["bn1"] - 3).startswith("…")
+    assert ink.elided("Fully connected", "strong", size, wide["bn1"]).endswith("…")
 
 
 def test_a_card_without_maps_shows_its_kind_far_out(

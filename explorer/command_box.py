@@ -4,14 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QColor, QKeyEvent, QKeySequence, QPainter
+from PySide6.QtWidgets import (
+    QFrame,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from explorer import theme
 from explorer.commands import COMMANDS, Actions, tr
 from explorer.panels.icons import icon_name
 from explorer.typed import Typed, meanings
+
+
+class _Rows(QStyledItemDelegate):
+    """Rows of one height: room for an icon, the name, and what stands behind a tab at the right."""
+
+    def initStyleOption(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        super().initStyleOption(option, index)
+        option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
+        option.decorationSize = QSize(theme.metrics().icon_small, theme.metrics().icon_small)
+        option.text = option.text.partition("\t")[0]
+
+    def sizeHint(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> QSize:
+        return QSize(super().sizeHint(option, index).width(), theme.metrics().control_height)
+
+    def paint(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> None:
+        super().paint(painter, option, index)
+        key = str(index.data()).partition("\t")[2]
+        if key:
+            gap = theme.metrics().space_2
+            painter.setPen(QColor(theme.current().text_muted))
+            painter.setFont(theme.font("body"))
+            side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(option.rect.adjusted(gap, 0, -gap, 0), int(side), key)
 
 
 class CommandBox(QFrame):
@@ -49,6 +90,8 @@ class CommandBox(QFrame):
         self.list = QListWidget(self)
         self.list.setAccessibleName(self.tr("Matching commands"))
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._rows = _Rows(self.list)
+        self.list.setItemDelegate(self._rows)
         column.addWidget(self.line)
         column.addWidget(self.list)
         self.line.textChanged.connect(self._match)
@@ -83,7 +126,7 @@ class CommandBox(QFrame):
         for _, name, command in sorted(found, key=lambda f: f[0]):
             keys = [QKeySequence(k) for k in command.shortcuts[:1]]
             key = keys[0].toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
-            item = QListWidgetItem(f"{name}    {key}".rstrip())
+            item = QListWidgetItem(f"{name}\t{key}".rstrip())
             item.setData(Qt.ItemDataRole.UserRole, command.id)
             if command.icon:
                 item.setIcon(theme.icon(command.icon))

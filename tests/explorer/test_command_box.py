@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.layers.conv2d import Conv2d
 from engine.layers.linear import Linear
 from engine.layers.max_pool2d import MaxPool2d
 from engine.layers.relu import ReLU
+from explorer import theme
 from explorer.command_box import CommandBox
 from explorer.commands import COMMANDS, Actions
 
@@ -200,3 +201,35 @@ def test_tab_completes_and_an_own_block_is_added(
     QTest.keyClick(box.line, Key.Key_Tab)
     assert box.line.text().lower().startswith("fit")
     box.close()
+
+
+def test_rows_have_one_height_and_keys_end_at_the_right(
+    box: CommandBox, qapp: QApplication
+) -> None:
+    """Also rows without an icon: their names begin below those of the others."""
+    theme.apply(qapp)
+    QTest.keyClicks(box.line, "o")
+    rows = [box.list.visualItemRect(box.list.item(i)) for i in range(box.list.count())]
+    assert {row.height() for row in rows} == {theme.metrics().control_height}
+    box.list.setCurrentRow(-1)
+    image = box.list.viewport().grab().toImage()
+
+    def ink(i: int) -> list[int]:
+        """Columns of a row that are not its background."""
+        row = rows[i]
+        plain = image.pixel(row.right() - 1, row.top() + 3)
+        ys = range(row.top() + 3, row.bottom() - 2)
+        return [x for x in range(image.width()) if any(image.pixel(x, y) != plain for y in ys)]
+
+    seen = [i for i, row in enumerate(rows) if row.bottom() < image.height()]
+    bare = [i for i in seen if box.list.item(i).icon().isNull()]
+    drawn = [i for i in seen if i not in bare]
+    keyed = [i for i in seen if "\t" in box.list.item(i).text()]
+    assert bare and drawn and len(keyed) > 1
+    gap = 2 * theme.metrics().space_1
+    names = min(ink(i)[0] for i in bare)
+    assert names > theme.metrics().icon_small, "names stand where icons do"
+    for i in drawn:
+        assert any(names - 3 <= x <= names + 3 for x in ink(i)) and ink(i)[0] < names - gap
+    for i in keyed:
+        assert rows[i].right() - gap - 4 <= ink(i)[-1] <= rows[i].right() - gap + 1

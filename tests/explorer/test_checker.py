@@ -70,7 +70,7 @@ class TestChecks:
         (2.0, "they agree. "),
         (2.0 + 2e-7, "they agree to within 0.001%. "),
         (2.0 + 1e-3, "they agree to within 0.05%. "),
-        (2.0 + 1e-2, "they differ by 0.4"),
+        (2.0 + 1e-2, "they differ by 0.5%. "),
     ],
 )
 def test_how_well_they_agree_is_said_without_digits_that_say_nothing(

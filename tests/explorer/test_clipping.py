@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from engine.graph import Graph, Node
 from engine.layers.conv2d import Conv2d
 from engine.layers.relu import ReLU
 from explorer import clipping
+from explorer.canvas import geometry
 from explorer.clipping import ClippingError, clip, from_text, to_text
 
 
@@ -100,9 +102,14 @@ class TestPaste:
         assert d.selection == {"conv2", "relu2"} and c.undo_stack.count() == 1
         assert c.undo_stack.undoText() == "Paste 2 layers"
         first = d.layout["conv2"]
-        assert first[0] > d.layout["conv1"][0] and first[1] > d.layout["conv1"][1]
         c.clipboard.paste(text)
-        assert d.layout["conv3"][0] > first[0]
+        assert d.layout["conv3"] != first
+        width, height = geometry.size_of()
+        places = list(d.layout.values())
+        assert all(
+            abs(x - u) >= width or abs(y - v) >= height
+            for (x, y), (u, v) in itertools.combinations(places, 2)
+        ), "what is pasted covers nothing"
         c.layers.connect_tensor(("image", 0), "conv2", 0)
         np.testing.assert_array_equal(
             d.parameters["conv2", "weight"], d.parameters["conv1", "weight"]

@@ -21,18 +21,24 @@ def wrapped(role: str = "", *, selectable: bool = False) -> QLabel:
 
 
 class ElidedLabel(QLabel):
-    """One line of plain text that ends in an ellipsis where there is no room for all of it."""
+    """One line of plain text that ends in an ellipsis where there is no room for all of it.
+
+    ``shorter`` are other words for the same, which are tried first.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.shorter = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
     @property
     def shown_text(self) -> str:
         """What is seen of the text."""
-        width = self.contentsRect().width()
-        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, width)
+        width, metrics, text = self.contentsRect().width(), self.fontMetrics(), self.text()
+        if self.shorter and metrics.horizontalAdvance(text) > width:
+            text = self.shorter
+        return metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

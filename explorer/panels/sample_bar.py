@@ -397,7 +397,7 @@ class SampleBar(QWidget):
     def _say_answer(self) -> None:
         image, label, prediction, _ = self._shown
         tokens = theme.current()
-        colour, tip = tokens.text, ""
+        colour, tip, shorter = tokens.text, "", ""
         if image is None:
             text = self.tr("Choose a picture, or draw one")
             colour = tokens.text_muted
@@ -414,18 +414,24 @@ class SampleBar(QWidget):
             says = self.tr("Network: {guess} ({share})").format(
                 guess=self._name(guess), share=percent(share)
             )
+            shorter = says.removeprefix(self.tr("Network: "))
             if not isinstance(label, int):
                 text = says
             elif label == guess:
                 text = self.tr("✓ {says}").format(says=says)
+                shorter = self.tr("✓ {says}").format(says=shorter)
                 tip = self.tr("{says}; that is right").format(says=says)
                 colour = tokens.success
             else:
-                text = self.tr("✗ {says}, shows {label}").format(says=says, label=self._name(label))
+                wrong = self.tr("✗ {says}, shows {label}")
+                text, shorter = (
+                    wrong.format(says=words, label=self._name(label)) for words in (says, shorter)
+                )
                 tip = self.tr("{says}, but the picture shows {label}").format(
                     says=says, label=self._name(label)
                 )
                 colour = tokens.error
+        self.answer.shorter = shorter
         self.answer.setText(text)
         self.answer.setVisible(bool(text))
         self.answer.setToolTip(tip or text)

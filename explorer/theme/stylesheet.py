@@ -178,7 +178,7 @@ QTabWidget::pane {{ border: none; border-top: 1px solid {t.border}; background: 
 QTabBar {{ background: transparent; qproperty-drawBase: 0; }}
 QTabBar::tab {{
     background: transparent; color: {t.text_muted}; border: none;
-    border-bottom: 2px solid transparent; padding: {m.space_2}px {m.space_3}px;
+    border-bottom: 2px solid transparent; padding: {m.space_2}px;
 }}
 QTabBar::tab:hover {{ color: {t.text}; background: {t.hover}; }}
 QTabBar::tab:selected {{ color: {t.text}; border-bottom-color: {t.accent}; }}

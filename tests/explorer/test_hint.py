@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QToolButton
+from PySide6.QtWidgets import QApplication, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from explorer import theme
@@ -111,3 +111,24 @@ def test_it_leads_to_the_lessons(
     QTest.mouseClick(offer, Qt.MouseButton.LeftButton)
     assert window.settings["workspace"] == "learn" and not window.hint.isVisible()
     window.close()
+
+
+def test_where_there_is_little_room_the_buttons_stand_below_the_words(
+    hint: Hint, pressed: list[str], qtbot: QtBot
+) -> None:
+    hint.resize(900, 40)
+    step = button(hint, "hint.step.next")
+
+    def top(widget: QWidget) -> int:
+        return widget.mapTo(hint, QPoint(0, 0)).y()
+
+    qtbot.waitUntil(lambda: top(step) < hint.words.geometry().bottom())
+    hint.resize(hint.minimumSizeHint().width(), 80)
+    qtbot.waitUntil(lambda: top(step) > hint.words.geometry().bottom())
+    words = hint.words.fontMetrics().horizontalAdvance(hint.words.text())
+    assert hint.words.width() >= min(words, hint.width() // 2)
+    assert all(b.rect().width() >= b.sizeHint().width() for b in hint.buttons)
+    QTest.mouseClick(step, Qt.MouseButton.LeftButton)
+    assert pressed == ["step.next"]
+    hint.resize(900, 40)
+    qtbot.waitUntil(lambda: top(step) < hint.words.geometry().bottom())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDockWidget, QTreeView
+from PySide6.QtWidgets import QApplication, QDockWidget, QTabBar, QToolButton, QTreeView
 from pytestqt.qtbot import QtBot
 
 from explorer import theme
@@ -178,3 +178,27 @@ class TestSwitching:
         assert "inspector" not in shown(window)
         window.use_workspace("step")
         assert "inspector" in shown(window)
+
+
+class TestNarrow:
+    @pytest.mark.parametrize("hinted", [True, False])
+    @pytest.mark.parametrize("name", list(WORKSPACES))
+    def test_no_tab_and_no_answer_is_cut_in_a_small_window(
+        self, window: Window, name: str, hinted: bool
+    ) -> None:
+        window.resize(1024, 680)
+        if not hinted:
+            close = window.hint.findChild(QToolButton, "hint.close")
+            assert close is not None
+            QTest.mouseClick(close, Qt.MouseButton.LeftButton)
+        window.use_workspace(name)
+        settle()
+        assert window.hint.isVisible() == hinted
+        bars = [b for b in window.findChildren(QTabBar) if b.isVisible() and b.count() > 1]
+        for bar in bars:
+            for index in range(bar.count()):
+                words = bar.fontMetrics().horizontalAdvance(bar.tabText(index))
+                assert bar.tabRect(index).width() >= words, bar.tabText(index)
+            assert bar.tabRect(bar.count() - 1).right() < bar.width(), bar.tabText(0)
+        seen = window.sample_bar.answer.shown_text
+        assert seen.startswith("✓") and seen.endswith("7 (89.7%)")

@@ -129,8 +129,14 @@ def test_where_the_bar_is_very_narrow_only_the_answer_keeps_its_words(qtbot):
     assert bar.target.currentText() == "Right answer: 7"
     assert bar.origin.shown_text.endswith("…") and bar.origin.toolTip() == bar.origin.text()
     bar.resize(400, 56)
+    qtbot.waitUntil(lambda: bar.answer.shown_text == "✓ 7 (89.7%)")
+    bar.resize(bar.minimumSizeHint().width() + 50, 56)
     qtbot.waitUntil(lambda: bar.answer.shown_text.endswith("…"))
     assert "Network: 7 (89.7%)" in bar.answer.toolTip()
+    bar.resize(454, 56)
+    bar.set_sample(IMAGE, 7, (1, 0.5), "")
+    qtbot.waitUntil(lambda: bar.answer.shown_text == "✗ 1 (50%), shows 7")
+    bar.set_sample(IMAGE, 7, (7, 0.897), "")
     bar.resize(1000, 56)
     qtbot.waitUntil(lambda: bar.target.shown_text == "Right answer: 7")
     assert bar.draw.text() == "Draw your own digit"

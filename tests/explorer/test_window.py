@@ -495,10 +495,10 @@ class TestInside:
             press(window.canvas, Qt.Key.Key_F11)
         times = []
         for _ in range(7):
-            start = time.perf_counter()
+            start = time.thread_time()
             window.controller.stepping.next()
             QApplication.processEvents()
-            times.append(time.perf_counter() - start)
+            times.append(time.thread_time() - start)
         assert min(times) < 0.05
 
 

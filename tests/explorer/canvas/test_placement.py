@@ -123,8 +123,8 @@ def test_nine_hundred_layers_take_a_moment() -> None:
     graph.infer()  # the order of computation is cached, as it is in the program
     durations = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         place(graph)
-        durations.append(time.perf_counter() - start)
+        durations.append(time.thread_time() - start)
     # 13 ms measured; the limit leaves room for a busy machine.
     assert min(durations) < 0.05

@@ -25,6 +25,8 @@ from engine.layers.base import HyperField
 from explorer import theme
 
 WIDE = 10**8
+# Texts of all editors begin where those of a combo box do.
+_SPIN_MARGIN, _LINE_MARGIN = 6, -2
 
 
 class NumberBox(QSpinBox):
@@ -45,10 +47,26 @@ class NumberBox(QSpinBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(2 * theme.metrics().control_height)
-        self.lineEdit().setTextMargins(theme.metrics().space_1, 0, 0, 0)
-        if unit:
-            self.setSuffix(f" {unit}")
+        self.lineEdit().setTextMargins(_SPIN_MARGIN, 0, 0, 0)
+        self._unit = ""
+        self.set_unit(unit)
+        self.valueChanged.connect(lambda _: self._show_unit())
         self.lineEdit().textEdited.connect(lambda _: self.typed.emit())
+
+    def set_unit(self, unit: str) -> None:
+        """What the number counts, a plural: "cells"; "" for nothing."""
+        self._unit = unit
+        self._show_unit()
+
+    def _show_unit(self) -> None:
+        unit = self._unit.removesuffix("s") if self.value() == 1 else self._unit
+        suffix = f" {unit}" if unit else ""
+        if suffix != self.suffix():
+            self.setSuffix(suffix)
+
+    def setValue(self, value: int) -> None:
+        super().setValue(value)
+        self._show_unit()  # also where signals are blocked
 
     def candidate(self) -> int | None:
         """What stands in the box now, also before Enter; None while it is no number."""
@@ -177,6 +195,7 @@ class RealField(Field):
     def __init__(self, field: HyperField) -> None:
         super().__init__()
         self.box = QLineEdit()
+        self.box.setTextMargins(_LINE_MARGIN, 0, 0, 0)
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self.box.textEdited.connect(lambda _: self.typed.emit())
         self.box.editingFinished.connect(self.committed)
@@ -206,6 +225,7 @@ class RowField(Field):
         self._number: type[int] | type[float] = float if real else int
         self._between = "  " if real else " × "
         self.box = QLineEdit()
+        self.box.setTextMargins(_LINE_MARGIN, 0, 0, 0)
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self.box.setPlaceholderText(self.tr("none"))
         self.box.textEdited.connect(lambda _: self.typed.emit())
@@ -236,6 +256,7 @@ class TextField(Field):
     def __init__(self, field: HyperField) -> None:
         super().__init__()
         self.box = QLineEdit()
+        self.box.setTextMargins(_LINE_MARGIN, 0, 0, 0)
         self.box.setReadOnly(True)
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self._fill().addWidget(self.box)
@@ -360,7 +381,7 @@ class SizeField(Field):
         for i, box in enumerate(self.numbers):
             box.setVisible(i < count)
             word = self._words[count][i] if count > 1 and i < count else ""
-            box.setSuffix("" if word else f" {self._unit}" if self._unit else "")
+            box.set_unit("" if word else self._unit)
             box.setPrefix(f"{word} " if count == 4 and word else "")
             box.setAccessibleName(f"{self._name} {word}".strip())
             box.setToolTip(word)

@@ -19,6 +19,7 @@ from engine.layers.base import (
     Term,
     Terms,
     hyper,
+    in_words,
 )
 
 
@@ -84,8 +85,8 @@ def _check_classes(spec: Spec, loss: str) -> None:
     """Raise ShapeError unless ``spec`` is (N, K) with at least two classes."""
     if len(spec.shape) != 2:
         raise ShapeError(
-            f"a vector per sample (N, F) for {loss}",
-            f"{spec} (rank {len(spec.shape)} with the batch)",
+            f"one row of numbers per picture for {loss}",
+            in_words(spec),
             "Put a Flatten or a pooling before the output.",
             (Fix("Add Flatten", "insert", {"kind": "Flatten"}),) if len(spec.shape) > 2 else (),
         )

@@ -519,16 +519,34 @@ def gathered(dy: Array | None, places: Iterable[tuple[int, ...]], formula: str =
     return Terms(terms, "sum", formula)
 
 
+def in_words(spec: Spec) -> str:
+    """What one sample of a tensor is, plainly: 16 maps of 5×5."""
+    match spec.shape[1:]:
+        case ():
+            return "a single number"
+        case (features,):
+            return f"one row of {features} number{'s' * (features != 1)}"
+        case (channels, rows, columns):
+            return f"{channels} map{'s' * (channels != 1)} of {rows}×{columns}"
+        case axes:
+            return f"{spec}, a block of numbers with {len(axes)} axes"
+
+
 def expect_rank(specs: tuple[Spec, ...], rank: int, layer: str, remedy: str = "") -> None:
     """Raise ShapeError unless every spec has the rank (batch axis included)."""
-    names = {2: "a vector per sample (N, F)", 4: "feature maps (N, C, H, W)"}
+    names = {2: "one row of numbers per picture", 4: "feature maps"}
     for spec in specs:
         if len(spec.shape) != rank:
             raise ShapeError(
-                f"{names.get(rank, f'rank {rank}')} for {layer}",
-                f"{spec} (rank {len(spec.shape)} with the batch)",
-                remedy or "Connect a tensor of that rank.",
+                f"{names.get(rank, f'{rank - 1} axes per picture')} for {_title(layer)}",
+                in_words(spec),
+                remedy or "Connect such an input.",
             )
+
+
+def _title(kind: str) -> str:
+    """What the interface calls a kind of layer."""
+    return REGISTRY[kind].title if kind in REGISTRY else kind
 
 
 def expect_axis(spec: Spec, axis: int, layer: str) -> None:
@@ -546,8 +564,8 @@ def expect_vector(spec: Spec, layer: str) -> None:
     """Raise ShapeError, with a Flatten as its remedy, unless ``spec`` is (N, F)."""
     if len(spec.shape) != 2:
         raise ShapeError(
-            f"a vector per sample (N, F) for {layer}",
-            f"maps {spec}",
+            f"one row of numbers per picture for {_title(layer)}",
+            in_words(spec),
             "Put a Flatten before it.",
             (Fix("Add Flatten", "insert", {"kind": "Flatten"}),),
         )

@@ -94,7 +94,8 @@ def test_it_needs_at_least_two_classes_in_a_vector() -> None:
     CrossEntropy().check(Spec((1, 2)))
     with pytest.raises(ShapeError, match="at least 2 classes"):
         CrossEntropy().check(Spec((1, 1)))
-    with pytest.raises(ShapeError, match="a vector per sample"):
+    wanted = "one row of numbers per picture for cross-entropy, received 2 maps of 3×3"
+    with pytest.raises(ShapeError, match=wanted):
         CrossEntropy().check(Spec((1, 2, 3, 3)))
 
 

@@ -107,12 +107,17 @@ def test_every_fix_mends(layer: Layer, shapes: Shapes, offered: set[str]) -> Non
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (Conv2d(), (2, 10), r"feature maps \(N, C, H, W\) for Conv2d, received 10 \(rank 2"),
-        (MaxPool2d(), (2, 10), r"feature maps \(N, C, H, W\) for MaxPool2d"),
-        (AvgPool2d(), (2, 10), r"feature maps \(N, C, H, W\) for AvgPool2d"),
-        (BatchNorm2d(), (2, 10), r"feature maps \(N, C, H, W\) for BatchNorm2d"),
-        (GlobalAvgPool(), (2, 10), r"feature maps \(N, C, H, W\) for GlobalAvgPool"),
-        (Linear(), (2, 3, 4, 4), r"a vector per sample \(N, F\) for Linear, received maps 3×4×4"),
+        (Conv2d(), (2, 10), r"feature maps for Convolution, received one row of 10 numbers\."),
+        (Conv2d(), (2, 3, 4), r"for Convolution, received 3×4, a block of numbers with 2 axes"),
+        (MaxPool2d(), (2, 1), r"feature maps for Max pooling, received one row of 1 number\."),
+        (AvgPool2d(), (2,), r"feature maps for Average pooling, received a single number\."),
+        (BatchNorm2d(), (2, 10), r"feature maps for Batch normalisation"),
+        (GlobalAvgPool(), (2, 10), r"feature maps for Global average pooling"),
+        (
+            Linear(),
+            (2, 3, 4, 4),
+            r"one row of numbers per picture for Fully connected, received 3 maps of 4×4\.",
+        ),
         (MaxPool2d(5), (2, 3, 4, 4), r"as large as the 5×5 window of MaxPool2d, received 4×4"),
         (Conv2d(4, groups=2), (2, 3, 4, 4), r"divisible by groups=2, received 3 input channels"),
     ],

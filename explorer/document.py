@@ -243,6 +243,11 @@ class Document(QObject):
             others["breakpoints"] = breakpoints.to_plain(self.breakpoints)
         return others
 
+    @property
+    def lacks_weights(self) -> bool:
+        """Whether nothing runs for want of weights alone."""
+        return self.run is None and self.structure_only and not self.inference.errors
+
     def structure_text(self) -> str:
         """Why a network that is shown as a structure cannot run."""
         count = sum(cost.parameters for cost in self.costs.values())

@@ -135,7 +135,7 @@ class DocumentViews(QObject):
 
     def _show_position(self) -> None:
         d, views, stepping = self._document, self._views, self._controller.stepping
-        views.timeline.set_weightless(_weightless(d))
+        views.timeline.set_weightless(d.lacks_weights)
         views.timeline.set_position(d.position, len(d.trace) if d.trace else 0)
         views.canvas.set_run(d.trace, d.position)
         sheet, asked = stepping.sheet, stepping.question
@@ -179,7 +179,7 @@ class DocumentViews(QObject):
     def _show_inspected(self) -> None:
         d, inspector = self._document, self._views.inspector
         inspected = _inspected(d, self._controller.stepping)
-        inspector.set_weightless(_weightless(d))
+        inspector.set_weightless(d.lacks_weights)
         inspector.set_run(d.graph, d.inference, d.trace, d.position, inspected, 0)
         inspector.set_focus(d.focus)
 
@@ -187,7 +187,7 @@ class DocumentViews(QObject):
         d, bar = self._document, self._views.sample_bar
         bar.set_labels(d.graph.labels)
         bar.set_classifies(d.graph.answering is not None)
-        bar.set_weightless(_weightless(d))
+        bar.set_weightless(d.lacks_weights)
         bar.set_drawing(d.sample.drawing if d.sample is not None else None)
         if d.sample is None:
             bar.set_sample(None, None, None, "")
@@ -254,11 +254,6 @@ class DocumentViews(QObject):
         )
 
 
-def _weightless(d: Document) -> bool:
-    """Whether nothing runs for want of weights alone."""
-    return d.trace is None and d.structure_only and not d.inference.errors
-
-
 def _told(d: Document, stepping: Stepping) -> Sentence:
     """The sentence of the position: a question, a place inside, or the step."""
     sheet, asked = stepping.sheet, stepping.question
@@ -270,7 +265,7 @@ def _told(d: Document, stepping: Stepping) -> Sentence:
     if d.trace is None and stepping.compiling:
         text = QCoreApplication.translate("DocumentViews", "{0} is being made ready to run.")
         return Sentence((Text(text.format(d.title)),))
-    if _weightless(d):
+    if d.lacks_weights:
         return Sentence((Text(d.structure_text()),))
     return sentence(
         d.graph,

@@ -74,10 +74,12 @@ def flow(
     panel.select_requested.connect(controller.select)
     panel.backward_requested.connect(controller.stepping.to_end)
     panel.train_requested.connect(session.start_with_last_settings)
+    panel.weights_requested.connect(controller.new_weights.make)
     panel.save_requested.connect(save_plate)
     d.selection_changed.connect(lambda: panel.set_selection(d.selection))
 
     def show() -> None:
+        panel.set_weightless(d.lacks_weights)
         panel.set_run(d.graph, d.trace, d.position)
 
     def show_training() -> None:

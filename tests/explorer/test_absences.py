@@ -21,6 +21,7 @@ from engine.losses import Total
 from engine.project_file import Project, save
 from explorer import theme
 from explorer.document import Document
+from explorer.panels.flow import FlowPanel
 from explorer.settings import Settings
 from explorer.window import Window
 
@@ -112,6 +113,23 @@ def test_the_timeline_of_a_structure_makes_its_weights(structure: Window, qtbot:
     assert not button.isVisible() and w.timeline.reason == ""
     assert "No weights" not in " ".join(empties(w))
     assert "weights" not in w.sample_bar.answer.text()
+
+
+def test_the_gradient_flow_of_a_structure_makes_its_weights(
+    structure: Window, qtbot: QtBot
+) -> None:
+    w = structure
+    w.use_workspace("flow")
+    panel = w.panel("flow")
+    assert isinstance(panel, FlowPanel)
+    qtbot.waitUntil(panel.go.isVisible)
+    assert panel.go.text() == "New random weights" and panel.hint.text() == ""
+    QTest.mouseClick(panel.training_mode, Qt.MouseButton.LeftButton)
+    assert panel.hint.text() == "The network has no weights to be trained."
+    QTest.mouseClick(panel.go, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: w.document.run is not None and w.document.run.complete)
+    assert panel.go.text() == "Train"
+    assert not w.document.lacks_weights
 
 
 def test_a_file_without_a_loss_says_so(window: Window, qtbot: QtBot, denoiser: Path) -> None:

@@ -62,6 +62,7 @@ class FlowPanel(QWidget):
     select_requested = Signal(object)  # frozenset of ids
     backward_requested = Signal()  # run through to the end, so that there are gradients
     train_requested = Signal()
+    weights_requested = Signal()  # make weights, without which nothing flows
     save_requested = Signal(object)  # Plate
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -74,6 +75,7 @@ class FlowPanel(QWidget):
         self._runs: tuple[TrainingFlow, ...] = ()
         self._others: tuple[TrainingFlow, ...] = ()
         self._training = False
+        self._weightless = False
         self._stale = self._runs_stale = False
         m = theme.metrics()
         self.setAccessibleName(self.tr("Gradient flow"))
@@ -221,6 +223,13 @@ class FlowPanel(QWidget):
         if self.isVisible():
             self._measure()
 
+    def set_weightless(self, on: bool) -> None:
+        """Whether nothing can flow because the network has no weights: then they are offered."""
+        if on != self._weightless:
+            self._weightless = on
+            self.plot.set_weightless(on)
+            self._show_texts()
+
     def set_training(
         self,
         runs: Sequence[TrainingFlow],
@@ -364,6 +373,10 @@ class FlowPanel(QWidget):
         trainable = bool(self._graph.losses) and bool(self._graph.nodes)
         if over and run is None and self._training:
             text = self.tr("Training begins: its first step is measured.")
+        elif self._weightless:
+            button = self.tr("New random weights")
+            # at the cursor the empty plot says why
+            text = self.tr("The network has no weights to be trained.") if over else ""
         elif over and run is None and trainable:
             button = self.tr("Train")
             text = self.tr(
@@ -383,7 +396,9 @@ class FlowPanel(QWidget):
         self.hint.setVisible(bool(text))
 
     def _go_on(self) -> None:
-        if self.mode == "training":
+        if self._weightless:
+            self.weights_requested.emit()
+        elif self.mode == "training":
             self.train_requested.emit()
         else:
             self.backward_requested.emit()

@@ -36,7 +36,7 @@ class FlowPlot(QAbstractScrollArea):
         super().__init__(parent)
         self._flows: tuple[Flow, ...] = ()
         self._measure: Measure = "norm"
-        self._anything = False
+        self._anything = self._weightless = False
         self._range = (-3, 0)
         self._kept: Mapping[Ref, Flow] = {}
         self._selection: frozenset[str] = frozenset()
@@ -232,6 +232,12 @@ class FlowPlot(QAbstractScrollArea):
         m = theme.metrics()
         return QSize(12 * m.strip_height, 4 * m.strip_height)
 
+    def set_weightless(self, on: bool) -> None:
+        """Whether nothing can be computed because the network has no weights."""
+        if on != self._weightless:
+            self._weightless = on
+            self.viewport().update()
+
     def minimumSizeHint(self) -> QSize:
         m = theme.metrics()
         return QSize(4 * m.strip_height, 2 * m.strip_height)
@@ -243,11 +249,11 @@ class FlowPlot(QAbstractScrollArea):
         if not any(flow.value or flow.gradient for flow in self._flows):
             painter.setFont(theme.font("body"))
             painter.setPen(QColor(tokens.text_muted))
-            text = (
-                self.tr("Nothing has been computed yet: step forward to see what flows.")
-                if self._anything
-                else self.tr("Add layers and step through them to see what flows.")
-            )
+            text = self.tr("Add layers and step through them to see what flows.")
+            if self._weightless:
+                text = self.tr("Nothing has been computed yet: the network has no weights.")
+            elif self._anything:
+                text = self.tr("Nothing has been computed yet: step forward to see what flows.")
             painter.drawText(
                 QRectF(self.viewport().rect()),
                 int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap),

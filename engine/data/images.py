@@ -40,13 +40,15 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
             file.seek(0)
             return _from_picture(path, file)
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file; check the name") from None
+        raise ImageError(f"{path.name}: no such file; check the name") from None
     except IsADirectoryError:
-        raise ImageError(f"{path}: is a folder; expected an image file") from None
+        raise ImageError(f"{path.name or path}: is a folder; expected an image file") from None
     except PermissionError:
-        raise ImageError(f"{path}: may not be read; check its permissions") from None
+        raise ImageError(f"{path.name}: may not be read; check its permissions") from None
     except OSError as error:
-        raise ImageError(f"{path}: could not be read ({error}); try a copy of it") from error
+        raise ImageError(
+            f"{path.name}: could not be read ({error.strerror or error}); try a copy of it"
+        ) from error
 
 
 def _from_npy(path: Path, file: Any) -> NDArray[Any]:
@@ -54,7 +56,7 @@ def _from_npy(path: Path, file: Any) -> NDArray[Any]:
         array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError) as error:
         raise ImageError(
-            f"{path}: damaged or unsafe .npy file ({error}); expected a saved array of numbers"
+            f"{path.name}: damaged or unsafe .npy file ({error}); expected a saved array of numbers"
         ) from error
     if array.ndim == 2:
         array = array[None]
@@ -62,15 +64,15 @@ def _from_npy(path: Path, file: Any) -> NDArray[Any]:
         array = np.moveaxis(array, 2, 0)
     if array.ndim != 3 or array.shape[0] not in (1, 3) or 0 in array.shape:
         raise ImageError(
-            f"{path}: array of shape {array.shape}; expected (height, width), (1, height, width), "
-            "(3, height, width) or (height, width, 3)"
+            f"{path.name}: array of shape {array.shape}; expected (height, width), "
+            "(1, height, width), (3, height, width) or (height, width, 3)"
         )
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     # A negated test, so that NaN is refused too.
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         raise ImageError(
-            f"{path}: {array.dtype} values; expected uint8 (0 to 255) or floats in [0, 1]; "
+            f"{path.name}: {array.dtype} values; expected uint8 (0 to 255) or floats in [0, 1]; "
             "convert it before saving"
         )
     return np.ascontiguousarray(array, np.float32)
@@ -86,7 +88,7 @@ def _from_picture(path: Path, file: Any) -> NDArray[np.uint8]:
             with Image.open(file, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise ImageError(
-                        f"{path}: {picture.width} x {picture.height} pixels; at most "
+                        f"{path.name}: {picture.width} x {picture.height} pixels; at most "
                         f"{MAX_PIXELS:,} are read; make it smaller"
                     )
                 picture.load()
@@ -96,12 +98,17 @@ def _from_picture(path: Path, file: Any) -> NDArray[np.uint8]:
         raise
     except UnidentifiedImageError:
         raise ImageError(
-            f"{path}: not an image ({_first_bytes(path)}); "
+            f"{path.name}: not a picture ({_what_it_holds(path)}); "
             "expected PNG, JPEG, PGM, PPM, BMP, GIF, WebP, TIFF or .npy"
+        ) from None
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{path.name}: far too many pixels; at most {MAX_PIXELS:,} are read; make it smaller"
         ) from None
     except Exception as error:
         raise ImageError(
-            f"{path}: damaged or truncated image ({error}); export or download it again"
+            f"{path.name}: damaged or cut short; expected a whole picture; "
+            "export or download it again"
         ) from error
 
 
@@ -125,10 +132,13 @@ def _to_array(picture: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.moveaxis(np.asarray(picture.convert("RGB")), 2, 0))
 
 
-def _first_bytes(path: Path) -> str:
+def _what_it_holds(path: Path) -> str:
     with path.open("rb") as file:
-        head = file.read(12)
-    return f"it starts with {head!r}" if head else "it is empty"
+        head = file.read(64)
+    if not head:
+        return "the file is empty"
+    text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
+    return "the file holds text" if text else "the file is of a kind that is not read"
 
 
 def resize(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -344,7 +344,7 @@ def test_a_text_file_is_no_picture(capsys: Output, tmp_path: Path) -> None:
     file = tmp_path / "notes.png"
     file.write_text("seven")
     words = refused(capsys, "step", "lenet5", "--image", file)
-    assert f"{file}: not an image" in words
+    assert f"{file.name}: not a picture" in words
 
 
 def test_a_label_that_is_no_class_is_refused(capsys: Output) -> None:

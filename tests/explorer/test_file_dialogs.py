@@ -49,7 +49,7 @@ def test_what_was_said_of_one_file_does_not_stand_over_the_next(
     picture.fill(Qt.GlobalColor.white)
     assert picture.save(str(good))
     drop(window, bad)
-    assert "bad.png: not an image" in window.notices.text
+    assert "bad.png: not a picture" in window.notices.text
     drop(window, good)
     assert window.document.sample is not None
     assert window.document.sample.origin == "good.png"

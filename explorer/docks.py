@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Mapping, ValuesView
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from explorer import panels, theme
-from explorer.workspaces import panel_title
+from explorer.workspaces import panel_title, short_title
 
 LOW_PANEL = 130
 """Height of the panel of problems when there are some."""
@@ -51,6 +52,9 @@ class Docks(QObject):
         super().__init__(window)
         self._window, self._made, self._makers = window, dict(made), makers
         self._docks: dict[str, QDockWidget] = {}
+        self._naming = QTimer(self)
+        self._naming.setSingleShot(True)
+        self._naming.timeout.connect(self._name_tabs)
         first: dict[Qt.DockWidgetArea, QDockWidget] = {}
         for name, area in AREAS.items():
             dock = QDockWidget(panel_title(name), window)
@@ -62,6 +66,7 @@ class Docks(QObject):
             if name in made:
                 dock.setWidget(made[name])
             dock.visibilityChanged.connect(self._filler(name))
+            dock.installEventFilter(self)
             window.addDockWidget(area, dock)
             dock.hide()  # Qt leaves dead tab bars behind where docks in sight become tabs
             if name == "history":
@@ -72,6 +77,46 @@ class Docks(QObject):
             self._docks[name] = dock
         window.setCorner(Qt.Corner.BottomRightCorner, _RIGHT)
         window.setCorner(Qt.Corner.TopRightCorner, _RIGHT)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (
+            QEvent.Type.Resize,
+            QEvent.Type.ShowToParent,
+            QEvent.Type.HideToParent,
+        ):
+            self._naming.start(0)
+        return super().eventFilter(watched, event)
+
+    def _name_tabs(self) -> None:
+        """Panels that share too little room for their tabs get shorter names, before Qt cuts them.
+
+        The one that gains most is shortened first.
+        """
+        metrics = QFontMetrics(theme.font("body"))
+        frame = 2 * theme.metrics().space_2 + 1
+        for area in set(AREAS.values()):
+            names = [n for n, a in AREAS.items() if a == area and not self._docks[n].isHidden()]
+            groups = [
+                [name, *(n for n in names if self._docks[n] in self._beside(name))]
+                for name in names
+                if not self._docks[name].visibleRegion().isEmpty()  # the one in front
+            ]
+            for group in groups:
+                titles = {name: panel_title(name) for name in group}
+                room = self._docks[group[0]].width()
+                gains = {n: len(panel_title(n)) - len(short_title(n)) for n in group}
+                for name in sorted(group, key=lambda n: -gains[n]):
+                    need = sum(metrics.horizontalAdvance(t) + frame for t in titles.values())
+                    if need <= room or len(group) == 1:
+                        break
+                    titles[name] = short_title(name)
+                for name, title in titles.items():
+                    if self._docks[name].windowTitle() != title:
+                        self._docks[name].setWindowTitle(title)
+
+    def _beside(self, name: str) -> list[QDockWidget]:
+        """The docks that share the place of one as tabs."""
+        return self._window.tabifiedDockWidgets(self._docks[name])
 
     def __getitem__(self, name: str) -> QDockWidget:
         return self._docks[name]

@@ -65,3 +65,15 @@ def panel_title(panel: str) -> str:
         "problems": QCoreApplication.translate("Workspaces", "Problems"),
     }
     return titles[panel]
+
+
+def short_title(panel: str) -> str:
+    """Its name where the tabs have little room."""
+    titles = {
+        "cell": QCoreApplication.translate("Workspaces", "From?"),
+        "field": QCoreApplication.translate("Workspaces", "Field"),
+        "paths": QCoreApplication.translate("Workspaces", "Paths"),
+        "breakpoints": QCoreApplication.translate("Workspaces", "Stops"),
+        "flow": QCoreApplication.translate("Workspaces", "Flow"),
+    }
+    return titles.get(panel, panel_title(panel))

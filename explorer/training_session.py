@@ -202,7 +202,8 @@ class TrainingSession(QObject):
             )
             return
         if document.structure_only:
-            self._fail(document.structure_text())
+            text = self.tr("The network has no weights to be trained: Train → New random weights.")
+            self._fail(text)
             return
         if not document.inference.valid or document.preprocessing is None:
             text = self._problem() or self.tr("The network has no picture input.")

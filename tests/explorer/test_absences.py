@@ -132,6 +132,15 @@ def test_the_gradient_flow_of_a_structure_makes_its_weights(
     assert not w.document.lacks_weights
 
 
+def test_training_a_structure_says_what_it_lacks_in_other_words(structure: Window) -> None:
+    w = structure
+    w.actions_by_id["train.start"].trigger()
+    assert w.notices.text == (
+        "The network has no weights to be trained: Train → New random weights."
+    )
+    assert w.narration.sentence.text == w.document.structure_text()
+
+
 def test_a_file_without_a_loss_says_so(window: Window, qtbot: QtBot, denoiser: Path) -> None:
     window.controller.projects.open(denoiser)
     qtbot.waitUntil(lambda: not window.controller.projects.builders.busy)

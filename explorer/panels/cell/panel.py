@@ -28,7 +28,7 @@ from engine.graph import Graph
 from engine.trace import Key, Trace
 from explorer import theme
 from explorer.panels.cell.picture import WindowPicture
-from explorer.panels.cell.terms import TermsTable
+from explorer.panels.cell.terms import BarsLegend, TermsTable
 from explorer.panels.cell.words import long_name, numbers_of, reach_of, short_name, sum_of
 from explorer.panels.labels import wrapped
 from explorer.tensors.scales import format_number
@@ -122,6 +122,7 @@ class CellPanel(QWidget):
         self.reach.setAccessibleName(self.tr("What it sees and changes"))
         self.total = wrapped("muted", selectable=True)
         self.table = TermsTable()
+        self.bars = BarsLegend()
         self.note = wrapped("muted")
         self.note.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.table.followed.connect(self.focus_requested)
@@ -150,6 +151,7 @@ class CellPanel(QWidget):
         line.addWidget(self.total, 1)
         line.addWidget(self.order, 0, Qt.AlignmentFlag.AlignTop)
         column.addLayout(line)
+        column.addWidget(self.bars)
         column.addWidget(self.table, 1)
         column.addWidget(self.note, 1)
         self.area = QScrollArea()
@@ -287,6 +289,7 @@ class CellPanel(QWidget):
         self._show_reach()
         self.picture.set_explanation(found)
         self.table.show_terms(found, self.order.isChecked())
+        self.bars.show_for(self.table.terms)
         self.note.setText(self._note(found))
         self.note.setVisible(bool(self.note.text()))
 

@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QRectF,
     QSignalBlocker,
+    QSize,
     Qt,
     Signal,
 )
@@ -22,11 +23,14 @@ from PySide6.QtGui import (
     QKeyEvent,
     QKeySequence,
     QPainter,
+    QPaintEvent,
     QResizeEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QSizePolicy,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
@@ -47,6 +51,8 @@ from explorer.tensors.scales import format_number
 SOURCE, VALUE, FACTOR, PRODUCT = range(4)
 Index = QModelIndex | QPersistentModelIndex
 _SHARE = int(Qt.ItemDataRole.UserRole)
+_BAR_OPACITY = 0.35  # the number over it stays legible
+_State = QStyle.StateFlag
 
 
 class TermsModel(QAbstractTableModel):
@@ -60,6 +66,11 @@ class TermsModel(QAbstractTableModel):
         self._one_tensor = ""
         self.plain = False
         """Whether every factor is 1, so that values are products."""
+
+    @property
+    def barred(self) -> bool:
+        """Whether any row has a bar."""
+        return self._largest > 0
 
     def set_explanation(self, found: Explanation | None, by_size: bool) -> None:
         """Show the terms of another number, or none."""
@@ -182,19 +193,74 @@ class TermsModel(QAbstractTableModel):
         return "\n".join(lines)
 
 
+def _bar_colour(positive: bool) -> QColor:
+    colour = QColor(theme.current().diverging[-2 if positive else 1])
+    colour.setAlphaF(_BAR_OPACITY)
+    return colour
+
+
 class _Bars(QStyledItemDelegate):
-    """A bar under the product: its length by the largest, its colour by the sign."""
+    """A bar behind the number: its length by the largest, its colour by the sign."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         super().paint(painter, option, index)
         share = index.data(_SHARE)
         if share:
-            tokens, m = theme.current(), theme.metrics()
-            area = QRectF(option.rect).adjusted(m.space_1, 0, -m.space_1, 0)
-            width = max(m.hairline, area.width() * min(1.0, abs(share)))
-            top = area.bottom() - m.line_strong
-            bar = QRectF(area.right() - width, top, width, m.line_strong)
-            painter.fillRect(bar, QColor(tokens.diverging[-2 if share > 0 else 1]))
+            m, gap = theme.metrics(), theme.metrics().space_1
+            area = QRectF(option.rect).adjusted(gap, gap, -gap, -gap)
+            width = max(m.line, area.width() * min(1.0, abs(share)))
+            bar = QRectF(area.right() - width, area.top(), width, area.height())
+            painter.fillRect(bar, _bar_colour(share > 0))
+            # once more the number alone, over its bar
+            plain = QStyleOptionViewItem(option)
+            plain.state &= ~(_State.State_Selected | _State.State_HasFocus | _State.State_MouseOver)
+            painter.save()
+            painter.setClipRect(bar)
+            super().paint(painter, plain, index)
+            painter.restore()
+
+
+class BarsLegend(QWidget):
+    """What the bars of a table of terms mean."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._words: tuple[str, str, str] = ("", "", "")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        theme.theme().changed.connect(self.updateGeometry)
+
+    def show_for(self, terms: TermsModel) -> None:
+        """Hidden where there are no bars."""
+        self.setVisible(terms.barred)
+        self._words = (
+            self.tr("Bar: compared with the largest"),
+            self.tr("positive"),
+            self.tr("negative"),
+        )
+        self.setAccessibleName(
+            self.tr("A bar is as long as its number is large beside the largest of the terms.")
+        )
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        m = theme.metrics()
+        return QSize(m.pad_size, m.text_small + m.space_2)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        m = theme.metrics()
+        painter = QPainter(self)
+        painter.setFont(theme.font("small"))
+        measure = QFontMetricsF(theme.font("small"))
+        x, side = 0.0, float(m.text_small)
+        for i, words in enumerate(self._words):
+            if i:
+                swatch = QRectF(x, (self.height() - side) / 2, side, side)
+                painter.fillRect(swatch, _bar_colour(i == 1))
+                x += side + m.space_1
+            painter.setPen(QColor(theme.current().text_muted))
+            area = QRectF(x, 0, self.width() - x, self.height())
+            painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, words)
+            x += measure.horizontalAdvance(words) + m.space_2
 
 
 class TermsTable(QTableView):

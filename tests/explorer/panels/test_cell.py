@@ -385,3 +385,32 @@ def test_the_names_of_its_sides_are_whole_in_the_smallest_window(panel: CellPane
     for i in range(tabs.count()):
         words = tabs.fontMetrics().horizontalAdvance(tabs.tabText(i))
         assert tabs.tabRect(i).width() >= words + 2 * theme.metrics().space_3
+
+
+def test_bars_stand_behind_their_numbers_and_are_explained(panel: CellPanel, ran: Any) -> None:
+    theme.set_mode("light")
+    try:
+        assert not panel.bars.isVisible()
+        ask(panel, ran, Place(Cell("conv1", 0, (1, 2, 3))))
+        assert panel.bars.isVisible() and panel.bars.accessibleName()
+        table = panel.table
+        column = PRODUCT if not table.isColumnHidden(PRODUCT) else VALUE
+        table.clearSelection()
+        image = table.viewport().grab().toImage()
+        row = table.visualRect(table.model().index(1, column))  # the first is selected
+        above, below = row.center().y() - 8, row.center().y() + 8
+        edge = row.right() - theme.metrics().space_1 - 2
+        # above and below the number: the bar has the height of the row that it belongs to
+        assert image.pixel(edge, above) == image.pixel(edge, below)
+        assert image.pixelColor(edge, above).saturation() > 20
+        assert image.pixelColor(edge, row.bottom() - 1).saturation() < 20
+        legend = panel.grab(panel.bars.rect().translated(panel.bars.mapTo(panel, QPoint())))
+        hues = {
+            legend.toImage().pixelColor(x, legend.height() // 2).hue()
+            for x in range(legend.width())
+        }
+        assert any(abs(image.pixelColor(edge, above).hue() - hue) < 8 for hue in hues)
+        ask(panel, ran)
+        assert not panel.bars.isVisible()
+    finally:
+        theme.set_mode("system")

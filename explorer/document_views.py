@@ -218,6 +218,7 @@ class DocumentViews(QObject):
                 d.graph.labels,
                 pinned.trace,
                 self._pinned_note(),
+                classifies=d.graph.answering is not None,
             )
         views.inspector.set_pinned(picture)
 

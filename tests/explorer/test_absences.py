@@ -150,6 +150,9 @@ def test_a_file_without_a_loss_says_so(window: Window, qtbot: QtBot, denoiser: P
     window.controller.stepping.to_end()
     qtbot.waitUntil(lambda: window.document.position == len(window.document.operations) == 2)
     assert window.narration.sentence.text.endswith(UNJUDGED)
+    QTest.mouseClick(window.sample_bar.pin, Qt.MouseButton.LeftButton)
+    assert window.inspector.pin_bar.words.text() == "Pinned: shows 7"
+    QTest.mouseClick(window.sample_bar.pin, Qt.MouseButton.LeftButton)
     assert window.sample_bar.answer.text() == "Shows 7"
     assert not window.sample_bar.target.isVisible()
     _, gradient = empties(window)

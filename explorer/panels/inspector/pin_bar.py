@@ -33,7 +33,8 @@ class PinnedPicture:
     """A second picture and its run.
 
     ``image`` is (C, H, W) in [0, 1]; ``trace`` its whole run by the network as it is, or None with
-    ``note`` saying why there is none. ``prediction`` is (class, share) at the position.
+    ``note`` saying why there is none. ``prediction`` is (class, share) at the position; a network
+    that does not classify has none at any.
     """
 
     image: Array
@@ -42,6 +43,7 @@ class PinnedPicture:
     labels: tuple[str, ...]
     trace: Trace | None
     note: str = ""
+    classifies: bool = True
 
     def same_as(self, other: PinnedPicture | None) -> bool:
         """Whether both show the same, by identity of picture and run."""
@@ -49,8 +51,8 @@ class PinnedPicture:
             other is not None
             and self.image is other.image
             and self.trace is other.trace
-            and (self.label, self.prediction, self.labels, self.note)
-            == (other.label, other.prediction, other.labels, other.note)
+            and (self.label, self.prediction, self.labels, self.note, self.classifies)
+            == (other.label, other.prediction, other.labels, other.note, other.classifies)
         )
 
     @property
@@ -181,13 +183,14 @@ class PinBar(QFrame):
             guess, share = picture.prediction
             text = self.tr("network: {guess} ({share})")
             parts.append(text.format(guess=self._name(guess), share=percent(share)))
-        elif not picture.note:
+        elif picture.classifies and not picture.note:
             parts.append(self.tr("not predicted yet"))
         colour = tokens.text
         if picture.note:
             parts.append(picture.note)
             colour = tokens.warning
-        self.words.setText(self.tr("Pinned: {0}").format(" · ".join(parts)))
+        text = self.tr("Pinned: {0}").format(" · ".join(parts)) if parts else self.tr("Pinned")
+        self.words.setText(text)
         self.words.setStyleSheet(f"color: {colour};")
 
     def _name(self, index: int) -> str:

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
 from explorer import panels, theme
 from explorer.workspaces import panel_title, short_title
 
-LOW_PANEL = 130
-"""Height of the panel of problems when there are some."""
+LOW_PANEL = 154
+"""Height of the panel of problems when there are some: a whole card."""
 _LEFT = Qt.DockWidgetArea.LeftDockWidgetArea
 _RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
 _BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea

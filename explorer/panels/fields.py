@@ -26,7 +26,7 @@ from explorer import theme
 
 WIDE = 10**8
 # Texts of all editors begin where those of a combo box do.
-_SPIN_MARGIN, _LINE_MARGIN = 6, -2
+_SPIN_MARGIN, LINE_MARGIN = 6, -2
 
 
 class NumberBox(QSpinBox):
@@ -195,7 +195,7 @@ class RealField(Field):
     def __init__(self, field: HyperField) -> None:
         super().__init__()
         self.box = QLineEdit()
-        self.box.setTextMargins(_LINE_MARGIN, 0, 0, 0)
+        self.box.setTextMargins(LINE_MARGIN, 0, 0, 0)
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self.box.textEdited.connect(lambda _: self.typed.emit())
         self.box.editingFinished.connect(self.committed)
@@ -225,7 +225,7 @@ class RowField(Field):
         self._number: type[int] | type[float] = float if real else int
         self._between = "  " if real else " × "
         self.box = QLineEdit()
-        self.box.setTextMargins(_LINE_MARGIN, 0, 0, 0)
+        self.box.setTextMargins(LINE_MARGIN, 0, 0, 0)
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self.box.setPlaceholderText(self.tr("none"))
         self.box.textEdited.connect(lambda _: self.typed.emit())
@@ -256,7 +256,7 @@ class TextField(Field):
     def __init__(self, field: HyperField) -> None:
         super().__init__()
         self.box = QLineEdit()
-        self.box.setTextMargins(_LINE_MARGIN, 0, 0, 0)
+        self.box.setTextMargins(LINE_MARGIN, 0, 0, 0)
         self.box.setReadOnly(True)
         self.box.setMinimumWidth(2 * theme.metrics().control_height)
         self._fill().addWidget(self.box)

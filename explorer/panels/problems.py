@@ -38,7 +38,7 @@ class Problems(QScrollArea):
         self.setAccessibleName(self.tr("Problems"))
         self._content = QWidget()
         self._box = QVBoxLayout(self._content)
-        self._box.setContentsMargins(m.space_3, m.space_3, m.space_3, m.space_3)
+        self._box.setContentsMargins(m.space_3, m.space_1, m.space_3, m.space_1)
         self._box.setSpacing(m.space_2)
         self._empty = QLabel(self.tr("No problems: every shape fits."))
         self._empty.setProperty("role", "muted")

@@ -23,7 +23,7 @@ from engine.layers.muted import Muted
 from engine.losses import LossFunction
 from explorer import theme
 from explorer.panels.error_card import ErrorCard, text_of
-from explorer.panels.fields import Field, field_for
+from explorer.panels.fields import LINE_MARGIN, Field, field_for
 from explorer.panels.loss_form import LossForm
 
 
@@ -225,6 +225,7 @@ class Properties(QScrollArea):
         grid.setVerticalSpacing(m.space_1)
         grid.setColumnStretch(1, 1)
         name = QLineEdit(node.id)
+        name.setTextMargins(LINE_MARGIN, 0, 0, 0)
         name.setAccessibleName(self.tr("Name"))
         name.setToolTip(self.tr("The name of this node; a / puts it into a group"))
         name.textEdited.connect(self._name_typed)

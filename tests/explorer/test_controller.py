@@ -62,9 +62,7 @@ class TestEdits:
         c, d = bench.controller, bench.document
         c.projects.new()
         assert "loss" in d.inference.errors and d.run is None
-        assert "rank" in str(d.inference.errors["loss"]) or "(N, " in str(
-            d.inference.errors["loss"]
-        )
+        assert "one row of numbers per picture" in str(d.inference.errors["loss"])
         c.stepping.next()
         assert bench.notices[-1].level == "info" and "Mend" in bench.notices[-1].text
         c.adding.append_layer(Flatten())

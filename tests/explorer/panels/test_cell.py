@@ -384,7 +384,7 @@ def test_the_names_of_its_sides_are_whole_in_the_smallest_window(panel: CellPane
     assert [tabs.tabText(i) for i in range(tabs.count())] == ["Its value", "Its gradient"]
     for i in range(tabs.count()):
         words = tabs.fontMetrics().horizontalAdvance(tabs.tabText(i))
-        assert tabs.tabRect(i).width() >= words + 2 * theme.metrics().space_3
+        assert tabs.tabRect(i).width() >= words + 2 * theme.metrics().space_2
 
 
 def test_bars_stand_behind_their_numbers_and_are_explained(panel: CellPanel, ran: Any) -> None:

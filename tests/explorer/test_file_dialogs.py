@@ -85,7 +85,7 @@ def test_a_file_of_another_kind_is_told_by_its_name_and_what_was_expected(
 def test_a_project_under_another_name_is_opened(window: Window, tmp_path: Path) -> None:
     path = tmp_path / "network.zip"
     path.write_bytes(b"")
-    assert window.controller.projects.save(path)
+    assert window.controller.projects.save(path) and window.controller.projects.finish()
     window.controller.projects.new()
     drop(window, path)
     assert window.document.path == path

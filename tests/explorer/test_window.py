@@ -362,7 +362,8 @@ class TestGallery:
         window.export.start(tmp_path / "vgg11.onnx", ExportOptions())
         assert not window.training.worker.busy and not window.export.worker.busy
         said.append(window.export.state.message)
-        assert all("VGG-11 is shown as a structure" in text for text in said) and len(said) == 2
+        assert said[0].startswith("The network has no weights to be trained: Train → New random")
+        assert "VGG-11 is shown as a structure" in said[1] and len(said) == 2
         shown = "".join(part.text for part in window.narration.sentence.parts)
         assert shown.startswith("VGG-11 is shown as a structure")
 

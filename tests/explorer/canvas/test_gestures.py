@@ -643,7 +643,12 @@ def tip_at(stage: Any, at: QPoint) -> str:
 def test_tips_tell_expected_received_and_remedy(stage: Any, small: Graph) -> None:
     stage.show(small)
     text = tip_at(stage, stage.header("fc"))
-    assert "Expected:" in text and "8 maps of 8×8" in text and "Received:" in text and "Flatten" in text
+    assert (
+        "Expected:" in text
+        and "8 maps of 8×8" in text
+        and "Received:" in text
+        and "Flatten" in text
+    )
     assert "4×8×8" in tip_at(stage, stage.output("a"))
     assert "open" in tip_at(stage, stage.input("loose"))
     assert "join → wide" in tip_at(stage, stage.edge("wide"))

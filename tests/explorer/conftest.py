@@ -30,6 +30,8 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     The window cuts long runs and the composing of pictures into slices by the clock, and lets
     cards travel for a while; a test of that sets the time itself.
     """
+    # windows of tests in which no event was handled would all be styled anew by the next
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     monkeypatch.setattr("explorer.stepping.FIRST_SECONDS", 60.0)
     monkeypatch.setattr("explorer.canvas.scene.SLICE", 60.0)
     monkeypatch.setattr("explorer.canvas.travel.MILLISECONDS", 0)

@@ -1,4 +1,4 @@
-"""Bars that lie over the top edge of another widget, which keeps its size when they come and go."""
+"""Bars over the lower edge of another widget, which keeps its size when they come and go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 
 class Banners(QWidget):
-    """Some bars, one below the other, over the top edge of ``below``: its sibling, as wide."""
+    """Some bars, one below the other, over the lower edge of ``below``: its sibling, as wide.
+
+    There the canvas has its legend, and no card.
+    """
 
     def __init__(self, below: QWidget, *bars: QWidget) -> None:
         super().__init__(below.parentWidget())
@@ -27,7 +30,8 @@ class Banners(QWidget):
             height = column.totalHeightForWidth(place.width())
         else:
             height = column.totalSizeHint().height()
-        self.setGeometry(place.x(), place.y(), place.width(), height)
+        top = max(place.top(), place.bottom() + 1 - height)
+        self.setGeometry(place.x(), top, place.width(), height)
         self.raise_()
 
     def event(self, event: QEvent) -> bool:

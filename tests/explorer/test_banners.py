@@ -47,7 +47,7 @@ def test_a_message_lies_over_the_canvas(window: Window, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: window.notices.height() > 2 * theme.metrics().text_body)
     QTest.qWait(0)
     bar = place(window, window.notices)
-    assert bar.topLeft() == room.topLeft() and bar.width() == room.width()
+    assert bar.bottomLeft() == room.bottomLeft() and bar.width() == room.width()
     assert room.contains(bar)
     assert where(window) == before and place(window, window.canvas) == room
     under = window.grab(bar).toImage().pixelColor(1, bar.height() // 2)
@@ -64,7 +64,10 @@ def test_the_message_keeps_the_width_of_the_canvas(window: Window, qtbot: QtBot)
     window.resize(1280, 720)
     qtbot.waitUntil(lambda: window.notices.width() == window.canvas.width())
     assert window.canvas.width() > 700
-    assert place(window, window.notices).topLeft() == place(window, window.canvas).topLeft()
+    canvas, bar = window.canvas, window.notices
+    lowest = canvas.viewport().mapToGlobal(canvas.to_pixel(canvas.network.bounds.bottomLeft()))
+    assert lowest.y() <= bar.mapToGlobal(QPoint()).y(), "no card is hidden"
+    assert place(window, window.notices).bottomLeft() == place(window, window.canvas).bottomLeft()
 
 
 def test_the_hint_goes_and_the_network_stays(window: Window, qtbot: QtBot) -> None:
